@@ -1,0 +1,102 @@
+//! What crosses from a client or a run to another run.
+//!
+//! A message gets its id before it is first sent. It is delivered at least once, put into the
+//! target's inbox once (a repeated id is recognised), and taken out by the commit that journals
+//! it.
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
+use crate::wire::Payload;
+
+/// To whom a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The newest execution of the run of this name.
+    Run(RunId),
+    /// This execution and no other.
+    Execution(ExecutionId),
+}
+
+/// A message before it is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Made once, before the first send.
+    pub id: MessageId,
+    /// To whom.
+    pub to: Target,
+    /// A [`MessageBody`], encoded: stores carry it unread.
+    pub body: Bytes,
+}
+
+/// A message in a run's inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxMessage {
+    /// Its place in this execution's inbox, from 1, without gaps.
+    pub position: u64,
+    /// The id that its sender made.
+    pub id: MessageId,
+    /// When the store took it.
+    pub at: Timestamp,
+    /// A [`MessageBody`], encoded.
+    pub body: Bytes,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is in the inbox of this execution.
+    New(ExecutionId),
+    /// It was there already.
+    Duplicate(ExecutionId),
+    /// No such run, or no such execution.
+    NoRun,
+    /// The run has ended; nobody will read the message.
+    Ended(ExecutionId),
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[non_exhaustive]
+pub enum MessageBody {
+    /// Stop at the current await, undo, end as cancelled.
+    #[n(0)]
+    Cancel(#[n(0)] CancelRequest),
+    /// An event for `event::<E>()`.
+    #[n(1)]
+    Event(#[n(0)] EventMessage),
+}
+
+/// Who asked for a cancel and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(array)]
+pub struct CancelRequest {
+    /// What the caller gave as a reason.
+    #[n(0)]
+    pub reason: Option<String>,
+}
+
+/// An event on its way.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(array)]
+pub struct EventMessage {
+    /// The event type's durable name.
+    #[n(0)]
+    pub name: String,
+    /// Its value.
+    #[n(1)]
+    pub value: Payload,
+}
+
+impl MessageBody {
+    /// As bytes for [`Message::body`].
+    pub fn to_bytes(&self) -> Bytes {
+        crate::wire::encode(self)
+    }
+
+    /// From the bytes of an inbox.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, crate::wire::DecodeError> {
+        crate::wire::decode(bytes)
+    }
+}

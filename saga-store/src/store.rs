@@ -1,0 +1,182 @@
+//! The trait that a store implements.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::commit::{CommitError, CommitOutcome, RunCommit};
+use crate::error::StoreError;
+use crate::ids::{BlobId, ExecutionId, Incarnation, RunId, Timestamp};
+use crate::message::{Delivery, InboxMessage, Message};
+use crate::run::{Claim, ClaimedRun, LoadedRun, NewRun, Page, Query, RunView, Started};
+
+/// Who joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// What operators call the worker. Not unique, and nothing relies on it.
+    pub name: String,
+    /// A fresh id for this life of the worker.
+    pub incarnation: Incarnation,
+    /// How long after its last beat others may take its runs.
+    pub lease: std::time::Duration,
+}
+
+/// A worker's membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The store's time.
+    pub now: Timestamp,
+    /// Workers whose death is proven by this join itself: their runs can be adopted at once.
+    pub proven_dead: Vec<Incarnation>,
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// The store's time.
+    pub now: Timestamp,
+    /// Whether this worker is still a member: if not, its runs are no longer its own.
+    pub member: bool,
+    /// The other members.
+    pub peers: Vec<Peer>,
+}
+
+/// Another worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Its heartbeat's count: unchanged for a whole lease means dead.
+    pub beats: u64,
+    /// How long after its last beat others may take its runs.
+    pub lease: std::time::Duration,
+}
+
+/// Something may have changed. Hints can be lost or repeated; nothing relies on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Some run is due.
+    Ready,
+    /// This execution has a message.
+    Inbox(ExecutionId),
+    /// This execution has ended.
+    Ended(ExecutionId),
+    /// Something changed, or hints were lost: look at everything that is waited for.
+    Anything,
+}
+
+/// A lossy stream of hints: each call waits for the next one; `None` when the store is closed.
+pub trait HintStream: Send {
+    /// The next hint.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Hint>> + Send + '_>>;
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Ended executions that were deleted with their journals.
+    pub runs: u64,
+    /// Whether there is more to delete.
+    pub more: bool,
+}
+
+/// Where journals are kept.
+///
+/// The rules, each held by a test of the conformance suite:
+///
+/// - **The append is the fence.** A row goes in only where no row is. What else a commit writes
+///   is written only if its rows were.
+/// - **A commit is atomic for one run.** Nothing needs a transaction over two, but a store may
+///   (and should) put many into one.
+/// - **Acknowledged means durable.** An error means *unknown*: the caller sends the same again,
+///   and a row with the caller's own nonce at that place means applied.
+/// - **One bad row fails no neighbour.** It is answered with `Rejected`.
+/// - **Answers come in the order of the requests**, one each.
+///
+/// Errors are for the whole call only; [`StoreError::is_retryable`] says whether to send it again.
+pub trait Store: Send + Sync + 'static {
+    /// A short name of the kind of store: `sqlite`. Transactional activities are matched by it.
+    fn kind(&self) -> &'static str;
+
+    /// Makes this worker a member.
+    fn join(&self, node: &NodeInfo) -> impl Future<Output = Result<Joined, StoreError>> + Send;
+
+    /// Says that the worker lives, and asks for the time and the others.
+    fn beat(&self, incarnation: Incarnation) -> impl Future<Output = Result<Beat, StoreError>> + Send;
+
+    /// Ends the membership; the runs it still owns can be claimed at once.
+    fn leave(&self, incarnation: Incarnation) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Starts runs, each on its own: the write of record 0.
+    fn start(&self, runs: Vec<NewRun>) -> impl Future<Output = Result<Vec<Started>, StoreError>> + Send;
+
+    /// Appends to journals, with all that belongs to the appends.
+    ///
+    /// An error gives the commits back, to be sent again unchanged.
+    fn commit(
+        &self,
+        commits: Vec<RunCommit>,
+    ) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
+
+    /// Puts messages into inboxes.
+    fn deliver(&self, messages: Vec<Message>) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// Takes runs that are due: pending ones, released ones whose time has come or that have a
+    /// message, ones whose owner left. Round-robin by lane, then priority, then time.
+    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
+
+    /// Takes up to `max` runs of a dead worker for `by`.
+    fn adopt(
+        &self,
+        dead: Incarnation,
+        by: Incarnation,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
+
+    /// When the next released run is due, if any waits for a time.
+    fn next_wake(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// Reads runs with their journals and unconsumed messages; unknown ones are left out.
+    fn load(&self, executions: &[ExecutionId]) -> impl Future<Output = Result<Vec<LoadedRun>, StoreError>> + Send;
+
+    /// Reads messages beyond a position, in order.
+    fn inbox(
+        &self,
+        execution: ExecutionId,
+        after: u64,
+    ) -> impl Future<Output = Result<Vec<InboxMessage>, StoreError>> + Send;
+
+    /// Messages that runs of this worker have sent and that are not known to be delivered, oldest
+    /// first.
+    fn outbox(
+        &self,
+        owner: Incarnation,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(ExecutionId, Message)>, StoreError>> + Send;
+
+    /// Reads large payloads; unknown ones are left out.
+    fn blobs(
+        &self,
+        execution: ExecutionId,
+        ids: &[BlobId],
+    ) -> impl Future<Output = Result<Vec<(BlobId, Bytes)>, StoreError>> + Send;
+
+    /// Hints from now on, this process's and others'.
+    fn hints(&self) -> Box<dyn HintStream>;
+
+    /// The newest execution of a run.
+    fn get(&self, id: &RunId) -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
+
+    /// An execution.
+    fn get_execution(
+        &self,
+        execution: ExecutionId,
+    ) -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
+
+    /// Lists runs, newest first.
+    fn list(&self, query: &Query) -> impl Future<Output = Result<Page, StoreError>> + Send;
+
+    /// Deletes up to `budget` executions that ended before a moment, with all that is theirs.
+    fn purge(&self, before: Timestamp, budget: usize) -> impl Future<Output = Result<Purged, StoreError>> + Send;
+}

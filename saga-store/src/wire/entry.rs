@@ -1,0 +1,341 @@
+//! What a record can say.
+//!
+//! An entry either tells what arrived (a step ended, a timer fired, a message came) or what the
+//! workflow decided because of it (a step is scheduled, a timer set, the run concluded). Within
+//! a record each arrival is followed by its decisions. New kinds get new numbers at the end.
+
+use minicbor::{Decode, Encode};
+
+use super::op::OpId;
+use super::payload::Payload;
+use crate::message::{CancelRequest, EventMessage};
+
+/// One thing that a record says.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Entry {
+    // Arrivals.
+    /// The run exists. The first entry of record 0, and nowhere else.
+    #[n(0)]
+    Started(#[n(0)] RunStarted),
+    /// A worker took the run from one that had not released it: the fence.
+    #[n(1)]
+    Claimed(#[n(0)] Claimed),
+    /// A step returned its output.
+    #[n(2)]
+    StepEnded(#[n(0)] StepEnded),
+    /// A step failed for good.
+    #[n(3)]
+    StepFailed(#[n(0)] StepFailed),
+    /// An attempt of a step or of an undo failed and will be repeated.
+    #[n(4)]
+    Attempted(#[n(0)] Attempted),
+    /// A timer was due.
+    #[n(5)]
+    TimerFired(#[n(0)] OpId),
+    /// Somebody asked for a cancel.
+    #[n(6)]
+    CancelRequested(#[n(0)] CancelRequest),
+    /// An event came.
+    #[n(7)]
+    EventReceived(#[n(0)] EventMessage),
+    /// An undo step has succeeded.
+    #[n(8)]
+    UndoEnded(#[n(0)] OpId, #[n(1)] u32),
+    /// An undo step failed for good.
+    #[n(9)]
+    UndoFailed(#[n(0)] StepFailed),
+
+    // Decisions.
+    /// The workflow awaits an activity.
+    #[n(32)]
+    StepScheduled(#[n(0)] StepScheduled),
+    /// The workflow awaits a moment.
+    #[n(33)]
+    TimerSet(#[n(0)] TimerSet),
+    /// The workflow awaits an event of this name.
+    #[n(34)]
+    EventAwaited(#[n(0)] OpId, #[n(1)] String),
+    /// The workflow stopped awaiting an operation: a branch was dropped.
+    #[n(35)]
+    Dropped(#[n(0)] OpId),
+    /// A value that is not the same twice was recorded.
+    #[n(36)]
+    Value(#[n(0)] OpValue),
+    /// The run failed or is cancelled; undoing begins.
+    #[n(37)]
+    UndoBegan(#[n(0)] UndoCause),
+    /// The run has ended.
+    #[n(38)]
+    Concluded(#[n(0)] Conclusion),
+}
+
+/// The start of a run.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct RunStarted {
+    /// The workflow's durable name.
+    #[n(0)]
+    pub workflow: String,
+    /// Its version.
+    #[n(1)]
+    pub version: u32,
+    /// The run's name.
+    #[n(2)]
+    pub id: String,
+    /// The input, one object keyed by parameter name.
+    #[n(3)]
+    pub input: Payload,
+    /// What the run's random values derive from.
+    #[n(4)]
+    pub seed: u64,
+}
+
+/// A takeover.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Claimed {
+    /// The new owner, as text.
+    #[n(0)]
+    pub by: String,
+}
+
+/// A step's success.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct StepEnded {
+    /// The step.
+    #[n(0)]
+    pub op: OpId,
+    /// The attempt that succeeded, from 1.
+    #[n(1)]
+    pub attempt: u32,
+    /// What it returned.
+    #[n(2)]
+    pub output: Payload,
+    /// Its undo, where the plan was [`UndoPlan::FromOutput`].
+    #[n(3)]
+    pub undo: Option<UndoStep>,
+}
+
+/// A step's failure, or an undo's.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct StepFailed {
+    /// The step.
+    #[n(0)]
+    pub op: OpId,
+    /// The last attempt, from 1; 0 if none was made.
+    #[n(1)]
+    pub attempt: u32,
+    /// Why.
+    #[n(2)]
+    pub failure: Failure,
+    /// Whether some attempt may have had an effect.
+    #[n(3)]
+    pub unknown: bool,
+}
+
+/// An attempt that failed and will be repeated.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Attempted {
+    /// The step.
+    #[n(0)]
+    pub op: OpId,
+    /// The attempt, from 1.
+    #[n(1)]
+    pub attempt: u32,
+    /// Why it failed.
+    #[n(2)]
+    pub failure: Failure,
+    /// Whether this or an earlier attempt may have had an effect.
+    #[n(3)]
+    pub unknown: bool,
+    /// When the next one is due: microseconds since 1970.
+    #[n(4)]
+    pub retry_at: i64,
+    /// Whether it was an attempt of the step's undo.
+    #[n(5)]
+    pub undo: bool,
+}
+
+/// A scheduled step.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct StepScheduled {
+    /// Its place in the code.
+    #[n(0)]
+    pub op: OpId,
+    /// The activity's durable name.
+    #[n(1)]
+    pub activity: String,
+    /// The input, one object keyed by parameter name.
+    #[n(2)]
+    pub input: Payload,
+    /// How to undo it.
+    #[n(3)]
+    pub undo: UndoPlan,
+    /// When all its attempts together end: microseconds since 1970.
+    #[n(4)]
+    pub deadline: Option<i64>,
+}
+
+/// How a step will be undone.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum UndoPlan {
+    /// There is nothing to undo.
+    #[n(0)]
+    Nothing,
+    /// By this, known before the first attempt.
+    #[n(1)]
+    Known(#[n(0)] UndoStep),
+    /// By what [`StepEnded::undo`] will say.
+    #[n(2)]
+    FromOutput,
+}
+
+/// An undo, as data: it does not depend on code that may have changed.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct UndoStep {
+    /// The activity's durable name.
+    #[n(0)]
+    pub activity: String,
+    /// Its input.
+    #[n(1)]
+    pub input: Payload,
+    /// The policy of its attempts.
+    #[n(2)]
+    pub retry: Retry,
+    /// How long an attempt may take: microseconds.
+    #[n(3)]
+    pub timeout: u64,
+}
+
+/// A retry policy as data.
+#[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
+pub struct Retry {
+    /// The most attempts, the first one included; `None` is for ever.
+    #[n(0)]
+    pub max_attempts: Option<u32>,
+    /// The delay after the first attempt: microseconds.
+    #[n(1)]
+    pub initial: u64,
+    /// The longest delay: microseconds.
+    #[n(2)]
+    pub max: u64,
+    /// Each delay is the one before times this.
+    #[n(3)]
+    pub multiplier: f64,
+    /// Each delay is varied by up to this share of it, either way.
+    #[n(4)]
+    pub jitter: f64,
+}
+
+/// A timer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TimerSet {
+    /// Its place in the code.
+    #[n(0)]
+    pub op: OpId,
+    /// When it is due: microseconds since 1970.
+    #[n(1)]
+    pub due: i64,
+}
+
+/// A recorded value.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct OpValue {
+    /// Its place in the code.
+    #[n(0)]
+    pub op: OpId,
+    /// The value.
+    #[n(1)]
+    pub value: Payload,
+}
+
+/// Why an attempt, a step or an undo failed.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Failure {
+    /// The sort of failure.
+    #[n(0)]
+    pub kind: FailureKind,
+    /// In words.
+    #[n(1)]
+    pub message: String,
+    /// The activity's own error, where it returned one.
+    #[n(2)]
+    pub error: Option<Payload>,
+}
+
+/// The sort of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The activity returned an error.
+    #[n(0)]
+    Returned,
+    /// An attempt took too long.
+    #[n(1)]
+    TimedOut,
+    /// The activity panicked.
+    #[n(2)]
+    Panicked,
+    /// The circuit breaker let no attempt through.
+    #[n(3)]
+    CircuitOpen,
+    /// The input could not be read by the activity, or the output not be written.
+    #[n(4)]
+    Payload,
+    /// All attempts together took too long.
+    #[n(5)]
+    DeadlinePassed,
+    /// No activity of this name is in the worker.
+    #[n(6)]
+    Unregistered,
+}
+
+/// Why a run is undone.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum UndoCause {
+    /// The workflow returned an error.
+    #[n(0)]
+    Failed {
+        /// The error.
+        #[n(0)]
+        error: Payload,
+        /// In words.
+        #[n(1)]
+        message: String,
+    },
+    /// It was cancelled.
+    #[n(1)]
+    Cancelled(#[n(0)] CancelRequest),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Conclusion {
+    /// With a value.
+    #[n(0)]
+    Completed(#[n(0)] Payload),
+    /// With an error; every undo has run.
+    #[n(1)]
+    Failed {
+        /// The error.
+        #[n(0)]
+        error: Payload,
+        /// In words.
+        #[n(1)]
+        message: String,
+    },
+    /// By a cancel; every undo has run.
+    #[n(2)]
+    Cancelled(#[n(0)] CancelRequest),
+    /// By an operator, without undo.
+    #[n(3)]
+    Terminated(#[n(0)] CancelRequest),
+    /// It needs an operator.
+    #[n(4)]
+    Dead {
+        /// What went wrong and where.
+        #[n(0)]
+        reason: String,
+    },
+}

@@ -1,0 +1,70 @@
+//! The journal's wire format: the one place that knows how records are bytes.
+//!
+//! A record is CBOR with numbered fields, so that any CBOR tool can show it, an old build skips
+//! what a newer one has added, and a new build finds old fields absent. Numbers are never reused.
+//! Golden files in the test suite pin the encoding of each entry.
+
+mod entry;
+mod op;
+mod payload;
+mod record;
+
+pub use entry::{
+    Attempted, Claimed, Conclusion, Entry, Failure, FailureKind, OpValue, Retry, RunStarted, StepEnded, StepFailed,
+    StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
+};
+pub use op::OpId;
+pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
+pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};
+
+use bytes::Bytes;
+
+/// Bytes that are no record, or one of a format that this build does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    message: String,
+    newer: bool,
+}
+
+impl DecodeError {
+    pub(crate) fn newer(message: String) -> Self {
+        Self { message, newer: true }
+    }
+
+    pub(crate) fn corrupt(message: String) -> Self {
+        Self { message, newer: false }
+    }
+
+    /// Whether a newer build wrote it: another worker may be able to read it.
+    pub fn is_newer_format(&self) -> bool {
+        self.newer
+    }
+}
+
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// The bytes of a value of this format.
+pub fn encode<T: minicbor::Encode<()>>(value: &T) -> Bytes {
+    let mut out = Vec::with_capacity(128);
+    match minicbor::encode(value, &mut out) {
+        Ok(()) => Bytes::from(out),
+        Err(error) => unreachable!("writing CBOR to memory cannot fail: {error}"),
+    }
+}
+
+/// The value that these bytes are.
+pub fn decode<'b, T: minicbor::Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
+    minicbor::decode(bytes).map_err(|error| {
+        if error.is_unknown_variant() {
+            DecodeError::newer(format!("written by a newer build: {error}"))
+        } else {
+            DecodeError::corrupt(format!("not a value of the journal's format: {error}"))
+        }
+    })
+}

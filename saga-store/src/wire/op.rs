@@ -1,0 +1,92 @@
+//! Where in a workflow's code an operation stands.
+
+use std::fmt;
+
+use minicbor::data::Type;
+use minicbor::{Decode, Decoder, Encode, Encoder};
+use smallvec::SmallVec;
+
+/// The place of an operation: its number within its scope, after the numbers of the scopes
+/// around it. `4` is the fifth operation of the body; `4.1.0` the first one of the second branch
+/// of a `join!` that is the fifth operation.
+///
+/// It depends on the code's path alone, never on timing, so that a replay finds the same ids.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct OpId(SmallVec<[u32; 4]>);
+
+impl OpId {
+    /// The place with this number directly below the scope `self`.
+    #[must_use]
+    pub fn child(&self, number: u32) -> Self {
+        let mut path = self.0.clone();
+        path.push(number);
+        Self(path)
+    }
+
+    /// The scope of the body itself, which has no number.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The numbers, outermost first.
+    pub fn path(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// Whether `self` is `scope` or lies within it.
+    pub fn is_within(&self, scope: &Self) -> bool {
+        self.0.starts_with(&scope.0)
+    }
+}
+
+impl From<&[u32]> for OpId {
+    fn from(path: &[u32]) -> Self {
+        Self(SmallVec::from_slice(path))
+    }
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, number) in self.0.iter().enumerate() {
+            if depth > 0 {
+                f.write_str(".")?;
+            }
+            fmt::Display::fmt(number, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{self}")
+    }
+}
+
+/// One number stands for a path of one, which most are; an array for the others.
+impl<C> Encode<C> for OpId {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        if let [only] = self.0.as_slice() {
+            e.u32(*only)?;
+            return Ok(());
+        }
+        e.array(self.0.len() as u64)?;
+        for number in &self.0 {
+            e.u32(*number)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for OpId {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        if d.datatype()? != Type::Array {
+            return Ok(Self(SmallVec::from_slice(&[d.u32()?])));
+        }
+        d.array_iter::<u32>()?.collect::<Result<_, _>>().map(Self)
+    }
+}

@@ -1,0 +1,181 @@
+//! An activity as the engine sees it: without its types.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::pin::Pin;
+
+use saga_store::wire::{Failure, FailureKind, Payload};
+use saga_store::{BlockingTxFn, TxFamily, TxStep, TxVerdict};
+
+use super::{Activity, ActivityContext, ActivityOptions, AsyncActivity, BlockingTxActivity, UndoKind};
+use crate::call::UndoCall;
+use crate::classify::{Class, Classify};
+use crate::codec::{self, CodecError};
+
+/// A type that an activity takes as `#[state]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateType {
+    /// What it is called in an error message.
+    pub name: &'static str,
+    /// Which type it is.
+    pub id: TypeId,
+}
+
+impl StateType {
+    /// The state type `T`.
+    pub fn of<T: Send + Sync + 'static>() -> Self {
+        Self { name: std::any::type_name::<T>(), id: TypeId::of::<T>() }
+    }
+}
+
+/// How an attempt ended: with an encoded output, or a failure.
+pub type AttemptEnd = Result<Payload, AttemptFailure>;
+
+/// One attempt on its way.
+pub type AttemptFuture = Pin<Box<dyn Future<Output = AttemptEnd> + Send>>;
+
+/// A failed attempt: what is journalled, and how it is classed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptFailure {
+    /// What is journalled.
+    pub failure: Failure,
+    /// Whether it is retried, and whether something may have happened.
+    pub class: Class,
+}
+
+impl AttemptFailure {
+    pub(crate) fn engine(kind: FailureKind, class: Class, message: impl Into<String>) -> Self {
+        Self { failure: Failure { kind, message: message.into(), error: None }, class }
+    }
+}
+
+/// A transactional attempt: what the code needs, and what to do with its end.
+pub struct TxJob {
+    /// The input.
+    pub input: Payload,
+    /// What the code may ask.
+    pub context: ActivityContext,
+    /// Turns the code's end into what the store shall do.
+    pub finish: Box<dyn FnMut(AttemptEnd) -> TxVerdict + Send>,
+}
+
+/// How an activity's code is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Code {
+    /// As a future, on the engine's runtime.
+    Async(fn(ActivityContext, Payload) -> AttemptFuture),
+    /// Inside the journal's transaction.
+    Transaction {
+        /// The kind of store that it needs.
+        store_kind: &'static str,
+        /// Packs an attempt for the store.
+        pack: fn(TxJob) -> TxStep,
+    },
+}
+
+/// An activity as the engine sees it. Made by `#[activity]` and registered at link time.
+#[derive(Debug)]
+pub struct ActivityDefinition {
+    /// The durable name.
+    pub name: &'static str,
+    /// The module in which it is declared.
+    pub module: &'static str,
+    /// What the attribute says.
+    pub options: ActivityOptions,
+    /// Which undo the attribute declares.
+    pub undo: UndoKind,
+    /// How its code is run.
+    pub code: Code,
+    pub(crate) type_name: fn() -> &'static str,
+    pub(crate) states: fn() -> Vec<StateType>,
+    pub(crate) undo_from_output: fn(&Payload, &Payload) -> Result<Option<UndoCall>, CodecError>,
+}
+
+impl ActivityDefinition {
+    /// The definition of an `async` activity. `states` lists its `#[state]` types.
+    pub const fn asynchronous<A: AsyncActivity>(module: &'static str, states: fn() -> Vec<StateType>) -> Self {
+        Self::of::<A>(module, states, Code::Async(run_async::<A>))
+    }
+
+    /// The definition of a transactional activity for single-threaded transactions.
+    pub const fn blocking_tx<A: BlockingTxActivity>(module: &'static str, states: fn() -> Vec<StateType>) -> Self {
+        let code = Code::Transaction { store_kind: <A::Family as TxFamily>::STORE_KIND, pack: pack_tx::<A> };
+        Self::of::<A>(module, states, code)
+    }
+
+    const fn of<A: Activity>(module: &'static str, states: fn() -> Vec<StateType>, code: Code) -> Self {
+        Self {
+            name: A::NAME,
+            module,
+            options: A::OPTIONS,
+            undo: A::UNDO,
+            code,
+            type_name: std::any::type_name::<A>,
+            states,
+            undo_from_output: undo_from_output::<A>,
+        }
+    }
+
+    /// Whether it is declared at module level, not inside a function's body.
+    pub fn is_module_level(&self) -> bool {
+        crate::registry::is_module_level(self.module, (self.type_name)())
+    }
+}
+
+fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> AttemptFuture {
+    let decoded = codec::decode::<A>(&input);
+    Box::pin(async move {
+        match decoded {
+            Ok(input) => end::<A>(input.run(context).await),
+            Err(error) => Err(unreadable_input::<A>(&error)),
+        }
+    })
+}
+
+fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {
+    TxStep::new::<A::Family>(BlockingTxFn(Box::new(move |tx| {
+        let ended = match codec::decode::<A>(&job.input) {
+            Ok(input) => {
+                let run = std::panic::AssertUnwindSafe(|| end::<A>(input.run(tx, &job.context)));
+                std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+            }
+            Err(error) => Err(unreadable_input::<A>(&error)),
+        };
+        (job.finish)(ended)
+    })))
+}
+
+fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {
+    match result {
+        Ok(output) => codec::encode(&output).map_err(|error| {
+            let message = format!("the output of `{}` cannot be recorded: {error}", A::NAME);
+            AttemptFailure::engine(FailureKind::Payload, Class::TRANSIENT, message)
+        }),
+        Err(error) => {
+            let class = error.class();
+            let message = error.to_string();
+            let (message, error) = match codec::encode(&error) {
+                Ok(payload) => (message, Some(payload)),
+                Err(why) => (format!("{message} (the error itself cannot be recorded: {why})"), None),
+            };
+            Err(AttemptFailure { failure: Failure { kind: FailureKind::Returned, message, error }, class })
+        }
+    }
+}
+
+fn unreadable_input<A: Activity>(error: &CodecError) -> AttemptFailure {
+    let message = format!("`{}` cannot read its recorded input: {error}", A::NAME);
+    AttemptFailure::engine(FailureKind::Payload, Class::Permanent, message)
+}
+
+/// The failure of an attempt that panicked.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> AttemptFailure {
+    let message = crate::codec::panic_message(panic);
+    AttemptFailure::engine(FailureKind::Panicked, Class::TRANSIENT, message)
+}
+
+fn undo_from_output<A: Activity>(input: &Payload, output: &Payload) -> Result<Option<UndoCall>, CodecError> {
+    let input = codec::decode::<A>(input)?;
+    let output = codec::decode::<A::Output>(output)?;
+    Ok(input.undo_from_output(output))
+}

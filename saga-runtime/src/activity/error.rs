@@ -1,0 +1,101 @@
+//! What a workflow sees of a step that failed for good.
+
+use std::fmt;
+
+use saga_store::wire::{Failure, FailureKind};
+use serde::{Deserialize, Serialize};
+
+/// Why a step failed for good: the activity's own error, or what the engine says.
+///
+/// Serializable, so that a workflow's error can hold it (`#[from] ActivityError<PaymentError>`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ActivityError<E> {
+    /// The activity returned this error, on its last attempt or as a permanent one.
+    Failed(E),
+    /// The last attempt took too long, or all of them together did.
+    TimedOut(String),
+    /// The last attempt panicked, with this message.
+    Panicked(String),
+    /// The circuit breaker let no attempt through.
+    CircuitOpen(String),
+    /// A recorded value cannot be read or written.
+    Payload(String),
+    /// No worker has the activity.
+    Unregistered(String),
+}
+
+/// The sort of an [`ActivityError`], without its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The activity's own error.
+    Failed,
+    /// Too slow.
+    TimedOut,
+    /// A panic.
+    Panicked,
+    /// The circuit breaker.
+    CircuitOpen,
+    /// A value that cannot be read or written.
+    Payload,
+    /// No such activity.
+    Unregistered,
+}
+
+impl<E> ActivityError<E> {
+    /// The activity's own error, if it returned one.
+    pub fn as_failed(&self) -> Option<&E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the step ran out of time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+
+    /// Which sort of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Failed(_) => ErrorKind::Failed,
+            Self::TimedOut(_) => ErrorKind::TimedOut,
+            Self::Panicked(_) => ErrorKind::Panicked,
+            Self::CircuitOpen(_) => ErrorKind::CircuitOpen,
+            Self::Payload(_) => ErrorKind::Payload,
+            Self::Unregistered(_) => ErrorKind::Unregistered,
+        }
+    }
+}
+
+impl<E: serde::de::DeserializeOwned> ActivityError<E> {
+    pub(crate) fn from_failure(failure: Failure) -> Self {
+        let Failure { kind, message, error } = failure;
+        match (kind, error) {
+            (FailureKind::Returned, Some(payload)) => match crate::codec::decode(&payload) {
+                Ok(error) => Self::Failed(error),
+                Err(why) => Self::Payload(format!("{message} (the recorded error cannot be read: {why})")),
+            },
+            (FailureKind::TimedOut | FailureKind::DeadlinePassed, _) => Self::TimedOut(message),
+            (FailureKind::Panicked, _) => Self::Panicked(message),
+            (FailureKind::CircuitOpen, _) => Self::CircuitOpen(message),
+            (FailureKind::Unregistered, _) => Self::Unregistered(message),
+            _ => Self::Payload(message),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for ActivityError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::TimedOut(message) | Self::CircuitOpen(message) | Self::Payload(message)
+            | Self::Unregistered(message) => f.write_str(message),
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+        }
+    }
+}
+
+impl<E: fmt::Display + fmt::Debug> std::error::Error for ActivityError<E> {}

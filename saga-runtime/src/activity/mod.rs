@@ -1,0 +1,90 @@
+//! Activities: the steps of a workflow, which may do anything and are retried and undone.
+
+mod context;
+mod definition;
+mod error;
+mod options;
+
+pub use context::{ActivityContext, IdempotencyKey};
+pub use definition::{ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob};
+pub use error::{ActivityError, ErrorKind};
+pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
+pub(crate) use context::ContextParts;
+pub(crate) use definition::panicked;
+pub(crate) use options::micros;
+
+use std::fmt::Display;
+use std::future::Future;
+
+use saga_store::TxFamily;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::call::UndoCall;
+use crate::classify::Classify;
+
+/// Which undo an activity declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoKind {
+    /// None.
+    Nothing,
+    /// One that needs the input only: known before the first attempt, and run as well when the
+    /// outcome is unknown.
+    FromInput,
+    /// One that needs the output.
+    FromOutput,
+}
+
+/// What `#[activity]` makes of a function, on a type of the same name whose fields are the
+/// inputs. Not implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity",
+    label = "not an activity",
+    note = "annotate the function with `#[activity]`"
+)]
+pub trait Activity: Serialize + DeserializeOwned + Send + 'static {
+    /// What a successful attempt returns.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// What a failed attempt returns.
+    type Error: Serialize + DeserializeOwned + Classify + Display + Send + 'static;
+
+    /// The durable name: what journals call it.
+    const NAME: &'static str;
+    /// What the attribute says.
+    const OPTIONS: ActivityOptions;
+    /// Which undo the attribute declares.
+    const UNDO: UndoKind;
+
+    /// The activity as the engine sees it.
+    fn definition() -> &'static ActivityDefinition;
+
+    /// The undo, where it needs the input only.
+    fn undo_from_input(self) -> Option<UndoCall> {
+        None
+    }
+
+    /// The undo, where it needs the output.
+    fn undo_from_output(self, _output: Self::Output) -> Option<UndoCall> {
+        None
+    }
+}
+
+/// An activity whose function is `async`.
+pub trait AsyncActivity: Activity {
+    /// Runs one attempt.
+    fn run(self, context: ActivityContext) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send + 'static;
+}
+
+/// An activity whose writes share the transaction of its journal record, on a store whose
+/// transactions are used from one thread.
+pub trait BlockingTxActivity: Activity {
+    /// The kind of transaction.
+    type Family: TxFamily;
+
+    /// Runs one attempt within a transaction.
+    fn run(
+        self,
+        tx: &<Self::Family as TxFamily>::Tx<'_>,
+        context: &ActivityContext,
+    ) -> Result<Self::Output, Self::Error>;
+}

@@ -1,0 +1,158 @@
+//! Calls: what calling an activity or a workflow returns. Typed, lazy, and no futures.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use saga_store::wire::{Payload, UndoStep};
+
+use crate::activity::{Activity, ActivityDefinition, ActivityOptions, RetryPolicy};
+use crate::codec::{self, CodecError};
+use crate::workflow::Workflow;
+
+/// What a call sets in place of what the attribute says.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Overrides {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) no_compensation: bool,
+}
+
+impl Overrides {
+    /// The attempt timeout that holds.
+    pub(crate) fn timeout(&self, options: &ActivityOptions) -> Duration {
+        self.timeout.or(options.timeout).unwrap_or(ActivityOptions::DEFAULT_TIMEOUT)
+    }
+
+    /// The retry policy that holds.
+    pub(crate) fn retry(&self, options: &ActivityOptions) -> RetryPolicy {
+        self.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::DEFAULT))
+    }
+}
+
+/// A call of an activity: its input, and what this call sets. Nothing runs until a workflow
+/// awaits it. Awaiting gives `Result<A::Output, ActivityError<A::Error>>`.
+#[must_use = "a call does nothing until a workflow awaits it: add `.await`"]
+#[derive(Debug, Clone)]
+pub struct ActivityCall<A: Activity> {
+    pub(crate) input: A,
+    pub(crate) overrides: Overrides,
+}
+
+impl<A: Activity> ActivityCall<A> {
+    /// A call with this input. What the function that `#[activity]` makes does.
+    #[doc(hidden)]
+    pub fn new(input: A) -> Self {
+        Self { input, overrides: Overrides::default() }
+    }
+
+    /// The input.
+    pub fn input(&self) -> &A {
+        &self.input
+    }
+
+    /// How long one attempt may take, in place of the attribute's `timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.overrides.timeout = Some(timeout);
+        self
+    }
+
+    /// How long all attempts together may take, waits included, from the moment that the step is
+    /// scheduled. The moment is recorded: a crash does not extend it.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.overrides.deadline = Some(deadline);
+        self
+    }
+
+    /// When a failed attempt is repeated, in place of the attribute's `retry(…)`.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.overrides.retry = Some(policy);
+        self
+    }
+
+    /// Leaves this step out when the run is undone.
+    pub fn no_compensation(mut self) -> Self {
+        self.overrides.no_compensation = true;
+        self
+    }
+}
+
+/// A call of a workflow: its input. Give it to a client to start a run.
+#[must_use = "a call does nothing until it is given to `client.start(…)`"]
+#[derive(Debug, Clone)]
+pub struct WorkflowCall<W: Workflow> {
+    pub(crate) input: W,
+}
+
+impl<W: Workflow> WorkflowCall<W> {
+    /// A call with this input. What the function that `#[workflow]` makes does.
+    #[doc(hidden)]
+    pub fn new(input: W) -> Self {
+        Self { input }
+    }
+
+    /// The input.
+    pub fn input(&self) -> &W {
+        &self.input
+    }
+}
+
+/// An undo without its type: what `compensate = …` evaluates to.
+#[derive(Debug, Clone)]
+pub struct UndoCall {
+    definition: &'static ActivityDefinition,
+    input: Result<Payload, CodecError>,
+    overrides: Overrides,
+}
+
+impl UndoCall {
+    /// The undo that this call is.
+    #[doc(hidden)]
+    pub fn new<A: Activity>(call: ActivityCall<A>) -> Self {
+        Self { definition: A::definition(), input: codec::encode(&call.input), overrides: call.overrides }
+    }
+
+    /// The undo as it is journalled.
+    pub(crate) fn into_step(self) -> Result<UndoStep, CodecError> {
+        let options = &self.definition.options;
+        let retry = self.overrides.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::UNDO));
+        Ok(UndoStep {
+            activity: self.definition.name.to_owned(),
+            input: self.input?,
+            retry: retry.to_wire(),
+            timeout: crate::activity::micros(self.overrides.timeout(options)),
+        })
+    }
+}
+
+/// Never implemented: it makes the compiler say where a call can be awaited.
+#[diagnostic::on_unimplemented(
+    message = "a call can be awaited in a workflow only",
+    label = "a call is not a future",
+    note = "await it in a function annotated with `#[workflow]` or `#[durable]`; outside, start a workflow with `client.start(…)`, or run the plain function with `::plain(…)`"
+)]
+pub trait AwaitIsOnlyForWorkflows {}
+
+impl<A: Activity> Future for ActivityCall<A>
+where
+    Self: AwaitIsOnlyForWorkflows,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl<W: Workflow> Future for WorkflowCall<W>
+where
+    Self: AwaitIsOnlyForWorkflows,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}

@@ -1,0 +1,103 @@
+//! Workflows: the functions whose steps are durable.
+
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::pin::Pin;
+
+use saga_store::wire::Payload;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, CodecError};
+
+/// What `#[workflow]` makes of a function, on a type of the same name whose fields are the
+/// inputs. Not implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a workflow",
+    label = "not a workflow",
+    note = "annotate the function with `#[workflow]`"
+)]
+pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
+    /// What it returns.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// What it fails with.
+    type Error: Serialize + DeserializeOwned + Display + Send + 'static;
+
+    /// The durable name.
+    const NAME: &'static str;
+    /// The version: old runs end on the code of their version.
+    const VERSION: u32;
+
+    /// The workflow as the engine sees it.
+    fn definition() -> &'static WorkflowDefinition;
+
+    /// The body. Only the engine polls it.
+    fn run(self) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send + 'static;
+}
+
+/// How a workflow's body ended.
+pub(crate) enum BodyEnd {
+    Returned(Payload),
+    Failed { error: Payload, message: String },
+    /// The value cannot be recorded.
+    Unrecordable(String),
+}
+
+pub(crate) type BodyFuture = Pin<Box<dyn Future<Output = BodyEnd> + Send>>;
+
+/// A workflow as the engine sees it. Made by `#[workflow]` and registered at link time.
+pub struct WorkflowDefinition {
+    /// The durable name.
+    pub name: &'static str,
+    /// The version.
+    pub version: u32,
+    /// The module in which it is declared.
+    pub module: &'static str,
+    pub(crate) type_name: fn() -> &'static str,
+    pub(crate) begin: fn(&Payload) -> Result<BodyFuture, CodecError>,
+}
+
+impl Debug for WorkflowDefinition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkflowDefinition")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("module", &self.module)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkflowDefinition {
+    /// The definition of a workflow.
+    pub const fn of<W: Workflow>(module: &'static str) -> Self {
+        Self {
+            name: W::NAME,
+            version: W::VERSION,
+            module,
+            type_name: std::any::type_name::<W>,
+            begin: begin::<W>,
+        }
+    }
+
+    /// Whether it is declared at module level, not inside a function's body.
+    pub fn is_module_level(&self) -> bool {
+        crate::registry::is_module_level(self.module, (self.type_name)())
+    }
+}
+
+fn begin<W: Workflow>(input: &Payload) -> Result<BodyFuture, CodecError> {
+    let input = codec::decode::<W>(input)?;
+    let body = input.run();
+    Ok(Box::pin(async move {
+        match body.await {
+            Ok(output) => match codec::encode(&output) {
+                Ok(output) => BodyEnd::Returned(output),
+                Err(error) => BodyEnd::Unrecordable(format!("the workflow's result cannot be recorded: {error}")),
+            },
+            Err(error) => match codec::encode(&error) {
+                Ok(payload) => BodyEnd::Failed { message: error.to_string(), error: payload },
+                Err(why) => BodyEnd::Unrecordable(format!("the workflow's error \"{error}\" cannot be recorded: {why}")),
+            },
+        }
+    }))
+}

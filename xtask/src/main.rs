@@ -1,2 +1,55 @@
-//! The chores of this repository.
-fn main() {}
+//! The chores of this repository: the one door for testing it and for what a change must pass.
+//!
+//! - `plan`: which commands make up a chore.
+//! - `step`: one command, run and timed.
+//! - `tally`: what the test harness says, added up.
+//! - `report`: what a reader sees at the end.
+
+mod plan;
+mod report;
+mod step;
+mod tally;
+
+use std::process::ExitCode;
+
+use step::Done;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  test  run all tests and doctests (for some of them, use `cargo test`)
+  ci    what a change must pass: format, lints, docs, licences, then the tests
+  help  this text
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => run(&plan::test()),
+        ["ci"] => run(&plan::ci()),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        [] => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+        other => {
+            eprintln!("error: there is no chore `{}`\n\n{USAGE}", other.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs every step, also after one has failed, so that one run shows all that is wrong.
+fn run(steps: &[step::Step]) -> ExitCode {
+    let mut done: Vec<Done> = Vec::with_capacity(steps.len());
+    for step in steps {
+        let blocked = step.needs.is_some_and(|needed| done.iter().any(|d| d.name == needed && d.failed()));
+        done.push(if blocked { step.block() } else { step.run() });
+    }
+    println!("\n{}", report::table(&done));
+    println!("{}", report::closing_line(&done));
+    if done.iter().any(Done::failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,46 @@
+//! Which commands make up a chore.
+
+use crate::step::Step;
+
+const BUILD_TESTS: &str = "build tests";
+
+/// All tests. They need nothing but the Rust toolchain: the stores under test are in memory or
+/// in files of their own, and tests that kill a program build it themselves.
+pub(crate) fn test() -> Vec<Step> {
+    vec![
+        Step::cargo(BUILD_TESTS, &["test", "--workspace", "--no-run"]),
+        Step::cargo("tests", &["test", "--workspace", "--no-fail-fast"]).counts_tests().after(BUILD_TESTS),
+    ]
+}
+
+/// What a change must pass. It ends with what [`test`] does.
+pub(crate) fn ci() -> Vec<Step> {
+    let mut steps = vec![
+        Step::cargo("lock file", &["metadata", "--locked", "--format-version=1"]).quiet(),
+        Step::cargo("format", &["fmt", "--all", "--", "--check"]),
+        Step::cargo("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+        Step::cargo("docs", &["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo("licences", &["deny", "check", "bans", "licenses", "sources"]).only_where_installed(
+            "deny",
+            "cargo-deny is not installed; `cargo install cargo-deny --locked` adds this check",
+        ),
+    ];
+    steps.extend(test());
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(Step::command_line).collect()
+    }
+
+    #[test]
+    fn ci_ends_with_the_very_commands_of_test() {
+        let test = lines(&test());
+        assert!(lines(&ci()).ends_with(&test), "{:?}", lines(&ci()));
+        assert_eq!(test.last().unwrap(), "cargo test --workspace --no-fail-fast");
+    }
+}

@@ -1,6 +1,6 @@
 //! The conformance suite: one test for each promise of [`Store`].
 //!
-//! A store's crate calls [`conformance!`](crate::conformance) once, in a test file, with
+//! A store's crate calls [`conformance!`](macro@crate::conformance) once, in a test file, with
 //! something that makes a fresh store, and passes all tests unchanged:
 //!
 //! ```ignore
@@ -17,6 +17,20 @@
 pub mod commit;
 #[doc(hidden)]
 pub mod fence;
+#[doc(hidden)]
+pub mod hints;
+#[doc(hidden)]
+pub mod members;
+#[doc(hidden)]
+pub mod messages;
+#[doc(hidden)]
+pub mod order;
+#[doc(hidden)]
+pub mod ownership;
+#[doc(hidden)]
+pub mod purge;
+#[doc(hidden)]
+pub mod reads;
 #[doc(hidden)]
 pub mod start;
 
@@ -121,6 +135,80 @@ macro_rules! __conformance_list {
                 a_step_of_another_kind_of_store_is_rejected_and_fails_no_neighbour
                 an_operator_ends_a_run_by_the_same_append
                 an_operator_repairs_an_ended_run_by_the_same_append
+            }
+            ownership {
+                a_claim_takes_a_pending_run_once
+                a_claim_gives_no_more_than_there_is_room_for
+                a_released_run_comes_back_when_its_time_has_come
+                a_released_run_sleeps_until_its_time
+                the_next_wake_is_the_earliest
+                a_run_that_is_owned_or_has_ended_has_no_next_wake
+                a_message_wakes_a_released_run
+                a_release_with_an_unseen_message_stays
+                messages_seen_before_do_not_keep_a_run_from_its_release
+                a_worker_that_leaves_hands_over_its_runs
+                a_dead_workers_runs_are_adopted
+                an_adoption_takes_no_more_than_there_is_room_for
+                deaths_in_a_row_are_counted_and_progress_clears_them
+                a_claim_record_alone_is_no_progress
+            }
+            order {
+                a_claim_gives_only_what_the_worker_has
+                a_run_marked_not_this_build_is_left_to_others
+                a_build_that_cannot_drive_a_run_lets_go_of_it_in_spite_of_messages
+                claims_are_shared_out_by_lane
+                within_a_lane_priority_goes_first_and_then_time
+            }
+            members {
+                members_see_each_others_beats_until_they_leave
+                a_stranger_is_no_member
+                the_stores_time_does_not_go_back
+            }
+            messages {
+                messages_are_kept_in_order_from_one
+                a_message_that_is_sent_again_is_recognised
+                a_message_twice_in_one_batch_is_delivered_once
+                a_message_to_nobody_finds_no_run
+                a_message_to_an_ended_run_is_answered_so
+                answers_to_messages_come_in_the_order_of_the_requests
+                each_inbox_counts_for_itself
+                a_message_to_a_run_goes_to_its_newest_execution
+                a_consumed_message_is_not_given_again
+                a_position_is_never_given_twice
+                a_consumed_message_that_is_sent_again_is_still_recognised
+                an_inbox_is_read_beyond_a_position
+                a_sent_message_is_in_the_outbox_until_it_is_known_to_be_delivered
+                the_oldest_messages_leave_the_outbox_first
+                the_outbox_of_a_dead_worker_goes_with_its_runs
+                a_message_of_a_released_run_is_still_to_be_sent
+                a_message_of_an_ended_run_is_still_to_be_sent
+            }
+            reads {
+                what_does_not_exist_is_not_found
+                a_run_is_seen_as_it_was_started
+                the_newest_execution_of_a_run_is_found_by_its_id
+                text_of_every_kind_comes_back_as_it_was
+                ids_that_differ_in_case_are_two_runs
+                runs_are_loaded_in_the_order_asked_and_unknown_ones_left_out
+                a_long_journal_is_loaded_whole_and_in_order
+                a_list_begins_with_the_newest
+                a_list_gives_what_every_part_of_the_query_allows
+                a_list_is_bounded_by_the_time_of_the_start
+                pages_together_give_each_run_once
+            }
+            purge {
+                only_runs_that_ended_before_the_moment_are_purged
+                a_purge_stays_within_its_budget_and_says_if_there_is_more
+                nothing_is_left_of_a_purged_run
+                an_old_execution_is_purged_without_the_newer_one
+            }
+            hints {
+                a_start_that_nobody_owns_gives_a_hint
+                a_message_gives_a_hint
+                a_message_to_a_released_run_hints_that_it_is_due
+                a_release_that_is_due_gives_a_hint
+                the_end_of_a_run_gives_a_hint
+                each_listener_gets_the_hints
             }
         }
     };

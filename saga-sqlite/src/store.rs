@@ -1,0 +1,234 @@
+//! The store: each call becomes a job of the writer or a read.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use saga_store::{
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream, InboxMessage,
+    Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Peer, Purged, Query, RunCommit, RunId, RunView,
+    Started, Store, StoreError, Timestamp,
+};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::core::{Core, Member};
+use crate::db::SqliteDb;
+use crate::error::{Abort, closed};
+use crate::hints::Hints;
+use crate::lock::EngineLock;
+use crate::options::{Options, SqliteBuilder};
+use crate::write::{self, Call, Cx};
+use crate::writer::Watcher;
+use crate::{KIND, migrate, read, url};
+
+/// The embedded store: one `SQLite` file. A clone is another handle to the same store.
+///
+/// Opening takes no lock: clients, audits and other tools may have the file open beside the
+/// engine, in this process or another. The first worker that joins locks the file against
+/// engines elsewhere, until the last one leaves or the store is dropped.
+#[derive(Clone)]
+pub struct SqliteStore {
+    db: SqliteDb,
+    core: Arc<Core>,
+}
+
+impl SqliteStore {
+    /// Opens a file with the default options; creates it if there is none, and brings its schema
+    /// up to date.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::builder(path).open().await
+    }
+
+    /// Opens the file that an address names: `sqlite://orders.db`, `sqlite:///var/lib/orders.db`.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::open(url::path_of(url)?).await
+    }
+
+    /// Options for a file that is about to be opened.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteBuilder {
+        SqliteBuilder::new(path)
+    }
+
+    /// The file itself, for tables of your own beside the store's: see [`SqliteDb::setup`],
+    /// [`SqliteDb::write`], [`SqliteDb::read`], [`SqliteDb::backup`], [`SqliteDb::stats`].
+    pub fn db(&self) -> &SqliteDb {
+        &self.db
+    }
+
+    pub(crate) async fn open_with(path: PathBuf, options: Options) -> Result<Self, StoreError> {
+        let hints = Hints::new();
+        let watcher = Arc::clone(&hints) as Arc<dyn Watcher>;
+        let limit = options.transaction_limit;
+        let db = SqliteDb::open_with(path, options, Some(&migrate::STORE), Some(watcher)).await?;
+        let last = db.read(read::last_start).await?;
+        let core = Core::new(Clock::not_before(last), hints, db.counters(), limit);
+        Ok(Self { db, core: Arc::new(core) })
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        weight: usize,
+        verb: impl FnMut(&mut Cx<'_, '_>) -> Result<T, Abort> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answered) = Call::new(&self.core, weight, verb);
+        self.db.submit(job);
+        answered.await.map_err(|_| closed())?
+    }
+
+    fn lock_for_engines(&self) -> Result<(), StoreError> {
+        let mut members = self.core.members();
+        if members.lock.is_none() {
+            members.lock = Some(EngineLock::take(self.db.path())?);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.db.path()).finish_non_exhaustive()
+    }
+}
+
+impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        self.lock_for_engines()?;
+        // Whoever owns runs and is no member of this handle died before the lock was taken.
+        let owners = self.db.read(read::owners).await?;
+        let mut members = self.core.members();
+        let dead = || Member { beats: 0, lease: node.lease, dead: true };
+        if !std::mem::replace(&mut members.surveyed, true) {
+            for owner in owners {
+                members.known.entry(owner).or_insert_with(dead);
+            }
+        }
+        let proven_dead = members.known.iter().filter(|(_, member)| member.dead).map(|(id, _)| *id).collect();
+        members.known.entry(node.incarnation).or_insert(Member { dead: false, ..dead() });
+        Ok(Joined { now: self.core.clock.now(), proven_dead })
+    }
+
+    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
+        let mut members = self.core.members();
+        let alive = members.known.get_mut(&incarnation).filter(|member| !member.dead);
+        let member = alive.map(|alive| alive.beats += 1).is_some();
+        let peers = members
+            .known
+            .iter()
+            .filter(|(other, _)| **other != incarnation)
+            .map(|(other, peer)| Peer { incarnation: *other, beats: peer.beats, lease: peer.lease })
+            .collect();
+        Ok(Beat { now: self.core.clock.now(), member, peers })
+    }
+
+    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.call(1, move |cx| write::leave::leave(cx, incarnation)).await?;
+        let mut members = self.core.members();
+        members.known.remove(&incarnation);
+        if !members.any_alive() {
+            // Another engine may own runs before the next one joins here.
+            *members = crate::core::Members::default();
+        }
+        Ok(())
+    }
+
+    async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        self.call(runs.len(), move |cx| write::start::start(cx, &runs)).await
+    }
+
+    async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
+        let (reply, answered) = oneshot::channel();
+        self.db.submit(Box::new(write::commit::CommitJob::new(&self.core, commits, reply)));
+        match answered.await {
+            Ok(answer) => answer,
+            // Only a writer that has panicked outside of any job drops one unanswered.
+            Err(_) => Err(CommitError { error: closed(), commits: Vec::new() }),
+        }
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        self.call(messages.len(), move |cx| write::deliver::deliver(cx, &messages)).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        let claim = claim.clone();
+        self.call(claim.slots, move |cx| write::claim::claim(cx, &claim)).await
+    }
+
+    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        let adopt = move |cx: &mut Cx<'_, '_>| {
+            let adopted = write::adopt::adopt(cx, dead, by, max)?;
+            Ok((adopted, write::adopt::is_empty(cx, dead)?))
+        };
+        let (adopted, nothing_left) = self.call(max, adopt).await?;
+        if nothing_left {
+            self.core.members().known.remove(&dead);
+        }
+        Ok(adopted)
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.db.read(read::next_wake).await
+    }
+
+    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+        let executions = executions.to_vec();
+        self.db.read(move |conn| read::load(conn, &executions)).await
+    }
+
+    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
+        self.db.read(move |conn| read::inbox(conn, execution, after)).await
+    }
+
+    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        let core = Arc::clone(&self.core);
+        // A message whose sender left without taking care of it is everybody's.
+        let mine = move |sender| sender == owner || !core.members().known.contains_key(&sender);
+        self.db.read(move |conn| read::outbox(conn, limit, mine)).await
+    }
+
+    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
+        let ids = ids.to_vec();
+        self.db.read(move |conn| read::blobs(conn, execution, &ids)).await
+    }
+
+    fn hints(&self) -> Box<dyn HintStream> {
+        let listener = self.core.hints.listen();
+        self.db.wake_writer();
+        Box::new(listener)
+    }
+
+    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
+        let id = id.clone();
+        self.db.read(move |conn| read::get(conn, &id)).await
+    }
+
+    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
+        self.db.read(move |conn| read::get_execution(conn, execution)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.db.read(move |conn| read::list(conn, &query)).await
+    }
+
+    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
+        let mut purged = Purged { runs: 0, more: true };
+        let mut left = budget;
+        while left > 0 && purged.more {
+            let batch = left.min(write::purge::BATCH);
+            let done = self.call(batch, move |cx| write::purge::purge(cx, before, batch)).await?;
+            purged = Purged { runs: purged.runs + done.runs, more: done.more };
+            left -= batch;
+        }
+        if purged.runs > 0 {
+            self.call(1, write::purge::vacuum).await?;
+        }
+        Ok(purged)
+    }
+}

@@ -1,0 +1,264 @@
+//! Appends to journals, with all that belongs to the appends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::params;
+use saga_store::wire::split_rows;
+use saga_store::{
+    Applied, CommitError, CommitOutcome, Hint, Message, Nonce, Row, RunCommit, Seq, StoreError, Target, Then,
+};
+use tokio::sync::oneshot;
+
+use super::Cx;
+use crate::core::{Core, Head};
+use crate::error::Abort;
+use crate::session::Session;
+use crate::sql;
+use crate::tx::{SqliteTransactions, StepEnd, run_step};
+use crate::writer::{Job, Mode};
+
+/// A call of [`saga_store::Store::commit`].
+pub(crate) struct CommitJob {
+    core: Arc<Core>,
+    commits: Vec<RunCommit>,
+    /// How steps ended that must not run again, by the index of their commit.
+    ended: Vec<(usize, StepEnd)>,
+    outcomes: Vec<CommitOutcome>,
+    hints: Vec<Hint>,
+    rows: u64,
+    reply: oneshot::Sender<Result<Vec<CommitOutcome>, CommitError>>,
+}
+
+impl CommitJob {
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        commits: Vec<RunCommit>,
+        reply: oneshot::Sender<Result<Vec<CommitOutcome>, CommitError>>,
+    ) -> Self {
+        let outcomes = Vec::with_capacity(commits.len());
+        Self { core: Arc::clone(core), commits, ended: Vec::new(), outcomes, hints: Vec::new(), rows: 0, reply }
+    }
+}
+
+impl Job for CommitJob {
+    fn weight(&self) -> usize {
+        self.commits.len()
+    }
+
+    fn run(&mut self, session: &Session<'_>, mode: Mode) -> Result<(), Abort> {
+        self.outcomes.clear();
+        self.hints.clear();
+        self.rows = 0;
+        let now = self.core.clock.now();
+        let mut memory = self.core.memory(session);
+        let mut cx = Cx { session, core: &self.core, memory: &mut memory, hints: &mut self.hints, mode, now };
+        for (index, commit) in self.commits.iter_mut().enumerate() {
+            let ended = &mut self.ended;
+            let rows = &mut self.rows;
+            let outcome = cx.isolated(|cx| apply(cx, commit, index, ended, rows))?;
+            self.outcomes.push(outcome.unwrap_or_else(CommitOutcome::Rejected));
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, end: Result<(), StoreError>) {
+        let answer = match end {
+            Ok(()) => {
+                self.core.counters.rows.fetch_add(self.rows, Ordering::Relaxed);
+                self.core.send_hints(self.hints);
+                Ok(self.outcomes)
+            }
+            Err(error) => Err(CommitError { error, commits: self.commits }),
+        };
+        // The caller may have gone; a worker that comes back finds its rows by their nonce.
+        drop(self.reply.send(answer));
+    }
+}
+
+fn apply(
+    cx: &mut Cx<'_, '_>,
+    commit: &mut RunCommit,
+    index: usize,
+    ended: &mut Vec<(usize, StepEnd)>,
+    rows: &mut u64,
+) -> Result<CommitOutcome, Abort> {
+    if let Some(why) = unacceptable(commit) {
+        return Ok(CommitOutcome::Rejected(why));
+    }
+    let Some(head) = cx.memory.head(cx.session, commit.execution)?.cloned() else {
+        return Ok(CommitOutcome::Refused { head: None });
+    };
+    if head.seq.map_or(0, |seq| seq.0 + 1) != commit.seq.0 {
+        return answer_out_of_place(cx.session, commit, &head);
+    }
+    let mut body = None;
+    if commit.tx.is_some() {
+        match step(cx, commit, index, ended)? {
+            StepEnd::Keep(record) => body = Some(record),
+            StepEnd::Reject(why) => return Ok(CommitOutcome::Rejected(why)),
+            // The step left nothing and asks for no record: nothing of the commit is applied.
+            StepEnd::RollBack if commit.rows.is_empty() => {
+                return Ok(CommitOutcome::Applied(Applied::default()));
+            }
+            StepEnd::RollBack => {}
+        }
+    }
+    let last = append(cx.session, commit, body, head.run)?;
+    *rows += last.0 + 1 - commit.seq.0;
+    write_the_rest(cx, commit, head.run)?;
+    settle(cx, commit, Head { seq: Some(last), ..head })
+}
+
+fn unacceptable(commit: &mut RunCommit) -> Option<String> {
+    let Some(step) = commit.tx.as_mut() else {
+        return commit.rows.is_empty().then(|| "a commit appends at least one row".to_owned());
+    };
+    let kind = step.store_kind();
+    let ours = step.blocking::<SqliteTransactions>().is_some();
+    (!ours).then(|| format!("the step is written for a store of the kind \"{kind}\", and this one is \"sqlite\""))
+}
+
+/// A place that is not the next one: the commit was applied already, or comes too late or too
+/// early.
+fn answer_out_of_place(session: &Session<'_>, commit: &RunCommit, head: &Head) -> Result<CommitOutcome, Abort> {
+    let nonce = session.first(&sql::NONCE_AT, params![head.run, number(commit.seq.0)], |row| row.get(0))?;
+    let mine = nonce.map(|nonce: i64| Nonce(nonce.cast_unsigned())) == Some(commit.nonce);
+    if !mine {
+        return Ok(CommitOutcome::Refused { head: head.seq });
+    }
+    let stay = matches!(commit.then, Then::Release { .. }) && head.owner == Some(commit.owner);
+    Ok(CommitOutcome::Applied(Applied { stay }))
+}
+
+fn step(
+    cx: &Cx<'_, '_>,
+    commit: &mut RunCommit,
+    index: usize,
+    ended: &mut Vec<(usize, StepEnd)>,
+) -> Result<StepEnd, Abort> {
+    if let Some((_, end)) = ended.iter().find(|(of, _)| *of == index) {
+        return Ok(end.clone());
+    }
+    let Some(code) = commit.tx.as_mut().and_then(|step| step.blocking::<SqliteTransactions>()) else {
+        return Ok(StepEnd::RollBack);
+    };
+    let (end, lost) = run_step(cx.session, cx.mode, cx.core.tx_time_limit, code)?;
+    if lost {
+        ended.push((index, end));
+        return Err(Abort::Again);
+    }
+    Ok(end)
+}
+
+/// The place of the last row.
+fn append(session: &Session<'_>, commit: &RunCommit, body: Option<bytes::Bytes>, run: i64) -> Result<Seq, Abort> {
+    let nonce = commit.nonce.0.cast_signed();
+    let insert = |seq: Seq, row: &Row| {
+        session.run(&sql::APPEND, params![run, number(seq.0), nonce, row.more, &row.body[..]])
+    };
+    let mut next = commit.seq;
+    let own = if body.is_some() { commit.rows.len().saturating_sub(1) } else { commit.rows.len() };
+    for row in &commit.rows[..own] {
+        insert(next, row)?;
+        next = next.plus(1);
+    }
+    for row in body.map(split_rows).unwrap_or_default() {
+        insert(next, &row)?;
+        next = next.plus(1);
+    }
+    Ok(Seq(next.0 - 1))
+}
+
+fn write_the_rest(cx: &mut Cx<'_, '_>, commit: &RunCommit, run: i64) -> Result<(), Abort> {
+    let session = cx.session;
+    for blob in &commit.blobs {
+        session.run(&sql::ADD_BLOB, params![run, blob.id.as_bytes(), &blob.bytes[..]])?;
+    }
+    if let Some(seen) = commit.inbox_seen {
+        session.run(&sql::CONSUME, params![run, number(seen)])?;
+        session.run(&sql::SEE_INBOX, params![run, number(seen)])?;
+    }
+    for sent in &commit.sent {
+        session.run(&sql::REMOVE_OUTBOX, [sent.as_bytes()])?;
+    }
+    for message in &commit.outbox {
+        send(session, commit, message, run)?;
+    }
+    if let Some(change) = &commit.change {
+        let conclusion = change.conclusion.as_deref();
+        session.run(&sql::CHANGE_STATE, params![run, change.state.code(), conclusion, cx.now.as_micros()])?;
+    }
+    if let Some(status) = &commit.status {
+        session.run(&sql::SET_STATUS, params![run, &status[..]])?;
+    }
+    Ok(())
+}
+
+fn send(session: &Session<'_>, commit: &RunCommit, message: &Message, run: i64) -> Result<(), Abort> {
+    let (to_run, to_execution) = match &message.to {
+        Target::Run(id) => (Some(id.as_str()), None),
+        Target::Execution(execution) => (None, Some(execution.as_bytes())),
+    };
+    let owner = commit.owner.as_bytes();
+    let values = params![message.id.as_bytes(), run, owner, to_run, to_execution, &message.body[..]];
+    session.run(&sql::ADD_OUTBOX, values)?;
+    Ok(())
+}
+
+/// Progress, and who owns the run from now on.
+fn settle(cx: &mut Cx<'_, '_>, commit: &RunCommit, mut head: Head) -> Result<CommitOutcome, Abort> {
+    let session = cx.session;
+    if head.deaths > 0 || head.claim_due || head.unreleased {
+        // The claim record of a takeover is no progress.
+        head.deaths = if head.claim_due { head.deaths } else { 0 };
+        (head.claim_due, head.unreleased) = (false, false);
+        session.run(&sql::SETTLE, params![head.run, head.deaths])?;
+    }
+    let mut stay = false;
+    match &commit.then {
+        Then::Keep => own(session, commit, &mut head)?,
+        Then::Release { wake_at, not_build } => {
+            // A build that cannot drive the run cannot read its messages either.
+            let messages = session.first(&sql::HAS_MESSAGES, [head.run], |row| row.get(0))?.unwrap_or(false);
+            stay = messages && not_build.is_none();
+            if let Some(build) = not_build {
+                session.run(&sql::MARK_BUILD, params![head.run, &build.0[..]])?;
+            }
+            if stay {
+                own(session, commit, &mut head)?;
+            } else {
+                let due = if messages { Some(cx.now) } else { *wake_at };
+                session.run(&sql::LET_GO, params![head.run, due.map(saga_store::Timestamp::as_micros), messages])?;
+                head.owner = None;
+                if due.is_some_and(|due| due <= cx.now) {
+                    cx.hints.push(Hint::Ready);
+                }
+            }
+        }
+        Then::End => {
+            session.run(&sql::END, params![head.run, cx.now.as_micros()])?;
+            head.owner = None;
+            cx.hints.push(Hint::Ended(commit.execution));
+        }
+    }
+    if commit.then == Then::Keep || stay {
+        cx.memory.remember(commit.execution, head);
+    } else {
+        cx.memory.forget(commit.execution);
+    }
+    Ok(CommitOutcome::Applied(Applied { stay }))
+}
+
+fn own(session: &Session<'_>, commit: &RunCommit, head: &mut Head) -> Result<(), Abort> {
+    if head.owner != Some(commit.owner) {
+        session.run(&sql::OWN, params![head.run, commit.owner.as_bytes()])?;
+        head.owner = Some(commit.owner);
+    }
+    Ok(())
+}
+
+/// A position as `SQLite` keeps it. None is ever near the limit.
+fn number(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}

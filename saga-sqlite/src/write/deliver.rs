@@ -1,0 +1,47 @@
+//! Puts messages into inboxes.
+
+use bytes::Bytes;
+use rusqlite::{Row, params};
+use saga_store::{Delivery, ExecutionId, Hint, Message, MessageId, Target};
+
+use super::Cx;
+use crate::error::Abort;
+use crate::sql;
+
+/// Delivers each message once.
+pub(crate) fn deliver(cx: &mut Cx<'_, '_>, messages: &[Message]) -> Result<Vec<Delivery>, Abort> {
+    messages.iter().map(|message| deliver_one(cx, message)).collect()
+}
+
+fn deliver_one(cx: &mut Cx<'_, '_>, message: &Message) -> Result<Delivery, Abort> {
+    let known = cx.session.first(&sql::DELIVERED_TO, [message.id.as_bytes()], |row| row.get(0))?;
+    if let Some(execution) = known {
+        return Ok(Delivery::Duplicate(ExecutionId::from_bytes(execution)));
+    }
+    let read = |row: &Row<'_>| Ok((row.get(0)?, ExecutionId::from_bytes(row.get(1)?), row.get(2)?, row.get(3)?));
+    let target: Option<(i64, _, bool, bool)> = match &message.to {
+        Target::Run(id) => cx.session.first(&sql::TARGET_RUN, [id.as_str()], read)?,
+        Target::Execution(execution) => cx.session.first(&sql::TARGET_EXECUTION, [execution.as_bytes()], read)?,
+    };
+    let Some((run, execution, free, ended)) = target else { return Ok(Delivery::NoRun) };
+    if ended {
+        return Ok(Delivery::Ended(execution));
+    }
+    put(cx, run, message.id, &message.body, free)?;
+    cx.hints.push(Hint::Inbox(execution));
+    if free {
+        cx.hints.push(Hint::Ready);
+    }
+    Ok(Delivery::New(execution))
+}
+
+/// Puts a message at the end of an inbox; a run that nobody owns is due from now on.
+pub(super) fn put(cx: &Cx<'_, '_>, run: i64, id: MessageId, body: &Bytes, free: bool) -> Result<(), Abort> {
+    let (session, now) = (cx.session, cx.now.as_micros());
+    let position: Option<i64> = session.first(&sql::NEXT_POSITION, [run], |row| row.get(0))?;
+    session.run(&sql::ADD_MESSAGE, params![run, position, id.as_bytes(), now, &body[..]])?;
+    if free {
+        session.run(&sql::WAKE, params![run, now])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Deletes executions that ended long ago.
+
+use rusqlite::params;
+use saga_store::{Purged, RunState, Timestamp};
+
+use super::Cx;
+use crate::error::Abort;
+use crate::sql;
+
+/// How many executions go in one transaction, so that commits do not wait for long.
+pub(crate) const BATCH: usize = 200;
+
+/// Deletes up to `budget` executions with all that is theirs.
+pub(crate) fn purge(cx: &mut Cx<'_, '_>, before: Timestamp, budget: usize) -> Result<Purged, Abort> {
+    let session = cx.session;
+    let limit = i64::try_from(budget).unwrap_or(i64::MAX).saturating_add(1);
+    let values = params![before.as_micros(), limit, RunState::Dead.code()];
+    let mut doomed: Vec<(i64, String, bool)> =
+        session.all(&sql::PURGEABLE, values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let more = doomed.len() > budget;
+    doomed.truncate(budget);
+    for (run, id, newest) in &doomed {
+        for sql in [
+            &sql::PURGE_JOURNAL,
+            &sql::PURGE_BLOBS,
+            &sql::PURGE_INBOX,
+            &sql::PURGE_ATTRIBUTES,
+            &sql::PURGE_MARKS,
+            &sql::PURGE_LIVE,
+            &sql::PURGE_RUN,
+        ] {
+            session.run(sql, [run])?;
+        }
+        if *newest {
+            session.run(&sql::PROMOTE, [id])?;
+        }
+    }
+    cx.memory.forget_all();
+    Ok(Purged { runs: doomed.len() as u64, more })
+}
+
+/// Gives some free pages back to the file system.
+pub(crate) fn vacuum(cx: &mut Cx<'_, '_>) -> Result<(), Abort> {
+    cx.session.all(&sql::VACUUM, [], |_| Ok(()))?;
+    Ok(())
+}

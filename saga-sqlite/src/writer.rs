@@ -1,0 +1,231 @@
+//! The one thread that writes: it commits together what has gathered.
+//!
+//! While one transaction is being made durable the next requests gather in the channel; an idle
+//! writer begins at once. Answers leave after COMMIT. A group that fails is undone and each of
+//! its jobs is run again alone, so that the offender is found and its neighbours are not hurt.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+use saga_store::{ErrorKind, StoreError};
+
+use crate::error::{self, Abort};
+use crate::session::Session;
+
+/// How often an idle writer looks for writes of other processes, while somebody listens.
+const LOOK_FOR_OTHERS_EVERY: Duration = Duration::from_millis(120);
+
+/// A group takes no more jobs than this, so that answers do not wait for long.
+const MAX_GROUP: usize = 4_096;
+
+/// How carefully a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In a group: the first trouble gives the whole group up.
+    Grouped,
+    /// Alone after trouble: each item in a savepoint, so that only bad ones are refused.
+    Alone,
+}
+
+/// Some work for the writer.
+pub(crate) trait Job: Send {
+    /// How many items it has.
+    fn weight(&self) -> usize {
+        1
+    }
+
+    /// Writes, inside of a transaction. Called again if the transaction had to be undone.
+    fn run(&mut self, session: &Session<'_>, mode: Mode) -> Result<(), Abort>;
+
+    /// Answers: the transaction is durable, or nothing of this job was applied.
+    fn finish(self: Box<Self>, end: Result<(), StoreError>);
+}
+
+/// Who wants to know of other processes' writes.
+pub(crate) trait Watcher: Send + Sync {
+    /// Whether anybody waits for such news.
+    fn is_listening(&self) -> bool;
+
+    /// Another connection has written.
+    fn others_wrote(&self);
+}
+
+/// What the writer is sent.
+pub(crate) enum Request {
+    /// Work.
+    Job(Box<dyn Job>),
+    /// Somebody has begun to listen.
+    Listen,
+}
+
+/// Counts since the file was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) transactions: AtomicU64,
+    pub(crate) jobs: AtomicU64,
+    pub(crate) rows: AtomicU64,
+    pub(crate) queued: AtomicU64,
+}
+
+/// The writer's loop.
+pub(crate) struct Writer<'c> {
+    pub(crate) session: Session<'c>,
+    pub(crate) path: PathBuf,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
+}
+
+impl Writer<'_> {
+    /// Works until every sender is gone.
+    pub(crate) fn work(&self, requests: &Receiver<Request>) {
+        let mut group = Vec::new();
+        while let Some(first) = self.wait(requests) {
+            self.gather(first, requests, &mut group);
+            if !group.is_empty() {
+                self.counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
+                self.run_group(&mut group);
+            }
+        }
+    }
+
+    fn wait(&self, requests: &Receiver<Request>) -> Option<Request> {
+        loop {
+            let Some(watcher) = self.watcher.as_deref().filter(|watcher| watcher.is_listening()) else {
+                return requests.recv().ok();
+            };
+            match requests.recv_timeout(LOOK_FOR_OTHERS_EVERY) {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    // A failure is met again, and reported, by the next transaction.
+                    if self.session.notice_others().unwrap_or(false) {
+                        watcher.others_wrote();
+                    }
+                }
+            }
+        }
+    }
+
+    fn gather(&self, first: Request, requests: &Receiver<Request>, group: &mut Vec<Box<dyn Job>>) {
+        let mut weight = 0;
+        let mut next = Ok::<_, TryRecvError>(first);
+        while let Ok(request) = next {
+            if let Request::Job(job) = request {
+                weight += job.weight();
+                group.push(job);
+            }
+            if weight >= MAX_GROUP {
+                break;
+            }
+            next = requests.try_recv();
+        }
+    }
+
+    fn run_group(&self, group: &mut Vec<Box<dyn Job>>) {
+        if let Err(error) = self.begin() {
+            for job in group.drain(..) {
+                job.finish(Err(error::store_error(copy(&error), &self.path)));
+            }
+            return;
+        }
+        match self.transact(group, Mode::Grouped) {
+            Ok(()) => group.drain(..).for_each(|job| job.finish(Ok(()))),
+            Err(abort) => {
+                tracing::debug!(?abort, jobs = group.len(), "a group is undone; its jobs run alone");
+                self.run_alone(group);
+            }
+        }
+    }
+
+    fn run_alone(&self, group: &mut Vec<Box<dyn Job>>) {
+        let mut busy = false;
+        for mut job in group.drain(..) {
+            let end = if busy {
+                Err(StoreError::new(ErrorKind::Unavailable, format!("{} is busy", self.path.display())))
+            } else {
+                self.run_one(&mut job)
+            };
+            if let Err(error) = &end {
+                // To wait for the lock again for each job would hold them all up.
+                busy = busy || is_busy(error);
+            }
+            job.finish(end);
+        }
+    }
+
+    fn run_one(&self, job: &mut Box<dyn Job>) -> Result<(), StoreError> {
+        // Each item can ask for one repetition, since it is remembered what must not run again.
+        for _ in 0..job.weight() + 2 {
+            self.begin().map_err(|error| error::store_error(error, &self.path))?;
+            match self.transact(std::slice::from_mut(job), Mode::Alone) {
+                Err(Abort::Again) => {}
+                other => return other.map_err(|abort| abort.into_store_error(&self.path)),
+            }
+        }
+        Err(Abort::Again.into_store_error(&self.path))
+    }
+
+    fn begin(&self) -> rusqlite::Result<()> {
+        match self.session.begin() {
+            Ok(others) => {
+                if let Some(watcher) = self.watcher.as_deref().filter(|_| others) {
+                    watcher.others_wrote();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.session.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn transact(&self, jobs: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Abort> {
+        let run = || {
+            for job in jobs.iter_mut() {
+                job.run(&self.session, mode)?;
+            }
+            self.session.commit().map_err(Abort::from)
+        };
+        let end = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            let message = format!("the store's writer panicked: {}", panic_message(&*panic));
+            Err(Abort::Refused(StoreError::new(ErrorKind::Bug, message)))
+        });
+        if end.is_err() {
+            self.session.roll_back();
+        } else {
+            self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+            self.counters.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        }
+        end
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+fn is_busy(error: &StoreError) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<rusqlite::Error>())
+        .and_then(error::code)
+        .is_some_and(|code| matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// The same failure for one more caller.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
+        _ => rusqlite::Error::InvalidQuery,
+    }
+}

@@ -1,17 +1,88 @@
-//! The macros of the saga framework.
+//! The macros of the saga framework. `saga-runtime` re-exports them and documents how to use them.
+//!
+//! Each macro parses, checks and expands. All errors are collected before any is reported, and on
+//! an error the item is still emitted, so that one mistake is one error. Expansion cannot fail.
+//!
+//! - [`macro@activity`], [`macro@workflow`], [`macro@durable`]: the attributes.
+//! - [`macro@Classify`], [`macro@Event`]: the derives.
+
+mod activity;
+mod attr;
+mod awaits;
+mod classify;
+mod diag;
+mod docs;
+mod duration;
+mod durable;
+mod event;
+mod function;
+mod item;
+mod krate;
+mod workflow;
+
 use proc_macro::TokenStream;
-/// Stub.
+
+/// Makes a function an activity: a step of a workflow, which may do anything and is retried and
+/// undone.
+///
+/// The function becomes one that returns a call. Beside it stands a type of the same name with the
+/// inputs as fields, and with `plain`, the function as it was written.
+///
+/// | option | meaning |
+/// |---|---|
+/// | `name = "…"` | the durable name; the function's name if left out |
+/// | `timeout = "5s"` | how long one attempt may take; 30 s if left out |
+/// | `retry(max_attempts = 5, initial = "100ms", max = "30s", multiplier = 2.0, jitter = 0.2)` | when a failed attempt is repeated; these are the defaults |
+/// | `compensate = release(output.id)` | the activity that undoes it; `output` is this activity's output, and each input is in scope by name |
+/// | `circuit_breaker(failures = 5, cooldown = "30s")` | after so many failures in a row let no attempt through for so long |
+/// | `read_only` | it changes nothing |
+/// | `pivot` | it is the point of no return |
+/// | `retriable` | it may follow the point of no return: it is retried until it succeeds |
+/// | `transaction` | its writes share the transaction of its journal record; a plain `fn` with a parameter `#[transaction] tx: &SqliteTx<'_>` |
+/// | `crate = path` | where the runtime crate is, if it was renamed |
+///
+/// Parameters are inputs, recorded in the journal under their names, unless they are marked:
+/// `#[state] x: &T` is lent what the engine was given with `.state(…)`, and
+/// `#[context] cx: &ActivityContext` tells about the attempt.
 #[proc_macro_attribute]
-pub fn activity(_: TokenStream, item: TokenStream) -> TokenStream { item }
-/// Stub.
+pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
+    activity::activity(attr.into(), item.into()).into()
+}
+
+/// Makes a function a workflow: its steps are recorded, and it goes on after a crash where it was.
+///
+/// Each `.await` in it takes durable things only: calls of activities and workflows, timers,
+/// events, joins of them, helpers annotated with `#[durable]`, and async blocks written in it.
+///
+/// | option | meaning |
+/// |---|---|
+/// | `name = "…"` | the durable name; the function's name if left out |
+/// | `version = 2` | the version; old runs end on the code of their version |
+/// | `crate = path` | where the runtime crate is, if it was renamed |
 #[proc_macro_attribute]
-pub fn workflow(_: TokenStream, item: TokenStream) -> TokenStream { item }
-/// Stub.
+pub fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
+    workflow::workflow(attr.into(), item.into()).into()
+}
+
+/// Makes an async function a helper of workflows: it may await what a workflow may await, and it
+/// may borrow and recurse.
 #[proc_macro_attribute]
-pub fn durable(_: TokenStream, item: TokenStream) -> TokenStream { item }
-/// Stub.
-#[proc_macro_derive(Classify, attributes(permanent, transient))]
-pub fn classify(_: TokenStream) -> TokenStream { TokenStream::new() }
-/// Stub.
+pub fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
+    durable::durable(attr.into(), item.into()).into()
+}
+
+/// Says of each value of an error type how it is classed: `#[permanent]`, `#[transient]`,
+/// `#[transient(no_effect)]` or `#[transient(retry_after = field)]` on the variants. An unmarked
+/// variant is transient. `#[classify(crate = path)]` names a renamed runtime crate.
+#[proc_macro_derive(Classify, attributes(classify, permanent, transient))]
+pub fn classify(item: TokenStream) -> TokenStream {
+    classify::classify(item.into()).into()
+}
+
+/// Makes a type an event that can be sent to a run and awaited in a workflow. Its durable name is
+/// the type's, or what `#[event(name = "…")]` says. `#[event(crate = path)]` names a renamed
+/// runtime crate.
 #[proc_macro_derive(Event, attributes(event))]
-pub fn event(_: TokenStream) -> TokenStream { TokenStream::new() }
+pub fn event(item: TokenStream) -> TokenStream {
+    event::event(item.into()).into()
+}

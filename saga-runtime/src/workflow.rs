@@ -8,6 +8,7 @@ use saga_store::wire::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::__private::Recorded;
 use crate::codec::{self, CodecError};
 
 /// What `#[workflow]` makes of a function, on a type of the same name whose fields are the
@@ -19,9 +20,9 @@ use crate::codec::{self, CodecError};
 )]
 pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
     /// What it returns.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Output: Recorded;
     /// What it fails with.
-    type Error: Serialize + DeserializeOwned + Display + Send + 'static;
+    type Error: Recorded + Display;
 
     /// The durable name.
     const NAME: &'static str;

@@ -20,6 +20,7 @@ use saga_store::TxFamily;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::__private::Recorded;
 use crate::call::UndoCall;
 use crate::classify::Classify;
 
@@ -44,9 +45,9 @@ pub enum UndoKind {
 )]
 pub trait Activity: Serialize + DeserializeOwned + Send + 'static {
     /// What a successful attempt returns.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Output: Recorded;
     /// What a failed attempt returns.
-    type Error: Serialize + DeserializeOwned + Classify + Display + Send + 'static;
+    type Error: Recorded + Classify + Display;
 
     /// The durable name: what journals call it.
     const NAME: &'static str;

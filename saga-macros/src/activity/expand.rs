@@ -1,0 +1,346 @@
+//! The code that `#[activity]` stands for. Cannot fail.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Lifetime, Type};
+
+use super::compensate::Undo;
+use super::options::Options;
+use crate::docs;
+use crate::duration;
+use crate::function::{self, Attrs, Function, Params, Role};
+use crate::item::{self, Item};
+use crate::krate::{Krate, located};
+
+/// Everything that is generated for one activity.
+pub(crate) fn expand(function: &Function, params: &Params, options: &Options, undo: Option<&Undo>) -> TokenStream {
+    let krate = options.krate.clone().unwrap_or_else(Krate::default_path);
+    let ident = &function.sig.ident;
+    let span = located(ident.span());
+    let durable_name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
+    let attrs = function::sort_attrs(&function.attrs);
+    let item = Item {
+        function,
+        params,
+        attrs: &attrs,
+        krate: &krate,
+        call_type: quote_spanned!(span=> ActivityCall),
+        docs: lines(function, params, options, &durable_name),
+    };
+    let call = item.call();
+    let data = item.data();
+    let plain = plain(function, params, &attrs, &durable_name);
+    let traits = traits(&item, options, undo, &durable_name);
+    quote!(#call #data #plain #traits)
+}
+
+/// What the generated documentation says.
+fn lines(function: &Function, params: &Params, options: &Options, name: &str) -> Vec<String> {
+    let signature = docs::signature(name, params.inputs().map(|p| (&p.ident, &p.ty)), &function.sig.output);
+    let mut lines = vec![
+        format!("An activity: calling it runs nothing, awaiting the call in a workflow does. Recorded as `{signature}`."),
+        String::new(),
+    ];
+    let attempt = match options.timeout {
+        Some(timeout) => duration::text(timeout),
+        None => "30s (the default)".to_owned(),
+    };
+    lines.push(format!("- One attempt may take {attempt}."));
+    lines.push(format!("- {}", retries(options)));
+    if let Some((failures, cooldown)) = options.breaker {
+        let cooldown = duration::text(cooldown);
+        lines.push(format!("- After {failures} failures in a row no attempt is let through for {cooldown}."));
+    }
+    if let Some(undo) = &options.compensate {
+        lines.push(format!("- Undone by `{}`.", docs::text(undo)));
+    }
+    for (holds, line) in [
+        (options.read_only, "- It changes nothing."),
+        (options.pivot, "- It is the point of no return."),
+        (options.transaction.is_some(), "- Its writes share the transaction of its journal record."),
+    ] {
+        if holds {
+            lines.push(line.to_owned());
+        }
+    }
+    lines.push(String::new());
+    lines.push(format!("`{}::plain` is the function as it was written.", function.sig.ident));
+    lines
+}
+
+fn retries(options: &Options) -> String {
+    let retry = &options.retry;
+    let or = |value: Option<String>, default: &str| value.unwrap_or_else(|| default.to_owned());
+    let attempts = match retry.max_attempts {
+        Some(1) => return "It is tried once.".to_owned(),
+        Some(count) => format!("It is tried at most {count} times"),
+        None if options.retriable => "It is tried until it succeeds".to_owned(),
+        None => "It is tried at most 5 times (the default)".to_owned(),
+    };
+    format!(
+        "{attempts}, {} after the first attempt, then {} times as long each, up to {}, varied by up to {} of it.",
+        or(retry.initial.map(duration::text), "100ms"),
+        or(retry.multiplier.map(|number| number.to_string()), "2"),
+        or(retry.max.map(duration::text), "30s"),
+        or(retry.jitter.map(|number| number.to_string()), "0.2"),
+    )
+}
+
+/// `impl name { NAME, plain }`
+fn plain(function: &Function, params: &Params, attrs: &Attrs, durable_name: &str) -> TokenStream {
+    let ident = &function.sig.ident;
+    let vis = &function.vis;
+    let (cfg, lints, on_plain) = (&attrs.cfg, &attrs.lints, &attrs.plain);
+    let span = located(ident.span());
+    let plain = function::plain(function, params, &Ident::new("plain", span));
+    let allow = item::allow_on_body();
+    quote_spanned! {span=>
+        #(#cfg)*
+        #[allow(dead_code, clippy::pub_underscore_fields)]
+        impl #ident {
+            /// The durable name: what journals call it.
+            #vis const NAME: &'static str = #durable_name;
+
+            /// The function as it was written.
+            #(#lints)*
+            #(#on_plain)*
+            #allow
+            #vis #plain
+        }
+    }
+}
+
+fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name: &str) -> TokenStream {
+    let ident = &item.function.sig.ident;
+    let span = located(ident.span());
+    let private = item.krate.private(span);
+    let cfg = &item.attrs.cfg;
+    let serde = item.serde();
+    let (output, error) = item.output_types();
+    let options_tokens = options_tokens(options, &private, span);
+    let (undo_kind, undo_fn) = undo_tokens(undo, item);
+    let is_tx = options.transaction.is_some() && !item.params.broken;
+    let constructor = if is_tx { format_ident!("blocking_tx", span = span) } else { format_ident!("asynchronous", span = span) };
+    let run = if is_tx { run_tx(item) } else { run_async(item) };
+    let states: Vec<_> = states(item.params)
+        .map(|ty| {
+            let span = located(ty.span());
+            let private = item.krate.private(span);
+            quote_spanned!(span=> #private::StateType::of::<#ty>())
+        })
+        .collect();
+    let register = (!item.params.broken).then(|| {
+        quote_spanned! {span=>
+            #private::inventory::submit! { #private::RegisteredActivity(&__SAGA_DEFINITION) }
+        }
+    });
+    quote_spanned! {span=>
+        #(#cfg)*
+        #[doc(hidden)]
+        const _: () = {
+            #serde
+
+            static __SAGA_DEFINITION: #private::ActivityDefinition =
+                #private::ActivityDefinition::#constructor::<#ident>(::core::module_path!(), __saga_states);
+
+            fn __saga_states() -> ::std::vec::Vec<#private::StateType> {
+                ::std::vec![#(#states),*]
+            }
+
+            #[automatically_derived]
+            impl #private::Activity for #ident {
+                type Output = #output;
+                type Error = #error;
+                const NAME: &'static str = #durable_name;
+                const OPTIONS: #private::ActivityOptions = #options_tokens;
+                const UNDO: #private::UndoKind = #private::UndoKind::#undo_kind;
+                fn definition() -> &'static #private::ActivityDefinition {
+                    &__SAGA_DEFINITION
+                }
+                #undo_fn
+            }
+
+            #run
+            #register
+        };
+    }
+}
+
+fn states(params: &Params) -> impl Iterator<Item = &Type> {
+    params.all.iter().filter_map(|param| match &param.role {
+        Role::State(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> TokenStream {
+    let mut tokens = quote_spanned!(span=> #private::ActivityOptions::DEFAULT);
+    if let Some(timeout) = options.timeout {
+        let timeout = duration::tokens(timeout, span);
+        tokens = quote_spanned!(span=> #tokens.timeout(#timeout));
+    }
+    let retry = &options.retry;
+    let max_attempts = option(retry.max_attempts.map(|count| quote!(#count)), span);
+    let initial = option(retry.initial.map(|time| duration::tokens(time, span)), span);
+    let max = option(retry.max.map(|time| duration::tokens(time, span)), span);
+    let multiplier = option(retry.multiplier.map(|number| quote!(#number)), span);
+    let jitter = option(retry.jitter.map(|number| quote!(#number)), span);
+    tokens = quote_spanned! {span=>
+        #tokens.retry(#private::RetryOptions {
+            max_attempts: #max_attempts,
+            initial: #initial,
+            max: #max,
+            multiplier: #multiplier,
+            jitter: #jitter,
+        })
+    };
+    if let Some((failures, cooldown)) = options.breaker {
+        let cooldown = duration::tokens(cooldown, span);
+        tokens = quote_spanned! {span=>
+            #tokens.circuit_breaker(#private::BreakerOptions { failures: #failures, cooldown: #cooldown })
+        };
+    }
+    for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")] {
+        if holds {
+            let name = Ident::new(name, span);
+            tokens = quote_spanned!(span=> #tokens.#name());
+        }
+    }
+    tokens
+}
+
+fn option(value: Option<TokenStream>, span: Span) -> TokenStream {
+    match value {
+        Some(value) => quote_spanned!(span=> ::core::option::Option::Some(#value)),
+        None => quote_spanned!(span=> ::core::option::Option::None),
+    }
+}
+
+fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream, TokenStream) {
+    let Some(undo) = undo else { return (quote!(Nothing), TokenStream::new()) };
+    let span = located(undo.call.span());
+    let private = item.krate.private(span);
+    let (call, inputs) = (&undo.call, &undo.inputs);
+    let bind = (!inputs.is_empty()).then(|| {
+        quote_spanned! {span=>
+            #[allow(unused_variables)]
+            let Self { #(#inputs,)* .. } = self;
+        }
+    });
+    let body = quote_spanned! {span=>
+        #bind
+        ::core::option::Option::Some(#private::undo(#call))
+    };
+    let returned = quote_spanned!(span=> ::core::option::Option<#private::UndoCall>);
+    match undo.output {
+        Some(output_span) => {
+            let output = Ident::new("output", output_span);
+            let method = quote_spanned!(span=> fn undo_from_output(self, #output: Self::Output) -> #returned { #body });
+            (quote!(FromOutput), quote_spanned!(span=> #[allow(unused_variables)] #method))
+        }
+        None => (quote!(FromInput), quote_spanned!(span=> fn undo_from_input(self) -> #returned { #body })),
+    }
+}
+
+/// The arguments of `plain`, where states are the `Arc`s called `state_0` and so on.
+fn arguments(item: &Item<'_>, context: &TokenStream) -> Vec<TokenStream> {
+    let mut state = 0;
+    let arguments = item.params.all.iter().map(|param| {
+        let span = located(param.ty.span());
+        let ident = &param.ident;
+        match &param.role {
+            Role::Input => quote_spanned!(span=> self.#ident),
+            Role::Context => context.clone(),
+            Role::Transaction(_) => quote_spanned!(span=> tx),
+            Role::State(_) => {
+                let name = format_ident!("state_{state}", span = Span::mixed_site().located_at(span));
+                state += 1;
+                quote_spanned!(span=> &#name)
+            }
+        }
+    });
+    arguments.collect()
+}
+
+/// `let state_0 = context.state::<T>();` and so on.
+fn state_bindings(item: &Item<'_>, context: &Ident) -> Vec<TokenStream> {
+    let bindings = states(item.params).enumerate().map(|(index, ty)| {
+        let span = located(ty.span());
+        let name = format_ident!("state_{index}", span = Span::mixed_site().located_at(span));
+        quote_spanned!(span=> let #name = #context.state::<#ty>();)
+    });
+    bindings.collect()
+}
+
+fn run_async(item: &Item<'_>) -> TokenStream {
+    let ident = &item.function.sig.ident;
+    let span = located(ident.span());
+    let private = item.krate.private(span);
+    let context = Ident::new("context", span);
+    let body = if item.params.broken {
+        quote_spanned!(span=> ::core::panic!("this activity has errors"))
+    } else {
+        let bindings = state_bindings(item, &context);
+        let arguments = arguments(item, &quote_spanned!(span=> &#context));
+        quote_spanned!(span=> #(#bindings)* Self::plain(#(#arguments),*).await)
+    };
+    let allow = if item.params.broken { quote!(#[allow(unused_variables)]) } else { TokenStream::new() };
+    quote_spanned! {span=>
+        #[automatically_derived]
+        impl #private::AsyncActivity for #ident {
+            #allow
+            fn run(
+                self,
+                #context: #private::ActivityContext,
+            ) -> impl ::core::future::Future<Output = ::core::result::Result<Self::Output, Self::Error>>
+            + ::core::marker::Send
+            + 'static {
+                async move { #body }
+            }
+        }
+    }
+}
+
+fn run_tx(item: &Item<'_>) -> TokenStream {
+    let ident = &item.function.sig.ident;
+    let span = located(ident.span());
+    let private = item.krate.private(span);
+    let context = Ident::new("context", span);
+    let bindings = state_bindings(item, &context);
+    let arguments = arguments(item, &quote!(#context));
+    let family = item.params.all.iter().find_map(|param| match &param.role {
+        Role::Transaction(ty) => Some(static_form(ty.clone())),
+        _ => None,
+    });
+    let family_span = located(family.span());
+    let family_private = item.krate.private(family_span);
+    quote_spanned! {span=>
+        #[automatically_derived]
+        impl #private::BlockingTxActivity for #ident {
+            type Family = <#family as #family_private::Transaction>::Family;
+            #[allow(unused_variables)]
+            fn run(
+                self,
+                tx: &<Self::Family as #private::TxFamily>::Tx<'_>,
+                #context: &#private::ActivityContext,
+            ) -> ::core::result::Result<Self::Output, Self::Error> {
+                #(#bindings)*
+                Self::plain(#(#arguments),*)
+            }
+        }
+    }
+}
+
+/// The type with each lifetime that is left out, or named, as `'static`.
+fn static_form(mut ty: Type) -> Type {
+    struct Static;
+    impl syn::visit_mut::VisitMut for Static {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            lifetime.ident = Ident::new("static", lifetime.ident.span());
+        }
+    }
+    syn::visit_mut::VisitMut::visit_type_mut(&mut Static, &mut ty);
+    ty
+}

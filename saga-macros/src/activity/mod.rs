@@ -1,0 +1,88 @@
+//! `#[activity]`.
+
+mod compensate;
+mod expand;
+mod options;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+
+use crate::diag::Diag;
+use crate::function::{self, Function, Kind, Param, Params, Role};
+
+/// Expands `#[activity(…)]` on a function.
+pub(crate) fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diag::default();
+    let options = options::parse(attr, &mut diag);
+    let function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            diag.push(error);
+            let errors = diag.into_tokens();
+            return quote!(#item #errors);
+        }
+    };
+    let mut params = function::check(&function, Kind::Activity, &mut diag);
+    check_roles(&function, &options, &mut params, &mut diag);
+    let undo = options.compensate.as_ref().and_then(|expr| compensate::check(expr, &params, &function, &mut diag));
+    if function.sig.receiver().is_some() {
+        // Items cannot stand in an `impl`; the function alone keeps this one error.
+        let mut function = function;
+        for arg in &mut function.sig.inputs {
+            if let syn::FnArg::Typed(typed) = arg {
+                typed.attrs.clear();
+            }
+        }
+        let Function { attrs, vis, sig, body } = function;
+        let errors = diag.into_tokens();
+        return quote!(#(#attrs)* #vis #sig #body #errors);
+    }
+    let expanded = expand::expand(&function, &params, &options, undo.as_ref());
+    let errors = diag.into_tokens();
+    quote!(#expanded #errors)
+}
+
+/// Checks what the roles of the parameters and the options say of each other.
+fn check_roles(function: &Function, options: &options::Options, params: &mut Params, diag: &mut Diag) {
+    let mut contexts = params.all.iter().filter(|param| matches!(param.role, Role::Context));
+    if let Some(second) = contexts.nth(1) {
+        diag.at(&second.ident, "an activity has one `#[context]`: remove this one");
+    }
+    let transactions: Vec<&Param> =
+        params.all.iter().filter(|param| matches!(param.role, Role::Transaction(_))).collect();
+    let asyncness = function.sig.asyncness.as_ref();
+    match (&options.transaction, transactions.as_slice()) {
+        (None, []) => {
+            if asyncness.is_none() {
+                let message = "an activity is `async`: write `async fn`; a plain `fn` is for `#[activity(transaction)]`";
+                diag.at(function.sig.fn_token, message);
+                params.broken = true;
+            }
+        }
+        (None, [first, ..]) => {
+            diag.at(
+                &first.ident,
+                "`#[transaction]` needs the option: write `#[activity(transaction)]`",
+            );
+            params.broken = true;
+        }
+        (Some(option), []) => {
+            // A parameter that was refused has its own error.
+            if !params.broken {
+                diag.at(option, "a transactional activity writes through its transaction: add a parameter `#[transaction] tx: &SqliteTx<'_>`");
+            }
+            params.broken = true;
+        }
+        (Some(_), [_, second, ..]) => {
+            diag.at(&second.ident, "an activity has one `#[transaction]`: remove this one");
+            params.broken = true;
+        }
+        (Some(_), [_]) => {
+            if let Some(token) = asyncness {
+                let message = "a transactional activity runs within the store's commit and cannot await, which is not supported yet: write a plain `fn`";
+                diag.at(token.to_token_stream(), message);
+                params.broken = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `#[workflow]`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+
+use crate::attr;
+use crate::awaits;
+use crate::diag::Diag;
+use crate::docs;
+use crate::function::{self, Function, Kind, Params};
+use crate::item::{self, Item};
+use crate::krate::{Krate, located};
+
+const KNOWN: &[&str] = &["name", "version", "crate"];
+
+/// What `#[workflow(…)]` says.
+struct Options {
+    krate: Krate,
+    name: Option<String>,
+    version: u32,
+}
+
+/// Expands `#[workflow(…)]` on a function.
+pub(crate) fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diag::default();
+    let options = options(attr, &mut diag);
+    let mut function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            diag.push(error);
+            let errors = diag.into_tokens();
+            return quote!(#item #errors);
+        }
+    };
+    let mut params = function::check(&function, Kind::Workflow, &mut diag);
+    if function.sig.asyncness.is_none() {
+        diag.at(function.sig.fn_token, "a workflow is `async`: write `async fn`");
+        params.broken = true;
+    }
+    if function.sig.receiver().is_some() {
+        let errors = diag.into_tokens();
+        return quote!(#item #errors);
+    }
+    function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
+    let expanded = expand(&function, &params, &options);
+    let errors = diag.into_tokens();
+    quote!(#expanded #errors)
+}
+
+fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
+    let mut options = Options { krate: Krate::default_path(), name: None, version: 1 };
+    for option in attr::parse(tokens, diag) {
+        match option.name.to_string().as_str() {
+            "name" => options.name = option.name_string(diag),
+            "version" => options.version = option.count(diag).map_or(1, |(version, _)| version),
+            "crate" => options.krate = option.krate(diag).unwrap_or(options.krate),
+            _ => diag.unknown(&option.name, "`#[workflow]`", KNOWN),
+        }
+    }
+    options
+}
+
+fn expand(function: &Function, params: &Params, options: &Options) -> TokenStream {
+    let ident = &function.sig.ident;
+    let span = located(ident.span());
+    let krate = &options.krate;
+    let private = krate.private(span);
+    let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
+    let version = options.version;
+    let attrs = function::sort_attrs(&function.attrs);
+    let signature = docs::signature(&name, params.inputs().map(|p| (&p.ident, &p.ty)), &function.sig.output);
+    let item = Item {
+        function,
+        params,
+        attrs: &attrs,
+        krate,
+        call_type: quote_spanned!(span=> WorkflowCall),
+        docs: vec![format!(
+            "A workflow, version {version}: give the call to a client to start a run, or await it in a workflow to run it as a child. Recorded as `{signature}`."
+        )],
+    };
+    let (call, data, serde) = (item.call(), item.data(), item.serde());
+    let (output, error) = item.output_types();
+    let (cfg, lints, on_plain, vis) = (&attrs.cfg, &attrs.lints, &attrs.plain, &function.vis);
+    let body = (!params.broken).then(|| body(function, params, &private));
+    let allow = item::allow_on_body();
+    let inputs: Vec<_> = item.inputs().map(|param| &param.ident).collect();
+    let run = if params.broken {
+        quote_spanned!(span=> async { ::core::panic!("this workflow has errors") })
+    } else {
+        let bind = (!inputs.is_empty()).then(|| quote_spanned!(span=> let Self { #(#inputs),* } = self;));
+        quote_spanned!(span=> #bind Self::body(#(#inputs),*))
+    };
+    let body = body.map(|body| {
+        quote_spanned! {span=>
+            #(#lints)*
+            #(#on_plain)*
+            #allow
+            #body
+        }
+    });
+    let register = (!params.broken).then(|| {
+        quote_spanned! {span=>
+            #private::inventory::submit! { #private::RegisteredWorkflow(&__SAGA_DEFINITION) }
+        }
+    });
+    quote_spanned! {span=>
+        #call
+        #data
+
+        #(#cfg)*
+        #[allow(dead_code)]
+        impl #ident {
+            /// The durable name: what journals call it.
+            #vis const NAME: &'static str = #name;
+            /// The version: old runs end on the code of their version.
+            #vis const VERSION: u32 = #version;
+
+            #body
+        }
+
+        #(#cfg)*
+        #[doc(hidden)]
+        const _: () = {
+            #serde
+
+            static __SAGA_DEFINITION: #private::WorkflowDefinition =
+                #private::WorkflowDefinition::of::<#ident>(::core::module_path!());
+
+            #[automatically_derived]
+            impl #private::Workflow for #ident {
+                type Output = #output;
+                type Error = #error;
+                const NAME: &'static str = #name;
+                const VERSION: u32 = #version;
+                fn definition() -> &'static #private::WorkflowDefinition {
+                    &__SAGA_DEFINITION
+                }
+                fn run(
+                    self,
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<Self::Output, Self::Error>>
+                + ::core::marker::Send
+                + 'static {
+                    #run
+                }
+            }
+
+            #register
+        };
+    }
+}
+
+/// The function as it was written, with its awaits rewritten. A function of its own, so that `?`,
+/// `return` and the tail are checked against the user's own return type.
+fn body(function: &Function, params: &Params, private: &TokenStream) -> TokenStream {
+    let span = located(function.sig.ident.span());
+    let name = Ident::new("body", span);
+    let function = Function {
+        attrs: Vec::new(),
+        vis: function.vis.clone(),
+        sig: function.sig.clone(),
+        body: awaits::with_extension(&function.body, private),
+    };
+    function::plain(&function, params, &name)
+}

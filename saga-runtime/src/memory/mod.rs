@@ -13,6 +13,8 @@
 mod read;
 mod ready;
 mod state;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;

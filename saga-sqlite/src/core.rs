@@ -69,7 +69,9 @@ pub(crate) struct Memory {
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) run: i64,
-    pub(crate) seq: Option<Seq>,
+    pub(crate) seq: Seq,
+    /// Where the journal's last row is.
+    pub(crate) row: i64,
     pub(crate) owner: Option<Incarnation>,
     pub(crate) deaths: u32,
     pub(crate) claim_due: bool,
@@ -160,10 +162,10 @@ fn read_head(session: &Session<'_>, execution: ExecutionId) -> Result<Option<Hea
         statement
             .query_row([execution.as_bytes()], |row| {
                 let owner: Option<[u8; 16]> = row.get(1)?;
-                let seq: Option<i64> = row.get(5)?;
                 Ok(Head {
                     run: row.get(0)?,
-                    seq: seq.map(|seq| Seq(seq.cast_unsigned())),
+                    seq: Seq(row.get::<_, i64>(5)?.cast_unsigned()),
+                    row: row.get(6)?,
                     owner: owner.map(Incarnation::from_bytes),
                     deaths: row.get(2)?,
                     claim_due: row.get(3)?,

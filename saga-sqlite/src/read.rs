@@ -18,7 +18,8 @@ macro_rules! view_columns {
 const VIEW_OF_RUN: &str = concat!(view_columns!(), "WHERE r.id = ?1 AND r.newest = 1");
 const VIEW_OF_EXECUTION: &str = concat!(view_columns!(), "WHERE r.execution = ?1");
 const ATTRIBUTES: &str = "SELECT name, value FROM saga_attributes WHERE run = ?1 ORDER BY ordinal";
-const JOURNAL: &str = "SELECT seq, nonce, more, body FROM saga_journal WHERE run = ?1 ORDER BY seq";
+const HEAD: &str = "SELECT seq, row FROM saga_heads WHERE run = ?1";
+const JOURNAL_ROW: &str = "SELECT seq, nonce, more, body, before FROM saga_journal WHERE row = ?1";
 const INBOX: &str = "SELECT i.position, i.message, i.at, i.body
     FROM saga_runs r JOIN saga_live l ON l.run = r.run JOIN saga_inbox i ON i.run = r.run
     WHERE r.execution = ?1 AND i.position > max(?2, l.inbox_seen) ORDER BY i.position";
@@ -219,16 +220,29 @@ fn attributes(conn: &Connection, run: i64) -> Result<Vec<(String, String)>> {
     conn.prepare_cached(ATTRIBUTES)?.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+/// Each row names the one before it.
 fn journal(conn: &Connection, run: i64) -> Result<Vec<JournalRow>> {
     let read = |row: &Row<'_>| {
-        Ok(JournalRow {
+        let entry = JournalRow {
             seq: Seq(row.get::<_, i64>(0)?.cast_unsigned()),
             nonce: Nonce(row.get::<_, i64>(1)?.cast_unsigned()),
             more: row.get(2)?,
             body: bytes(row, 3)?,
-        })
+        };
+        Ok((entry, row.get(4)?))
     };
-    conn.prepare_cached(JOURNAL)?.query_map([run], read)?.collect()
+    let head = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, row.get(1)?));
+    let (last, row) = conn.prepare_cached(HEAD)?.query_row([run], head)?;
+    let mut journal = Vec::with_capacity(last as usize + 1);
+    let mut statement = conn.prepare_cached(JOURNAL_ROW)?;
+    let mut next: Option<i64> = Some(row);
+    while let Some(row) = next {
+        let (entry, before) = statement.query_row([row], read)?;
+        journal.push(entry);
+        next = before;
+    }
+    journal.reverse();
+    Ok(journal)
 }
 
 fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes> {

@@ -86,10 +86,10 @@ fn apply(
     if let Some(why) = unacceptable(commit) {
         return Ok(CommitOutcome::Rejected(why));
     }
-    let Some(head) = cx.memory.head(cx.session, commit.execution)?.cloned() else {
+    let Some(mut head) = cx.memory.head(cx.session, commit.execution)?.cloned() else {
         return Ok(CommitOutcome::Refused { head: None });
     };
-    if head.seq.map_or(0, |seq| seq.0 + 1) != commit.seq.0 {
+    if head.seq.plus(1) != commit.seq {
         return answer_out_of_place(cx.session, commit, &head);
     }
     let mut body = None;
@@ -104,10 +104,10 @@ fn apply(
             StepEnd::RollBack => {}
         }
     }
-    let last = append(cx.session, commit, body, head.run)?;
-    *rows += last.0 + 1 - commit.seq.0;
+    append(cx.session, commit, body, &mut head)?;
+    *rows += head.seq.0 + 1 - commit.seq.0;
     write_the_rest(cx, commit, head.run)?;
-    settle(cx, commit, Head { seq: Some(last), ..head })
+    settle(cx, commit, head)
 }
 
 fn unacceptable(commit: &mut RunCommit) -> Option<String> {
@@ -122,13 +122,27 @@ fn unacceptable(commit: &mut RunCommit) -> Option<String> {
 /// A place that is not the next one: the commit was applied already, or comes too late or too
 /// early.
 fn answer_out_of_place(session: &Session<'_>, commit: &RunCommit, head: &Head) -> Result<CommitOutcome, Abort> {
-    let nonce = session.first(&sql::NONCE_AT, params![head.run, number(commit.seq.0)], |row| row.get(0))?;
-    let mine = nonce.map(|nonce: i64| Nonce(nonce.cast_unsigned())) == Some(commit.nonce);
-    if !mine {
-        return Ok(CommitOutcome::Refused { head: head.seq });
+    if nonce_at(session, commit.seq, head)? != Some(commit.nonce) {
+        return Ok(CommitOutcome::Refused { head: Some(head.seq) });
     }
     let stay = matches!(commit.then, Then::Release { .. }) && head.owner == Some(commit.owner);
     Ok(CommitOutcome::Applied(Applied { stay }))
+}
+
+/// The mark of a row, found by going back from the last one: whoever asks is seldom far behind.
+fn nonce_at(session: &Session<'_>, seq: Seq, head: &Head) -> Result<Option<Nonce>, Abort> {
+    let mut next = (seq <= head.seq).then_some(head.row);
+    while let Some(row) = next {
+        let found = session.first(&sql::ROW, [row], |row| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned(), row.get(2)?))
+        })?;
+        match found {
+            Some((at, nonce, _)) if at == seq.0 => return Ok(Some(Nonce(nonce))),
+            Some((_, _, before)) => next = before,
+            None => break,
+        }
+    }
+    Ok(None)
 }
 
 fn step(
@@ -151,23 +165,30 @@ fn step(
     Ok(end)
 }
 
-/// The place of the last row.
-fn append(session: &Session<'_>, commit: &RunCommit, body: Option<bytes::Bytes>, run: i64) -> Result<Seq, Abort> {
+fn append(
+    session: &Session<'_>,
+    commit: &RunCommit,
+    body: Option<bytes::Bytes>,
+    head: &mut Head,
+) -> Result<(), Abort> {
     let nonce = commit.nonce.0.cast_signed();
-    let insert = |seq: Seq, row: &Row| {
-        session.run(&sql::APPEND, params![run, number(seq.0), nonce, row.more, &row.body[..]])
+    let known = head.row;
+    let mut insert = |row: &Row| {
+        let seq = head.seq.plus(1);
+        let values = params![head.run, number(seq.0), nonce, row.more, head.row, &row.body[..]];
+        session.run(&sql::APPEND, values)?;
+        (head.seq, head.row) = (seq, session.conn().last_insert_rowid());
+        Ok::<_, Abort>(())
     };
-    let mut next = commit.seq;
     let own = if body.is_some() { commit.rows.len().saturating_sub(1) } else { commit.rows.len() };
-    for row in &commit.rows[..own] {
-        insert(next, row)?;
-        next = next.plus(1);
+    commit.rows[..own].iter().try_for_each(&mut insert)?;
+    body.map(split_rows).unwrap_or_default().iter().try_for_each(&mut insert)?;
+    if session.run(&sql::ADVANCE, params![head.run, number(head.seq.0), head.row, known])? == 0 {
+        // What is remembered is wrong. It is read again, alone.
+        session.forget();
+        return Err(Abort::Again);
     }
-    for row in body.map(split_rows).unwrap_or_default() {
-        insert(next, &row)?;
-        next = next.plus(1);
-    }
-    Ok(Seq(next.0 - 1))
+    Ok(())
 }
 
 fn write_the_rest(cx: &mut Cx<'_, '_>, commit: &RunCommit, run: i64) -> Result<(), Abort> {

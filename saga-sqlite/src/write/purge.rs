@@ -22,6 +22,7 @@ pub(crate) fn purge(cx: &mut Cx<'_, '_>, before: Timestamp, budget: usize) -> Re
     for (run, id, newest) in &doomed {
         for sql in [
             &sql::PURGE_JOURNAL,
+            &sql::PURGE_HEAD,
             &sql::PURGE_BLOBS,
             &sql::PURGE_INBOX,
             &sql::PURGE_ATTRIBUTES,

@@ -1,6 +1,7 @@
 //! Starts of runs: the write of record 0.
 
 use rusqlite::params;
+use rusqlite::types::Null;
 use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Seq, Started};
 
 use super::Cx;
@@ -82,7 +83,9 @@ fn insert(cx: &mut Cx<'_, '_>, new: &NewRun) -> Result<(), Abort> {
     let due = owner.is_none().then(|| new.not_before.map_or(now, |at| at.as_micros().max(now)));
     let values = params![run, owner.as_ref().map(saga_store::Incarnation::as_bytes), new.lane, new.priority, due];
     session.run(&sql::ADD_LIVE, values)?;
-    session.run(&sql::APPEND, params![run, 0, new.nonce.0.cast_signed(), false, &new.first[..]])?;
+    session.run(&sql::APPEND, params![run, 0, new.nonce.0.cast_signed(), false, Null, &new.first[..]])?;
+    let row = session.conn().last_insert_rowid();
+    session.run(&sql::ADD_HEAD, params![run, row])?;
     for (ordinal, (name, value)) in (0_i64..).zip(&new.attributes) {
         session.run(&sql::ADD_ATTRIBUTE, params![run, ordinal, name, value])?;
     }
@@ -97,7 +100,7 @@ fn insert(cx: &mut Cx<'_, '_>, new: &NewRun) -> Result<(), Abort> {
     }
     if owner.is_some() {
         let head =
-            Head { run, seq: Some(Seq::FIRST), owner, deaths: 0, claim_due: false, unreleased: false };
+            Head { run, seq: Seq::FIRST, row, owner, deaths: 0, claim_due: false, unreleased: false };
         cx.memory.remember(new.execution, head);
     } else {
         cx.hints.push(Hint::Ready);

@@ -1,0 +1,302 @@
+//! The journal's bytes are pinned: what is in a database today is read by every later build.
+//!
+//! Each example has a file with its bytes in hexadecimal, and both ways are checked. A file that
+//! differs is a change of the format. Where the change is meant, `SAGA_GOLDEN=accept cargo test`
+//! writes the files anew; the old ones must then be kept as examples that are still read.
+
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Write};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+use saga_store::message::{CancelRequest, EventMessage};
+use saga_store::wire::{
+    Attempted, Claimed, Conclusion, Encoding, Entry, Failure, FailureKind, OpId, OpValue, Payload, PayloadData, Record,
+    Retry, RunStarted, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
+};
+use saga_store::{BlobId, MessageBody, Timestamp};
+
+fn op(path: &[u32]) -> OpId {
+    OpId::from(path)
+}
+
+fn cancel() -> CancelRequest {
+    CancelRequest { reason: Some("changed my mind".to_owned()) }
+}
+
+fn event() -> EventMessage {
+    EventMessage { name: "approval".to_owned(), value: Payload::json("{\"by\":\"ann\"}") }
+}
+
+fn blob() -> Payload {
+    let id = BlobId::from_bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    Payload { encoding: Encoding::JSON, data: PayloadData::Blob { id, len: 100_000 } }
+}
+
+fn failure() -> Failure {
+    Failure {
+        kind: FailureKind::Returned,
+        message: "card declined".to_owned(),
+        error: Some(Payload::json("\"Declined\"")),
+    }
+}
+
+fn undo() -> UndoStep {
+    UndoStep {
+        activity: "refund_payment".to_owned(),
+        input: Payload::json("{\"order_id\":\"ORD-1\"}"),
+        retry: Retry { max_attempts: None, initial: 100_000, max: 300_000_000, multiplier: 2.0, jitter: 0.2 },
+        timeout: 10_000_000,
+    }
+}
+
+fn failed_step() -> StepFailed {
+    StepFailed { op: op(&[3]), attempt: 5, failure: failure(), unknown: true }
+}
+
+fn scheduled(undo: UndoPlan) -> Entry {
+    Entry::StepScheduled(StepScheduled {
+        op: op(&[2]),
+        activity: "charge_payment".to_owned(),
+        input: Payload::json("{\"cents\":1177}"),
+        undo,
+        deadline: Some(1_795_246_800_000_000),
+    })
+}
+
+fn entries() -> Vec<(&'static str, Entry)> {
+    let started = RunStarted {
+        workflow: "order_saga".to_owned(),
+        version: 2,
+        id: "ORD-1".to_owned(),
+        input: Payload::json("{\"order\":{\"id\":\"ORD-1\"}}"),
+        seed: u64::MAX,
+    };
+    let attempted = Attempted {
+        op: op(&[4, 1, 0]),
+        attempt: 2,
+        failure: Failure { kind: FailureKind::TimedOut, message: "timed out after 30s".to_owned(), error: None },
+        unknown: true,
+        retry_at: 1_795_246_800_123_456,
+        undo: false,
+    };
+    let ended = |undo| StepEnded { op: op(&[0]), attempt: 1, output: Payload::json("{\"id\":7}"), undo };
+    let failed = UndoCause::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
+    vec![
+        ("started", Entry::Started(started)),
+        ("claimed", Entry::Claimed(Claimed { by: "worker-1".to_owned() })),
+        ("step_ended", Entry::StepEnded(ended(None))),
+        ("step_ended_with_undo", Entry::StepEnded(ended(Some(undo())))),
+        ("step_failed", Entry::StepFailed(failed_step())),
+        ("attempted", Entry::Attempted(attempted)),
+        ("timer_fired", Entry::TimerFired(op(&[24]))),
+        ("cancel_requested", Entry::CancelRequested(cancel())),
+        ("cancel_requested_without_reason", Entry::CancelRequested(CancelRequest::default())),
+        ("event_received", Entry::EventReceived(event())),
+        ("undo_ended", Entry::UndoEnded(op(&[2]), 3)),
+        ("undo_failed", Entry::UndoFailed(failed_step())),
+        ("step_scheduled_with_nothing_to_undo", scheduled(UndoPlan::Nothing)),
+        ("step_scheduled_with_known_undo", scheduled(UndoPlan::Known(undo()))),
+        ("step_scheduled_with_undo_from_output", scheduled(UndoPlan::FromOutput)),
+        ("timer_set", Entry::TimerSet(TimerSet { op: op(&[5]), due: -1 })),
+        ("event_awaited", Entry::EventAwaited(op(&[6]), "approval".to_owned())),
+        ("value", Entry::Value(OpValue { op: op(&[8]), value: Payload::json("\"host-1\"") })),
+        ("undo_began_failed", Entry::UndoBegan(failed)),
+        ("undo_began_cancelled", Entry::UndoBegan(UndoCause::Cancelled(cancel()))),
+        ("concluded", Entry::Concluded(Conclusion::Completed(Payload::json("{\"receipt\":1}")))),
+    ]
+}
+
+fn conclusions() -> Vec<(&'static str, Conclusion)> {
+    let failed = Conclusion::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
+    let dead = Conclusion::Dead { reason: "replay does not match at #4.1".to_owned() };
+    vec![
+        ("completed", Conclusion::Completed(Payload::json("null"))),
+        ("failed", failed),
+        ("cancelled", Conclusion::Cancelled(cancel())),
+        ("terminated", Conclusion::Terminated(cancel())),
+        ("dead", dead),
+    ]
+}
+
+fn payloads() -> Vec<(&'static str, Payload)> {
+    let other = Payload { encoding: Encoding(7), data: PayloadData::Inline(Bytes::from_static(&[0, 255])) };
+    vec![
+        ("json", Payload::json("[1]")),
+        ("empty", Payload::json("")),
+        ("other_encoding", other),
+        ("blob", blob()),
+        ("blob_of_other_encoding", Payload { encoding: Encoding(255), ..blob() }),
+    ]
+}
+
+fn ops() -> Vec<(&'static str, OpId)> {
+    vec![
+        ("root", OpId::root()),
+        ("one_number", op(&[4])),
+        ("large_number", op(&[u32::MAX])),
+        ("path", op(&[4, 1, 0])),
+        ("deep_path", op(&[1, 2, 3, 4, 5, 6])),
+    ]
+}
+
+fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
+    vec![
+        ("returned", FailureKind::Returned),
+        ("timed_out", FailureKind::TimedOut),
+        ("panicked", FailureKind::Panicked),
+        ("circuit_open", FailureKind::CircuitOpen),
+        ("payload", FailureKind::Payload),
+        ("deadline_passed", FailureKind::DeadlinePassed),
+        ("unregistered", FailureKind::Unregistered),
+    ]
+}
+
+fn messages() -> Vec<(&'static str, MessageBody)> {
+    vec![("cancel", MessageBody::Cancel(cancel())), ("event", MessageBody::Event(event()))]
+}
+
+fn records() -> Vec<(&'static str, Record)> {
+    let at = Timestamp::from_micros(1_795_246_800_000_000);
+    let entries = entries().into_iter().filter(|(name, _)| ["step_ended", "timer_set", "concluded"].contains(name));
+    vec![
+        ("empty", Record::new(Timestamp::from_micros(0), Vec::new())),
+        ("of_three_entries", Record::new(at, entries.map(|(_, entry)| entry).collect())),
+    ]
+}
+
+fn file(kind: &str, name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{kind}.{name}.hex"))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.chunks(32).fold(String::new(), |mut text, line| {
+        for byte in line {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text + "\n"
+    })
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+}
+
+/// Holds the examples of one kind against their files, or writes these.
+fn check<T>(kind: &str, examples: &[(&str, T)])
+where
+    T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
+{
+    for (name, value) in examples {
+        let file = file(kind, name);
+        let encoded = to_hex(&encode(value));
+        if std::env::var("SAGA_GOLDEN").is_ok_and(|what| what == "accept") {
+            std::fs::write(&file, &encoded).unwrap();
+        }
+        let golden = std::fs::read_to_string(&file).unwrap_or_else(|error| {
+            panic!("{}: {error}; write it with SAGA_GOLDEN=accept", file.display());
+        });
+        assert_eq!(encoded, golden, "{kind} {name} is written in another way than before: {value:?}");
+        let decoded: T = decode(&from_hex(&golden)).unwrap();
+        assert_eq!(&decoded, value, "{kind} {name} is read in another way than before");
+    }
+}
+
+#[test]
+fn each_entry_keeps_its_bytes() {
+    check("entry", &entries());
+}
+
+#[test]
+fn each_conclusion_keeps_its_bytes() {
+    check("conclusion", &conclusions());
+}
+
+#[test]
+fn each_form_of_a_payload_keeps_its_bytes() {
+    check("payload", &payloads());
+}
+
+#[test]
+fn each_form_of_an_operations_place_keeps_its_bytes() {
+    check("op", &ops());
+}
+
+#[test]
+fn each_kind_of_failure_keeps_its_number() {
+    check("failure_kind", &failure_kinds());
+}
+
+#[test]
+fn each_message_keeps_its_bytes() {
+    check("message", &messages());
+}
+
+#[test]
+fn a_record_keeps_its_bytes() {
+    check("record", &records());
+    for (name, record) in records() {
+        let golden = from_hex(&std::fs::read_to_string(file("record", name)).unwrap());
+        assert_eq!(Record::from_bytes(&golden).unwrap(), record);
+    }
+}
+
+/// The first number of what each example of an enum is encoded to.
+fn numbers<T: Encode<()>>(examples: &[(&str, T)]) -> BTreeSet<u32> {
+    let number = |value: &T| {
+        let bytes = encode(value);
+        let mut decoder = minicbor::Decoder::new(&bytes);
+        if decoder.datatype().unwrap() == minicbor::data::Type::Array {
+            decoder.array().unwrap();
+        }
+        decoder.u32().unwrap()
+    };
+    examples.iter().map(|(_, value)| number(value)).collect()
+}
+
+/// The numbers that this build knows: what else it says of an empty body, it knows the number.
+fn known<T: for<'b> Decode<'b, ()>>(craft: impl Fn(u32) -> Vec<u8>) -> BTreeSet<u32> {
+    (0..1000).filter(|number| !decode::<T>(&craft(*number)).is_err_and(|error| error.is_newer_format())).collect()
+}
+
+#[test]
+fn there_is_an_example_of_every_variant() {
+    let bodiless = |number| {
+        let mut bytes = Vec::new();
+        minicbor::Encoder::new(&mut bytes).array(2).unwrap().u32(number).unwrap().array(0).unwrap();
+        bytes
+    };
+    assert_eq!(numbers(&entries()), known::<Entry>(bodiless));
+    assert_eq!(numbers(&conclusions()), known::<Conclusion>(bodiless));
+    assert_eq!(numbers(&messages()), known::<MessageBody>(bodiless));
+    assert_eq!(numbers(&failure_kinds()), known::<FailureKind>(|number| minicbor::to_vec(number).unwrap()));
+}
+
+#[test]
+fn every_golden_file_is_an_example() {
+    fn names<T>(kind: &str, examples: Vec<(&str, T)>) -> Vec<PathBuf>
+    where
+        T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
+    {
+        // So that accepting works for this test too, whichever test comes first.
+        check(kind, &examples);
+        examples.into_iter().map(|(name, _)| file(kind, name)).collect()
+    }
+    let expected: BTreeSet<_> = [
+        names("entry", entries()),
+        names("conclusion", conclusions()),
+        names("payload", payloads()),
+        names("op", ops()),
+        names("failure_kind", failure_kinds()),
+        names("message", messages()),
+        names("record", records()),
+    ]
+    .concat()
+    .into_iter()
+    .collect();
+    let folder = file("", "").parent().unwrap().to_owned();
+    let found: BTreeSet<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(found, expected);
+}

@@ -1,4 +1,16 @@
-//! Typed sagas.
+//! Typed sagas: ordinary async functions, annotated with `#[activity]` and `#[workflow]`, become
+//! durable, replayable state machines whose completed steps are undone, in reverse, durably, when
+//! something fails.
+//!
+//! Three ideas carry everything. **A call is a value**: calling an activity or a workflow runs
+//! nothing and returns a typed, lazy call. **Only durable things can be awaited in a workflow**;
+//! anything else is a type error. **Cancellation is drop**: a cancelled run's future is dropped at
+//! its await, then its undo steps run.
+//!
+//! Data flows one way: calls → context → journal → store. The modules, in reading order:
+//! [`activity`], `workflow`, `call`, `durable` and `ops` are what users write; `context` and
+//! `machine` are how a run is remembered and taken back, without IO; `engine` drives runs on a
+//! worker; `client` starts and inspects them; `memory` is the reference store.
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -6,10 +18,21 @@ pub mod __private;
 pub mod activity;
 mod call;
 mod classify;
+mod client;
+mod clock;
 mod codec;
+mod context;
 mod durable;
+mod endings;
+mod engine;
+mod entropy;
+mod erased;
 mod error;
 mod event;
+mod externalize;
+mod machine;
+mod memory;
+mod ops;
 mod registry;
 mod state;
 mod workflow;
@@ -17,15 +40,23 @@ mod workflow;
 pub use activity::{Activity, ActivityContext, ActivityError, RetryPolicy};
 pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
+pub use client::{Client, ClientError, Outcome, RunDetails, RunError, RunHandle, StartRun};
+pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
+pub use engine::{Engine, EngineBuilder, StartError};
 pub use error::{Error, Result};
 pub use event::Event;
+pub use memory::MemoryStore;
+pub use ops::{event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until};
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
+/// The storage contract, for what clients list and show.
+pub use saga_store as store;
 pub use workflow::{Workflow, WorkflowDefinition};
 
 /// What programs that use the framework import.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, ActivityError, Classify, Event, RetryPolicy, activity, durable, workflow,
+        ActivityContext, ActivityError, Classify, Client, Engine, Event, MemoryStore, Outcome, RetryPolicy, RunError,
+        activity, durable, event, join, join_all, new_uuid, now, random, side_effect, sleep, sleep_until, workflow,
     };
 }

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::future::Future;
 use std::pin::Pin;
 
-use saga_store::wire::{Failure, FailureKind, Payload};
+use saga_store::wire::{Failure, FailureKind, Payload, UndoStep};
 use saga_store::{BlockingTxFn, TxFamily, TxStep, TxVerdict};
 
 use super::{Activity, ActivityContext, ActivityOptions, AsyncActivity, BlockingTxActivity, UndoKind};
@@ -114,6 +114,16 @@ impl ActivityDefinition {
             states,
             undo_from_output: undo_from_output::<A>,
         }
+    }
+
+    /// The undo of an attempt with this input and output.
+    pub(crate) fn undo_for(&self, input: &Payload, output: &Payload) -> Result<Option<UndoStep>, CodecError> {
+        (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
+    }
+
+    /// Whether its code runs inside the journal's transaction.
+    pub fn is_transaction(&self) -> bool {
+        matches!(self.code, Code::Transaction { .. })
     }
 
     /// Whether it is declared at module level, not inside a function's body.

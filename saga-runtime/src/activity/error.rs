@@ -5,6 +5,8 @@ use std::fmt;
 use saga_store::wire::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
+use crate::codec::CodecError;
+
 /// Why a step failed for good: the activity's own error, or what the engine says.
 ///
 /// Serializable, so that a workflow's error can hold it (`#[from] ActivityError<PaymentError>`).
@@ -71,19 +73,17 @@ impl<E> ActivityError<E> {
 }
 
 impl<E: serde::de::DeserializeOwned> ActivityError<E> {
-    pub(crate) fn from_failure(failure: Failure) -> Self {
+    /// What the journal says of a failure, typed; an error if the recorded one cannot be read.
+    pub(crate) fn from_failure(failure: Failure) -> Result<Self, CodecError> {
         let Failure { kind, message, error } = failure;
-        match (kind, error) {
-            (FailureKind::Returned, Some(payload)) => match crate::codec::decode(&payload) {
-                Ok(error) => Self::Failed(error),
-                Err(why) => Self::Payload(format!("{message} (the recorded error cannot be read: {why})")),
-            },
+        Ok(match (kind, error) {
+            (FailureKind::Returned, Some(payload)) => Self::Failed(crate::codec::decode(&payload)?),
             (FailureKind::TimedOut | FailureKind::DeadlinePassed, _) => Self::TimedOut(message),
             (FailureKind::Panicked, _) => Self::Panicked(message),
             (FailureKind::CircuitOpen, _) => Self::CircuitOpen(message),
             (FailureKind::Unregistered, _) => Self::Unregistered(message),
             _ => Self::Payload(message),
-        }
+        })
     }
 }
 

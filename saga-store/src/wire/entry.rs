@@ -56,9 +56,6 @@ pub enum Entry {
     /// The workflow awaits an event of this name.
     #[n(34)]
     EventAwaited(#[n(0)] OpId, #[n(1)] String),
-    /// The workflow stopped awaiting an operation: a branch was dropped.
-    #[n(35)]
-    Dropped(#[n(0)] OpId),
     /// A value that is not the same twice was recorded.
     #[n(36)]
     Value(#[n(0)] OpValue),
@@ -68,6 +65,50 @@ pub enum Entry {
     /// The run has ended.
     #[n(38)]
     Concluded(#[n(0)] Conclusion),
+}
+
+impl Entry {
+    /// Visits each payload of the entry.
+    pub fn for_each_payload(&mut self, mut visit: impl FnMut(&mut Payload)) {
+        match self {
+            Self::Started(started) => visit(&mut started.input),
+            Self::StepEnded(ended) => {
+                visit(&mut ended.output);
+                if let Some(undo) = &mut ended.undo {
+                    visit(&mut undo.input);
+                }
+            }
+            Self::StepFailed(failed) | Self::UndoFailed(failed) => failed.failure.error.iter_mut().for_each(visit),
+            Self::Attempted(attempted) => attempted.failure.error.iter_mut().for_each(visit),
+            Self::EventReceived(event) => visit(&mut event.value),
+            Self::StepScheduled(scheduled) => {
+                visit(&mut scheduled.input);
+                if let UndoPlan::Known(undo) = &mut scheduled.undo {
+                    visit(&mut undo.input);
+                }
+            }
+            Self::Value(value) => visit(&mut value.value),
+            Self::UndoBegan(UndoCause::Failed { error, .. }) => visit(error),
+            Self::Concluded(conclusion) => conclusion.for_each_payload(visit),
+            Self::Claimed(_)
+            | Self::TimerFired(_)
+            | Self::CancelRequested(_)
+            | Self::UndoEnded(..)
+            | Self::TimerSet(_)
+            | Self::EventAwaited(..)
+            | Self::UndoBegan(UndoCause::Cancelled(_)) => {}
+        }
+    }
+}
+
+impl Conclusion {
+    /// Visits each payload of the conclusion.
+    pub fn for_each_payload(&mut self, mut visit: impl FnMut(&mut Payload)) {
+        match self {
+            Self::Completed(payload) | Self::Failed { error: payload, .. } => visit(payload),
+            Self::Cancelled(_) | Self::Terminated(_) | Self::Dead { .. } => {}
+        }
+    }
 }
 
 /// The start of a run.

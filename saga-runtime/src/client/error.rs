@@ -1,0 +1,108 @@
+//! What can go wrong in a client's call.
+
+use std::fmt;
+
+use saga_store::{RunId, RunIdError, StoreError};
+
+use crate::codec::CodecError;
+
+/// Why a client's call failed. Nothing was done unless the store's error says that it is unknown.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The store failed.
+    Store(StoreError),
+    /// The text cannot name a run.
+    Id(RunIdError),
+    /// A value cannot be recorded, or a recorded one not be read.
+    Payload(CodecError),
+    /// No run has this id.
+    NoRun {
+        /// The id.
+        id: RunId,
+    },
+    /// The run has ended: nobody will read what was sent.
+    HasEnded {
+        /// The run.
+        id: RunId,
+    },
+    /// The id belongs to a run of another workflow.
+    OtherWorkflow {
+        /// The id.
+        id: RunId,
+        /// Whose it is.
+        workflow: String,
+        /// Which workflow was meant.
+        wanted: &'static str,
+    },
+    /// The store cannot take the run.
+    Rejected {
+        /// The run.
+        id: RunId,
+        /// Why.
+        why: String,
+    },
+    /// The journal or the conclusion of a run cannot be read by this build.
+    Unreadable {
+        /// The run.
+        id: RunId,
+        /// Why.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// Whether no run has the id.
+    pub fn is_no_run(&self) -> bool {
+        matches!(self, Self::NoRun { .. })
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Id(error) => error.fmt(f),
+            Self::Payload(error) => error.fmt(f),
+            Self::NoRun { id } => write!(f, "no run has the id {id}"),
+            Self::HasEnded { id } => write!(f, "run {id} has ended"),
+            Self::OtherWorkflow { id, workflow, wanted } => {
+                write!(f, "run {id} is one of workflow `{workflow}`, not of `{wanted}`; choose another id")
+            }
+            Self::Rejected { id, why } => write!(f, "the store cannot take run {id}: {why}"),
+            Self::Unreadable { id, why } => write!(f, "run {id} cannot be read by this build: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => std::error::Error::source(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for ClientError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<RunIdError> for ClientError {
+    fn from(error: RunIdError) -> Self {
+        Self::Id(error)
+    }
+}
+
+impl From<CodecError> for ClientError {
+    fn from(error: CodecError) -> Self {
+        Self::Payload(error)
+    }
+}

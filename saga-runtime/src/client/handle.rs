@@ -1,0 +1,95 @@
+//! A run as its starter holds it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use saga_store::message::{EventMessage, MessageBody};
+use saga_store::{ExecutionId, RunId, RunView, Target};
+
+use super::{Client, ClientError, Outcome, RunError, watch};
+use crate::codec;
+use crate::event::Event;
+use crate::workflow::Workflow;
+
+/// A run of workflow `W`: wait for it, send to it, cancel it. Dropping it changes nothing.
+pub struct RunHandle<W> {
+    client: Client,
+    id: RunId,
+    execution: ExecutionId,
+    is_new: bool,
+    input_differs: bool,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: Workflow> RunHandle<W> {
+    pub(crate) fn new(client: Client, id: RunId, execution: ExecutionId) -> Self {
+        Self { client, id, execution, is_new: false, input_differs: false, workflow: PhantomData }
+    }
+
+    pub(crate) fn started(mut self, is_new: bool, input_differs: bool) -> Self {
+        self.is_new = is_new;
+        self.input_differs = input_differs;
+        self
+    }
+
+    /// The run's name.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// The execution that this handle is for.
+    pub fn execution(&self) -> ExecutionId {
+        self.execution
+    }
+
+    /// Whether this start made the run; if not it existed before.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether the run existed before, with another input.
+    pub fn input_differs(&self) -> bool {
+        self.input_differs
+    }
+
+    /// Waits for the run to end; its value, or why there is none.
+    pub async fn result(&self) -> Result<W::Output, RunError<W::Error>> {
+        match self.outcome().await? {
+            Outcome::Completed(output) => Ok(output),
+            Outcome::Failed(error) => Err(RunError::Failed(error)),
+            Outcome::Cancelled => Err(RunError::Cancelled),
+            Outcome::Terminated => Err(RunError::Terminated),
+            Outcome::Dead(reason) => Err(RunError::Dead(reason)),
+        }
+    }
+
+    /// Waits for the run to end, however it does. In the engine's own process this costs no read.
+    pub async fn outcome(&self) -> Result<Outcome<W::Output, W::Error>, ClientError> {
+        let conclusion = watch::conclusion(&self.client, &self.id, self.execution).await?;
+        Ok(Outcome::from_conclusion(&conclusion)?)
+    }
+
+    /// The run as it stands.
+    pub async fn view(&self) -> Result<RunView, ClientError> {
+        let view = self.client.parts.store.get_execution(self.execution).await?;
+        view.ok_or_else(|| ClientError::NoRun { id: self.id.clone() })
+    }
+
+    /// Asks the run to stop and undo its steps. See [`Client::cancel`].
+    pub async fn cancel(&self) -> Result<(), ClientError> {
+        let body = MessageBody::Cancel(saga_store::message::CancelRequest::default());
+        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+    }
+
+    /// Sends an event. Returns when it is durable; the run receives it once, in order.
+    pub async fn send<E: Event>(&self, event: E) -> Result<(), ClientError> {
+        let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: codec::encode(&event)? });
+        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+    }
+}
+
+impl<W> fmt::Debug for RunHandle<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunHandle").field("id", &self.id).field("execution", &self.execution).finish_non_exhaustive()
+    }
+}

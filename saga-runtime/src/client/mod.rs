@@ -1,0 +1,175 @@
+//! Clients: start runs, wait for them, look at them, cancel them. A client needs no worker in its
+//! process.
+
+mod error;
+mod handle;
+mod outcome;
+mod show;
+mod start;
+mod watch;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, Page, Query, RunId, RunView, Store, Target};
+
+pub use error::ClientError;
+pub use handle::RunHandle;
+pub use outcome::{Outcome, RunError};
+pub use show::RunDetails;
+pub use start::StartRun;
+
+use crate::call::WorkflowCall;
+use crate::clock::{Clock, SystemClock};
+use crate::endings::Endings;
+use crate::entropy::Entropy;
+use crate::erased::AnyStore;
+use crate::workflow::Workflow;
+
+/// The worker in the client's own process, if there is one.
+pub(crate) trait LocalWorker: Send + Sync {
+    /// The worker, if it takes a new run of this workflow at once.
+    fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation>;
+    /// Drives a run that was started for this worker.
+    fn launch(&self, run: LoadedRun);
+    /// Whether it drives this run now.
+    fn drives(&self, execution: ExecutionId) -> bool;
+    /// Says that a run has a message.
+    fn nudge(&self, execution: ExecutionId);
+}
+
+/// Starts runs, waits for them, looks at them. Cheap to clone.
+///
+/// [`Engine::client`](crate::Engine::client) gives one that hands new runs straight to the
+/// engine in the same process; `Client::new(store)` serves where no worker runs.
+#[derive(Clone)]
+pub struct Client {
+    parts: Arc<Parts>,
+}
+
+pub(crate) struct Parts {
+    store: Arc<dyn AnyStore>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<Entropy>,
+    endings: Arc<Endings>,
+    worker: Option<Arc<dyn LocalWorker>>,
+    watcher: OnceLock<tokio::task::AbortHandle>,
+}
+
+impl Client {
+    /// A client of this store, in a process that need not run a worker.
+    pub fn new<S: Store>(store: S) -> Self {
+        Self::with(Parts {
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(Entropy::from_os()),
+            endings: Arc::new(Endings::default()),
+            worker: None,
+            watcher: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn local(
+        store: &Arc<dyn AnyStore>,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<Entropy>,
+        endings: &Arc<Endings>,
+        worker: Arc<dyn LocalWorker>,
+    ) -> Self {
+        Self::with(Parts {
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            endings: Arc::clone(endings),
+            worker: Some(worker),
+            watcher: OnceLock::new(),
+        })
+    }
+
+    fn with(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Begins to start a run: give it an id and await it. Costs one write; the run is durable
+    /// when the await ends.
+    ///
+    /// Starting the same id again gives the run that exists ([`RunHandle::is_new`] says which),
+    /// so that a start can be repeated until it is answered.
+    pub fn start<W: Workflow>(&self, call: WorkflowCall<W>) -> StartRun<W> {
+        StartRun::new(self.clone(), call)
+    }
+
+    /// Finds a run of this workflow again.
+    pub async fn attach<W: Workflow>(&self, id: impl AsRef<str>) -> Result<RunHandle<W>, ClientError> {
+        let view = self.get(id).await?;
+        if view.workflow != W::NAME {
+            return Err(ClientError::OtherWorkflow { id: view.id, workflow: view.workflow, wanted: W::NAME });
+        }
+        Ok(RunHandle::new(self.clone(), view.id, view.execution))
+    }
+
+    /// The newest execution of a run, as it stands.
+    pub async fn get(&self, id: impl AsRef<str>) -> Result<RunView, ClientError> {
+        let id = RunId::new(id)?;
+        self.parts.store.get(&id).await?.ok_or(ClientError::NoRun { id })
+    }
+
+    /// Lists runs, newest first, a page at a time.
+    pub async fn list(&self, query: &Query) -> Result<Page, ClientError> {
+        Ok(self.parts.store.list(query).await?)
+    }
+
+    /// A run with its journal.
+    pub async fn show(&self, id: impl AsRef<str>) -> Result<RunDetails, ClientError> {
+        let view = self.get(id).await?;
+        show::details(&*self.parts.store, view).await
+    }
+
+    /// Asks a run to stop: it is dropped at its current await, its steps are undone, and it ends
+    /// as cancelled. Returns when the request is durable, not when the run has ended. A run that
+    /// is being undone already goes on with that.
+    pub async fn cancel(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
+        self.cancel_because(id, None).await
+    }
+
+    /// The same, with a reason for whoever reads the journal.
+    pub async fn cancel_because(
+        &self,
+        id: impl AsRef<str>,
+        reason: impl Into<Option<String>>,
+    ) -> Result<(), ClientError> {
+        let id = RunId::new(id)?;
+        let body = MessageBody::Cancel(CancelRequest { reason: reason.into() });
+        self.send_body(Target::Run(id.clone()), id, &body).await
+    }
+
+    pub(crate) async fn send_body(&self, to: Target, id: RunId, body: &MessageBody) -> Result<(), ClientError> {
+        let parts = &self.parts;
+        let message = Message { id: parts.entropy.message(parts.clock.now()), to, body: body.to_bytes() };
+        match parts.store.deliver(vec![message]).await?.first() {
+            Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => {
+                if let Some(worker) = &parts.worker {
+                    worker.nudge(*execution);
+                }
+                Ok(())
+            }
+            Some(Delivery::Ended(_)) => Err(ClientError::HasEnded { id }),
+            Some(Delivery::NoRun) | None => Err(ClientError::NoRun { id }),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("store", &self.parts.store.kind()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.abort();
+        }
+    }
+}

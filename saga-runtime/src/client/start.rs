@@ -1,0 +1,202 @@
+//! Starting a run.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted};
+use saga_store::{
+    JournalRow, LoadedRun, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, StoreError, Timestamp,
+};
+
+use super::{Client, ClientError, RunHandle};
+use crate::call::WorkflowCall;
+use crate::codec;
+use crate::externalize::externalize;
+use crate::workflow::Workflow;
+
+/// A run about to be started: set what is wanted, then await it.
+#[must_use = "a run is started when this is awaited: add `.await`"]
+pub struct StartRun<W: Workflow> {
+    client: Client,
+    call: WorkflowCall<W>,
+    id: Option<String>,
+    lane: String,
+    priority: i16,
+    delay: Option<Duration>,
+    attributes: Vec<(String, String)>,
+    on_existing: OnExisting,
+}
+
+impl<W: Workflow> StartRun<W> {
+    pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
+        Self {
+            client,
+            call,
+            id: None,
+            lane: String::new(),
+            priority: 0,
+            delay: None,
+            attributes: Vec::new(),
+            on_existing: OnExisting::Return,
+        }
+    }
+
+    /// Names the run: 1 to 512 bytes without control characters. The same id again gives the same
+    /// run. Without it the run gets a fresh id.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The lane (a tenant, say) by which workers share out their slots.
+    pub fn lane(mut self, lane: impl Into<String>) -> Self {
+        self.lane = lane.into();
+        self
+    }
+
+    /// Higher goes first within a lane.
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Begins the run that much later.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Adds a search attribute, by which runs can be listed.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts a new execution if the run of this id has ended.
+    pub fn replace_finished(mut self) -> Self {
+        self.on_existing = OnExisting::ReplaceFinished;
+        self
+    }
+
+    async fn start(self) -> Result<RunHandle<W>, ClientError> {
+        let client = self.client.clone();
+        let parts = &client.parts;
+        let now = parts.clock.now();
+        let execution = parts.entropy.execution(now);
+        let id = match &self.id {
+            Some(id) => RunId::new(id)?,
+            None => RunId::new(execution.to_string())?,
+        };
+        let (new, entry) = self.new_run(id.clone(), execution, now)?;
+        let (claimed, nonce, first) = (new.claim_for.is_some(), new.nonce, new.first.clone());
+        let view = view_of(&new, now);
+        let started = match parts.store.start(vec![new]).await?.pop() {
+            Some(started) => started,
+            None => return Err(unanswered().into()),
+        };
+        let handle = RunHandle::new(client.clone(), id.clone(), execution);
+        match started {
+            Started::New => {
+                if claimed && let Some(worker) = &parts.worker {
+                    // The worker gets what was written, large payloads included, without a read.
+                    let body = if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
+                    let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
+                    worker.launch(LoadedRun { view, journal: vec![row], inbox: Vec::new() });
+                }
+                Ok(handle.started(true, false))
+            }
+            Started::Existing { execution, same_input, .. } => {
+                Ok(RunHandle::new(client, id, execution).started(false, !same_input))
+            }
+            Started::Conflict { workflow } => Err(ClientError::OtherWorkflow { id, workflow, wanted: W::NAME }),
+            Started::Rejected(why) => Err(ClientError::Rejected { id, why }),
+        }
+    }
+
+    /// The run as the store takes it, and its first entry if that had to be changed for it.
+    fn new_run(
+        self,
+        id: RunId,
+        execution: saga_store::ExecutionId,
+        now: Timestamp,
+    ) -> Result<(NewRun, Option<Entry>), ClientError> {
+        let parts = &self.client.parts;
+        let input = codec::encode(self.call.input())?;
+        let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
+        let is_large = input.len() > INLINE_LIMIT as u64;
+        let started = RunStarted {
+            workflow: W::NAME.to_owned(),
+            version: W::VERSION,
+            id: id.as_str().to_owned(),
+            input,
+            seed: parts.entropy.word(),
+        };
+        let mut entries = vec![Entry::Started(started)];
+        let whole = is_large.then(|| entries[0].clone());
+        let blobs = externalize(&mut entries, &parts.entropy, now);
+        let claim_for = match self.delay {
+            None => parts.worker.as_ref().and_then(|worker| worker.claims_for(W::NAME, W::VERSION)),
+            Some(_) => None,
+        };
+        let new = NewRun {
+            id,
+            execution,
+            workflow: W::NAME.to_owned(),
+            version: W::VERSION,
+            lane: self.lane,
+            priority: self.priority,
+            not_before: self.delay.map(|delay| now.after(delay)),
+            attributes: self.attributes,
+            input_digest,
+            first: Record::new(now, entries).to_bytes(),
+            nonce: parts.entropy.nonce(),
+            blobs,
+            messages: Vec::new(),
+            claim_for,
+            on_existing: self.on_existing,
+        };
+        Ok((new, whole))
+    }
+}
+
+impl<W: Workflow> IntoFuture for StartRun<W> {
+    type Output = Result<RunHandle<W>, ClientError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+impl<W: Workflow> std::fmt::Debug for StartRun<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartRun").field("workflow", &W::NAME).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn view_of(new: &NewRun, now: Timestamp) -> RunView {
+    RunView {
+        id: new.id.clone(),
+        execution: new.execution,
+        workflow: new.workflow.clone(),
+        version: new.version,
+        state: RunState::Running,
+        created_at: now,
+        updated_at: now,
+        attributes: Vec::new(),
+        status: None,
+        conclusion: None,
+    }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::new(saga_store::ErrorKind::Bug, "the store answered a start with nothing; report this")
+}
+
+/// FNV-1a: the same for all builds and machines.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,95 @@
+//! Waiting for runs to end: in the engine's process by a channel, elsewhere by hints and one
+//! shared slow poll.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use saga_store::wire::{Conclusion, decode};
+use saga_store::{ExecutionId, Hint, RunId, StoreError};
+
+use super::{Client, ClientError, Parts};
+use crate::endings::Ended;
+use crate::erased::AnyStore;
+use crate::externalize::internalize_conclusion;
+
+/// How often all that is waited for is looked at, hints or not.
+const SLOW_POLL: Duration = Duration::from_secs(2);
+
+/// Waits for the end of an execution.
+pub(super) async fn conclusion(client: &Client, id: &RunId, execution: ExecutionId) -> Result<Ended, ClientError> {
+    let parts = &client.parts;
+    let mut ended = parts.endings.wait(execution);
+    let driven_here = parts.worker.as_ref().is_some_and(|worker| worker.drives(execution));
+    if !driven_here {
+        if let Some(conclusion) = read(&*parts.store, id, execution).await? {
+            return Ok(conclusion);
+        }
+        parts.watcher.get_or_init(|| tokio::spawn(watch(Arc::downgrade(parts))).abort_handle());
+    }
+    loop {
+        match tokio::time::timeout(SLOW_POLL, &mut ended).await {
+            Ok(Ok(conclusion)) => return Ok(conclusion),
+            // A run can leave this process while it is waited for: then others end it.
+            Ok(Err(_)) | Err(_) => {
+                if parts.worker.as_ref().is_some_and(|worker| worker.drives(execution)) {
+                    continue;
+                }
+                match read(&*parts.store, id, execution).await {
+                    Ok(Some(conclusion)) => return Ok(conclusion),
+                    Ok(None) => {}
+                    Err(error) if error.is_retryable() => {}
+                    Err(error) => return Err(error),
+                }
+                parts.watcher.get_or_init(|| tokio::spawn(watch(Arc::downgrade(parts))).abort_handle());
+            }
+        }
+    }
+}
+
+/// How an execution ended, if it has.
+async fn read(store: &dyn AnyStore, id: &RunId, execution: ExecutionId) -> Result<Option<Ended>, ClientError> {
+    let view = store.get_execution(execution).await?.ok_or_else(|| ClientError::NoRun { id: id.clone() })?;
+    if !view.state.is_final() {
+        return Ok(None);
+    }
+    let unreadable = |why: String| ClientError::Unreadable { id: id.clone(), why };
+    let Some(bytes) = view.conclusion else {
+        return Err(unreadable("it has ended, but how was not recorded".to_owned()));
+    };
+    let mut conclusion: Conclusion = decode(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    internalize_conclusion(store, execution, &mut conclusion).await?;
+    Ok(Some(Arc::new(conclusion)))
+}
+
+/// Tells waiting calls of runs that end elsewhere.
+async fn watch(parts: Weak<Parts>) {
+    let Some(mut hints) = parts.upgrade().map(|parts| parts.store.hints()) else { return };
+    while let Some(hint) = hints.next().await {
+        let Some(parts) = parts.upgrade() else { return };
+        let executions = match hint {
+            Hint::Ended(execution) => vec![execution],
+            Hint::Anything => parts.endings.awaited(),
+            Hint::Ready | Hint::Inbox(_) => continue,
+        };
+        for execution in executions {
+            if let Err(error) = tell(&parts, execution).await {
+                // The slow poll of each waiting call finds it.
+                tracing::debug!(%error, %execution, "whether a run has ended cannot be read now");
+            }
+        }
+    }
+}
+
+async fn tell(parts: &Parts, execution: ExecutionId) -> Result<(), StoreError> {
+    if !parts.endings.awaited().contains(&execution) {
+        return Ok(());
+    }
+    let Some(view) = parts.store.get_execution(execution).await? else { return Ok(()) };
+    if let Some(bytes) = view.conclusion.filter(|_| view.state.is_final())
+        && let Ok(mut conclusion) = decode::<Conclusion>(&bytes)
+    {
+        internalize_conclusion(&*parts.store, execution, &mut conclusion).await?;
+        parts.endings.publish(execution, &Arc::new(conclusion));
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! What a workflow's operations see while the workflow is polled.
+//!
+//! The engine puts the run's [`Context`] into a thread-local for the time of one poll. An
+//! operation finds its place in the code there, says what it decides, and takes what has
+//! arrived for it. Nothing here reads a clock, spawns or waits.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+
+use saga_store::Timestamp;
+use saga_store::wire::{Entry, Failure, OpId, Payload};
+
+use crate::activity::ActivityDefinition;
+use crate::call::Overrides;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
+}
+
+/// What has arrived for an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Arrival {
+    /// A step's output, or an event's value.
+    Value(Payload),
+    /// A step's failure.
+    Failure(Failure),
+    /// A timer.
+    Fired,
+}
+
+/// What an operation decided: an entry, and for a step the code to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Decision {
+    pub(crate) entry: Entry,
+    pub(crate) step: Option<StepCode>,
+}
+
+/// What a scheduled step runs, beyond what the journal says of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StepCode {
+    pub(crate) definition: &'static ActivityDefinition,
+    pub(crate) overrides: Overrides,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Waiting,
+    Arrived(Arrival),
+}
+
+/// A run's memory of its operations.
+#[derive(Debug)]
+pub(crate) struct Context {
+    now: Timestamp,
+    seed: u64,
+    scope: OpId,
+    next: u32,
+    slots: BTreeMap<OpId, Slot>,
+    decisions: Vec<Decision>,
+    recorded: BTreeMap<OpId, Payload>,
+    early_events: BTreeMap<String, VecDeque<Payload>>,
+    awaited_events: BTreeMap<String, VecDeque<OpId>>,
+    fatal: Option<String>,
+}
+
+impl Context {
+    pub(crate) fn new(seed: u64, now: Timestamp) -> Self {
+        Self {
+            now,
+            seed,
+            scope: OpId::root(),
+            next: 0,
+            slots: BTreeMap::new(),
+            decisions: Vec::new(),
+            recorded: BTreeMap::new(),
+            early_events: BTreeMap::new(),
+            awaited_events: BTreeMap::new(),
+            fatal: None,
+        }
+    }
+
+    /// The next place in the current scope.
+    pub(crate) fn next_op(&mut self) -> OpId {
+        let op = self.scope.child(self.next);
+        self.next += 1;
+        op
+    }
+
+    /// The time of the record that was last fed.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn set_now(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    /// What the run's random values derive from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Records a decision whose outcome will arrive for `op`.
+    pub(crate) fn decide(&mut self, op: OpId, decision: Decision) {
+        self.slots.insert(op, Slot::Waiting);
+        self.decisions.push(decision);
+    }
+
+    /// Records a decision that nothing will arrive for.
+    pub(crate) fn note(&mut self, entry: Entry) {
+        self.decisions.push(Decision { entry, step: None });
+    }
+
+    /// Takes what has arrived for an operation.
+    pub(crate) fn take(&mut self, op: &OpId) -> Option<Arrival> {
+        match self.slots.get(op) {
+            Some(Slot::Arrived(_)) => match self.slots.remove(op) {
+                Some(Slot::Arrived(arrival)) => Some(arrival),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Puts what arrived where its operation finds it.
+    pub(crate) fn arrive(&mut self, op: &OpId, arrival: Arrival) {
+        if let Some(slot) = self.slots.get_mut(op) {
+            *slot = Slot::Arrived(arrival);
+        }
+    }
+
+    /// An event came: it goes to the operation that has waited longest for its name, else it is
+    /// kept for the next one that will.
+    pub(crate) fn receive_event(&mut self, name: &str, value: Payload) {
+        let waiting = self.awaited_events.get_mut(name).and_then(VecDeque::pop_front);
+        match waiting {
+            Some(op) => self.arrive(&op, Arrival::Value(value)),
+            None => self.early_events.entry(name.to_owned()).or_default().push_back(value),
+        }
+    }
+
+    /// Takes an event that came early, or begins to wait for one.
+    pub(crate) fn await_event(&mut self, op: &OpId, name: &str) {
+        let entry = Entry::EventAwaited(op.clone(), name.to_owned());
+        self.decide(op.clone(), Decision { entry, step: None });
+        match self.early_events.get_mut(name).and_then(VecDeque::pop_front) {
+            Some(value) => self.arrive(op, Arrival::Value(value)),
+            None => self.awaited_events.entry(name.to_owned()).or_default().push_back(op.clone()),
+        }
+    }
+
+    /// Whether some operation waits for an event.
+    pub(crate) fn awaits_events(&self) -> bool {
+        self.awaited_events.values().any(|ops| !ops.is_empty())
+    }
+
+    /// A value that the journal has recorded at this place.
+    pub(crate) fn recorded(&mut self, op: &OpId) -> Option<Payload> {
+        self.recorded.remove(op)
+    }
+
+    pub(crate) fn set_recorded(&mut self, recorded: BTreeMap<OpId, Payload>) {
+        self.recorded = recorded;
+    }
+
+    /// The run cannot go on, for this reason.
+    pub(crate) fn fail(&mut self, reason: String) {
+        self.fatal.get_or_insert(reason);
+    }
+
+    pub(crate) fn fatal(&mut self) -> Option<String> {
+        self.fatal.take()
+    }
+
+    pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {
+        std::mem::take(&mut self.decisions)
+    }
+
+    /// Whether any operation is outstanding.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.slots.values().any(|slot| matches!(slot, Slot::Waiting))
+    }
+
+    /// Makes a branch's place and count current; gives back the ones that were.
+    pub(crate) fn swap_scope(&mut self, scope: &mut Branch) {
+        std::mem::swap(&mut self.scope, &mut scope.path);
+        std::mem::swap(&mut self.next, &mut scope.next);
+    }
+}
+
+/// The place of a branch of a join, and how many operations it has begun.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    path: OpId,
+    next: u32,
+}
+
+impl Branch {
+    pub(crate) fn new(join: &OpId, index: u32) -> Self {
+        Self { path: join.child(index), next: 0 }
+    }
+
+    /// Runs `f` with this branch's place as the current one.
+    pub(crate) fn within<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        with("a join", |context| context.swap_scope(self));
+        let result = f();
+        with("a join", |context| context.swap_scope(self));
+        result
+    }
+}
+
+/// Runs `f` on the context of the run that is being polled.
+///
+/// # Panics
+///
+/// If no workflow is being polled on this thread.
+pub(crate) fn with<R>(what: &str, f: impl FnOnce(&mut Context) -> R) -> R {
+    CURRENT.with_borrow_mut(|current| match current {
+        Some(context) => f(context),
+        None => panic!("{what} was used outside a workflow: it works in functions annotated with `#[workflow]` or `#[durable]`, on the engine's own poll"),
+    })
+}
+
+/// Polls with a context in place, and gives it back.
+pub(crate) fn enter<R>(context: Box<Context>, poll: impl FnOnce() -> R) -> (Box<Context>, R) {
+    let before = CURRENT.replace(Some(context));
+    let result = poll();
+    let context = CURRENT.replace(before);
+    match context {
+        Some(context) => (context, result),
+        None => unreachable!("the context stays in place while a workflow is polled"),
+    }
+}

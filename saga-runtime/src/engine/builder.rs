@@ -1,0 +1,294 @@
+//! Setting up an engine: what it is given, and what is checked before it starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use saga_store::{BuildId, NodeInfo, StoreError};
+
+use super::attempt::AttemptEnvironment;
+use super::breaker::Breakers;
+use super::committer::Committer;
+use super::live::LiveRuns;
+use super::shared::Shared;
+use super::{Engine, heart, intake};
+use crate::activity::ActivityDefinition;
+use crate::client::Client;
+use crate::clock::{Clock, SystemClock};
+use crate::endings::Endings;
+use crate::entropy::Entropy;
+use crate::erased::AnyStore;
+use crate::registry::Registry;
+use crate::state::States;
+use crate::workflow::Workflow;
+
+/// What an engine is set up with. See [`Engine::builder`].
+#[must_use = "an engine does nothing until it is started: add `.start().await`"]
+pub struct EngineBuilder {
+    store: Arc<dyn AnyStore>,
+    states: States,
+    only: Option<BTreeSet<(&'static str, u32)>>,
+    name: String,
+    max_runs: usize,
+    grace: Duration,
+    beat: Duration,
+    lease: Duration,
+    build: Option<String>,
+}
+
+impl EngineBuilder {
+    pub(super) fn new(store: Arc<dyn AnyStore>) -> Self {
+        Self {
+            store,
+            states: States::default(),
+            only: None,
+            name: String::new(),
+            max_runs: 10_000,
+            grace: Duration::from_secs(10),
+            beat: Duration::from_secs(3),
+            lease: Duration::from_secs(12),
+            build: None,
+        }
+    }
+
+    /// Gives a value that activities take as `#[state] name: &T`. One value a type; a second one
+    /// of the same type replaces the first.
+    pub fn state<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.shared_state(Arc::new(value))
+    }
+
+    /// The same for a value that others share.
+    pub fn shared_state<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// Drives this workflow only, and any others named so; without it, all that are linked in.
+    /// A state type that its activities lack is then found at their first call, not at the start.
+    pub fn only<W: Workflow>(mut self) -> Self {
+        self.only.get_or_insert_default().insert((W::NAME, W::VERSION));
+        self
+    }
+
+    /// What operators call this worker. Not unique, and nothing relies on it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The most runs that are in memory at once. Default: 10,000. More wait in the store.
+    pub fn max_runs(mut self, runs: usize) -> Self {
+        self.max_runs = runs.max(1);
+        self
+    }
+
+    /// How long [`Engine::shutdown`] lets running attempts end. Default: 10 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How often the worker says that it lives, and after which silence others may take its runs.
+    /// Default: 3 s and 12 s. The lease is at least three beats.
+    pub fn heartbeat(mut self, beat: Duration, lease: Duration) -> Self {
+        self.beat = beat;
+        self.lease = lease.max(beat * 3);
+        self
+    }
+
+    /// Names what this worker was built from, in place of its executable's digest.
+    pub fn build_id(mut self, build: impl Into<String>) -> Self {
+        self.build = Some(build.into());
+        self
+    }
+
+    /// Checks that all fits, joins the store and begins to drive runs, first those that were
+    /// left. Must be called within a tokio runtime.
+    pub async fn start(self) -> Result<Engine, StartError> {
+        let registry = Arc::new(Registry::linked());
+        let served = self.check(&registry)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy = Arc::new(Entropy::from_os());
+        let incarnation = entropy.incarnation(clock.now());
+        let sent = clock.now();
+        let joined = self.store.join(&NodeInfo { name: self.name, incarnation, lease: self.lease }).await?;
+        clock.learn(joined.now);
+        let lease_until = clock.now().after(self.lease.saturating_sub(clock.now().since(sent)));
+        let (committer, committing) = Committer::new(Arc::clone(&self.store), Arc::clone(&clock));
+        let environment =
+            AttemptEnvironment { states: Arc::new(self.states), breakers: Breakers::default(), clock: Arc::clone(&clock) };
+        let resolve = {
+            let (registry, kind) = (Arc::clone(&registry), self.store.kind());
+            Arc::new(move |name: &str| registry.activity(name, kind))
+        };
+        let shared = Arc::new(Shared {
+            store: self.store,
+            clock,
+            entropy,
+            endings: Arc::new(Endings::default()),
+            registry,
+            served,
+            resolve,
+            environment: Arc::new(environment),
+            committer,
+            live: LiveRuns::new(self.max_runs),
+            incarnation,
+            build: BuildId(self.build.unwrap_or_else(executable_build).into()),
+            lease: self.lease,
+            beat: self.beat,
+            grace: self.grace,
+            stopping: AtomicBool::new(false),
+            lease_until: AtomicI64::new(lease_until.as_micros()),
+            has_peers: AtomicBool::new(false),
+        });
+        let client = Client::local(&shared.store, &shared.clock, &shared.entropy, &shared.endings, Arc::new(Arc::clone(&shared)));
+        let adopting = {
+            let shared = Arc::clone(&shared);
+            async move {
+                for dead in joined.proven_dead {
+                    if let Err(error) = intake::adopt(&shared, dead).await {
+                        tracing::warn!(%error, worker = %dead, "its runs cannot be taken over now");
+                    }
+                }
+                intake::claim_loop(shared).await;
+            }
+        };
+        let tasks = vec![
+            tokio::spawn(committing),
+            tokio::spawn(adopting),
+            tokio::spawn(heart::beat_loop(Arc::clone(&shared))),
+        ];
+        Ok(Engine { shared, client, tasks })
+    }
+
+    /// Everything that is wrong, named in one error.
+    fn check(&self, registry: &Registry) -> Result<Vec<(String, u32)>, StartError> {
+        let mut problems = Vec::new();
+        let kind = self.store.kind();
+        let mut by_name: BTreeMap<&str, Vec<&ActivityDefinition>> = BTreeMap::new();
+        for definition in registry.activities().filter(|definition| definition.is_module_level()) {
+            by_name.entry(definition.name).or_default().push(definition);
+        }
+        for (name, definitions) in &by_name {
+            let fitting: Vec<_> = definitions.iter().filter(|definition| definition.fits(kind)).collect();
+            match fitting.as_slice() {
+                [] => problems.push(format!(
+                    "activity `{name}` writes through a store's transaction, but has no definition for a `{kind}` store"
+                )),
+                // Narrowed to some workflows, an engine cannot know which activities they call.
+                [one] if self.only.is_none() => self.check_states(one, &mut problems),
+                [_] => {}
+                many => problems.push(format!("activity `{name}` is defined {} times: {}", many.len(), modules(many.iter().map(|d| d.module)))),
+            }
+        }
+        let mut served: BTreeMap<(&str, u32), Vec<&str>> = BTreeMap::new();
+        for workflow in registry.workflows() {
+            let key = (workflow.name, workflow.version);
+            if self.only.as_ref().is_none_or(|only| only.contains(&key)) {
+                let modules = served.entry(key).or_default();
+                if workflow.is_module_level() {
+                    modules.push(workflow.module);
+                }
+            }
+        }
+        for ((name, version), declared) in &served {
+            if declared.len() > 1 {
+                problems.push(format!(
+                    "workflow `{name}` of version {version} is defined {} times: {}",
+                    declared.len(),
+                    modules(declared.iter().copied())
+                ));
+            }
+        }
+        if problems.is_empty() {
+            Ok(served.into_keys().map(|(name, version)| (name.to_owned(), version)).collect())
+        } else {
+            Err(StartError(Cause::Setup(problems)))
+        }
+    }
+
+    fn check_states(&self, definition: &ActivityDefinition, problems: &mut Vec<String>) {
+        for state in (definition.states)() {
+            if !self.states.contains(state.id) {
+                problems.push(format!(
+                    "activity `{}` ({}) takes state of type `{}`, which the engine was not given: add `.state(…)`",
+                    definition.name, definition.module, state.name
+                ));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("store", &self.store.kind()).finish_non_exhaustive()
+    }
+}
+
+fn modules<'a>(modules: impl Iterator<Item = &'a str>) -> String {
+    modules.collect::<Vec<_>>().join(", ")
+}
+
+/// The size and the time of the executable: what changes with each build.
+fn executable_build() -> String {
+    let metadata = std::env::current_exe().and_then(std::fs::metadata);
+    let stamp = metadata.ok().and_then(|metadata| {
+        let modified = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(format!("{}-{}", metadata.len(), modified.as_nanos()))
+    });
+    stamp.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Why an engine did not start.
+#[derive(Debug)]
+pub struct StartError(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Setup(Vec<String>),
+    Store(StoreError),
+}
+
+impl StartError {
+    /// What does not fit together, one text each; empty if the store failed.
+    pub fn problems(&self) -> &[String] {
+        match &self.0 {
+            Cause::Setup(problems) => problems,
+            Cause::Store(_) => &[],
+        }
+    }
+
+    /// The store's error, if it was that.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match &self.0 {
+            Cause::Setup(_) => None,
+            Cause::Store(error) => Some(error),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Setup(problems) => write!(f, "the engine cannot start: {}", problems.join("; ")),
+            Cause::Store(error) => write!(f, "the engine cannot join its store: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Cause::Setup(_) => None,
+            Cause::Store(error) => std::error::Error::source(error),
+        }
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self(Cause::Store(error))
+    }
+}

@@ -1,0 +1,95 @@
+//! Group commit: the commits of many runs share one call of the store. While one call is under
+//! way the next ones gather; an idle store commits at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use saga_store::{CommitError, CommitOutcome, RunCommit};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::erased::AnyStore;
+
+/// The most commits in one call.
+const GROUP_LIMIT: usize = 1024;
+
+/// The longest wait before an unanswered call is sent again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+struct Job {
+    commit: RunCommit,
+    answer: oneshot::Sender<CommitOutcome>,
+}
+
+/// Where runs hand in their commits. A run has one commit under way, so that the number of live
+/// runs bounds what gathers.
+#[derive(Clone)]
+pub(crate) struct Committer {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+impl Committer {
+    /// A committer, and its work to be spawned. The work ends when all handles are gone.
+    pub(crate) fn new(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>) -> (Self, impl Future<Output = ()> + Send) {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        (Self { jobs }, work(store, clock, receiver))
+    }
+
+    /// Hands in a commit. No answer means that the engine is gone.
+    pub(crate) fn submit(&self, commit: RunCommit) -> oneshot::Receiver<CommitOutcome> {
+        let (answer, outcome) = oneshot::channel();
+        // Without a committer the answer's sender is dropped, which the caller sees.
+        let _ = self.jobs.send(Job { commit, answer });
+        outcome
+    }
+}
+
+async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let mut gathered = Vec::with_capacity(GROUP_LIMIT);
+    while jobs.recv_many(&mut gathered, GROUP_LIMIT).await > 0 {
+        let (mut commits, mut answers) = (Vec::with_capacity(gathered.len()), Vec::with_capacity(gathered.len()));
+        for Job { commit, answer } in gathered.drain(..) {
+            commits.push(commit);
+            answers.push(answer);
+        }
+        let outcomes = commit_all(&*store, &*clock, commits).await;
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // A run that was dropped meanwhile does not mind.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// Commits until there is an answer for each: an outage is waited out, a culprit is found by
+/// halving the group.
+async fn commit_all(store: &dyn AnyStore, clock: &dyn Clock, commits: Vec<RunCommit>) -> Vec<CommitOutcome> {
+    let mut outcomes = Vec::with_capacity(commits.len());
+    let mut groups = VecDeque::from([commits]);
+    let mut backoff = Duration::from_millis(20);
+    while let Some(group) = groups.pop_front() {
+        match store.commit(group).await {
+            Ok(answers) => {
+                backoff = Duration::from_millis(20);
+                outcomes.extend(answers);
+            }
+            Err(CommitError { error, commits }) if error.is_retryable() => {
+                tracing::warn!(%error, runs = commits.len(), retry_in = ?backoff, "the store did not answer a commit; it is sent again");
+                clock.sleep_until(clock.now().after(backoff)).await;
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                groups.push_front(commits);
+            }
+            Err(CommitError { error, mut commits }) => {
+                if commits.len() > 1 {
+                    let rest = commits.split_off(commits.len() / 2);
+                    groups.push_front(rest);
+                    groups.push_front(commits);
+                } else {
+                    tracing::error!(%error, "the store refuses a commit for good");
+                    outcomes.push(CommitOutcome::Rejected(error.to_string()));
+                }
+            }
+        }
+    }
+    outcomes
+}

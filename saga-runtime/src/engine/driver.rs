@@ -1,0 +1,340 @@
+//! The driver of one run: feeds its machine, commits each turn, starts attempts when the commit
+//! is acknowledged. A run has one commit under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use saga_store::message::MessageBody;
+use saga_store::wire::{Conclusion, Entry, Record, split_rows};
+use saga_store::{Applied, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
+use tokio::sync::watch;
+
+use super::attempt::AttemptRun;
+use super::attempts::Attempts;
+use crate::externalize::externalize;
+use super::live::Mailbox;
+use super::shared::Shared;
+use crate::activity::AttemptEnd;
+use crate::machine::{Change, Machine, TaskKey, Turn};
+
+/// A run whose next timer is at least this far away leaves memory.
+const RELEASE_AFTER: Duration = Duration::from_secs(60);
+
+/// At most so many arrivals go into one record.
+const ARRIVALS_A_TURN: usize = 256;
+
+/// How often a worker without its lease looks whether it has it again.
+const LEASE_CHECK: Duration = Duration::from_millis(100);
+
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) execution: ExecutionId,
+    pub(crate) machine: Machine,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) run: Arc<AttemptRun>,
+    pub(crate) cancel: watch::Sender<bool>,
+    pub(crate) next: Seq,
+    pub(crate) inbox_seen: u64,
+    pub(crate) waiting: bool,
+    pub(crate) attempts: Attempts,
+    pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
+}
+
+/// How a driver's work on a run ends.
+#[derive(Debug)]
+pub(crate) enum Parting {
+    /// The run has ended.
+    Ended(Arc<Conclusion>),
+    /// The run waits, out of memory.
+    Released,
+    /// The engine stops; the store hands the run over.
+    Stopped,
+    /// Another worker has it.
+    Lost,
+    /// Only the journal knows where it stands.
+    Reload,
+}
+
+impl Driver {
+    pub(crate) async fn drive(mut self) -> Parting {
+        loop {
+            let mail = self.mailbox.take();
+            if mail.lost {
+                return Parting::Lost;
+            }
+            if mail.inbox {
+                self.read_inbox().await;
+            }
+            if self.machine.needs_commit()
+                && let Some(parting) = self.commit(mail.stop).await
+            {
+                return parting;
+            }
+            for key in self.machine.take_aborts() {
+                self.attempts.abort(&key);
+            }
+            if mail.stop {
+                if self.attempts.is_empty() && self.arrived.is_empty() && !self.machine.needs_commit() {
+                    return Parting::Stopped;
+                }
+            } else if !self.machine.needs_commit()
+                && self.arrived.is_empty()
+                && let Some(parting) = self.dispatch().await
+            {
+                return parting;
+            }
+            if !self.machine.needs_commit() {
+                self.wait().await;
+                self.feed();
+            }
+        }
+    }
+
+    /// Starts what is ready, unless the lease is over.
+    async fn dispatch(&mut self) -> Option<Parting> {
+        let clock = Arc::clone(&self.shared.clock);
+        while !self.shared.holds_lease(clock.now()) {
+            clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
+            let mail = self.mailbox.take();
+            if mail.lost || mail.stop {
+                self.mailbox_again(mail.inbox);
+                return None;
+            }
+            self.mailbox_again(mail.inbox);
+        }
+        if let Some(start) = self.machine.dispatch_transaction() {
+            return self.commit_transaction(None, start).await;
+        }
+        let starts = self.machine.dispatch();
+        let alone = starts.len() == 1;
+        for start in starts {
+            let key = start.key.clone();
+            let (shared, run) = (Arc::clone(&self.shared), Arc::clone(&self.run));
+            let attempt = Box::pin(async move { shared.environment.attempt(&run, start).await });
+            self.attempts.start(key, alone, attempt);
+        }
+        None
+    }
+
+    fn mailbox_again(&self, inbox: bool) {
+        if inbox {
+            self.mailbox.inbox();
+        }
+    }
+
+    /// Waits for anything to happen.
+    async fn wait(&mut self) {
+        if !self.arrived.is_empty() {
+            return;
+        }
+        let clock = &self.shared.clock;
+        let due = self.machine.next_due();
+        let timer = async {
+            match due {
+                Some(due) => clock.sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = self.attempts.next() => self.arrived.push(done),
+            () = self.mailbox.raised() => {}
+            () = timer => {}
+        }
+    }
+
+    /// Feeds what has arrived into the machine, one at a time.
+    fn feed(&mut self) {
+        let clock = Arc::clone(&self.shared.clock);
+        while self.arrived.len() < ARRIVALS_A_TURN
+            && let Some(done) = self.attempts.try_next()
+        {
+            self.arrived.push(done);
+        }
+        for (key, end) in std::mem::take(&mut self.arrived) {
+            self.machine.attempt_ended(&key, end, clock.now(), self.shared.entropy.unit());
+        }
+        if !self.machine.has_ended() {
+            self.machine.fire(clock.now());
+        }
+    }
+
+    async fn read_inbox(&mut self) {
+        let messages = loop {
+            match self.shared.store.inbox(self.execution, self.inbox_seen).await {
+                Ok(messages) => break messages,
+                Err(error) if error.is_retryable() => {
+                    let clock = &self.shared.clock;
+                    clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, run = %self.run.id, "the inbox cannot be read");
+                    return;
+                }
+            }
+        };
+        for message in messages {
+            self.receive(message.position, &message.body);
+        }
+    }
+
+    /// Feeds one message.
+    pub(crate) fn receive(&mut self, position: u64, body: &[u8]) {
+        self.inbox_seen = self.inbox_seen.max(position);
+        let now = self.shared.clock.now();
+        match MessageBody::from_bytes(body) {
+            Ok(message) => {
+                if matches!(message, MessageBody::Cancel(_)) {
+                    self.cancel.send_replace(true);
+                }
+                self.machine.receive(message, now);
+            }
+            Err(error) => self.machine.park(now, format!("message {position} of its inbox cannot be read: {error}")),
+        }
+    }
+
+    /// Commits the machine's turn; an answer ends the driver's work.
+    async fn commit(&mut self, stopping: bool) -> Option<Parting> {
+        let turn = self.machine.take_turn(self.shared.clock.now());
+        if turn.change.is_none()
+            && !stopping
+            && self.shared.holds_lease(turn.at)
+            && let Some(start) = self.machine.dispatch_transaction()
+        {
+            return self.commit_transaction(Some(turn), start).await;
+        }
+        let leaving = turn.change.is_none() && self.may_leave(turn.at);
+        let (commit, ended) = self.prepare(turn, leaving);
+        let rows = commit.rows.len() as u64;
+        let outcome = self.submit(commit).await;
+        self.acknowledged(outcome, rows, ended, leaving)
+    }
+
+    pub(super) fn acknowledged(
+        &mut self,
+        outcome: Option<CommitOutcome>,
+        rows: u64,
+        ended: Option<Arc<Conclusion>>,
+        leaving: bool,
+    ) -> Option<Parting> {
+        match outcome {
+            None => Some(Parting::Stopped),
+            Some(CommitOutcome::Applied(Applied { stay })) => {
+                self.next = self.next.plus(rows);
+                if let Some(ended) = ended {
+                    return Some(Parting::Ended(ended));
+                }
+                if leaving && !stay {
+                    return Some(Parting::Released);
+                }
+                if stay {
+                    self.mailbox.inbox();
+                }
+                None
+            }
+            Some(CommitOutcome::Refused { head }) => {
+                tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
+                Some(Parting::Lost)
+            }
+            Some(CommitOutcome::Rejected(why)) => {
+                tracing::error!(run = %self.run.id, %why, "the store cannot take the run's record");
+                if self.machine.has_ended() {
+                    return Some(Parting::Lost);
+                }
+                self.machine.park(self.shared.clock.now(), format!("the store cannot take its record: {why}"));
+                None
+            }
+        }
+    }
+
+    /// Whether the run waits so long that it shall leave memory with this commit.
+    fn may_leave(&self, now: Timestamp) -> bool {
+        if !self.machine.is_dormant() || !self.attempts.is_empty() || !self.arrived.is_empty() {
+            return false;
+        }
+        match self.machine.next_due() {
+            Some(due) => due.since(now) >= RELEASE_AFTER,
+            None => self.machine.awaits_events(),
+        }
+    }
+
+    /// Makes the commit of a turn.
+    fn prepare(&mut self, turn: Turn, leaving: bool) -> (RunCommit, Option<Arc<Conclusion>>) {
+        let Turn { at, mut entries, change } = turn;
+        let ended = match (&change, entries.last()) {
+            (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(Arc::new(conclusion.clone())),
+            _ => None,
+        };
+        let blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let change = self.state_change(change.as_ref(), entries.last(), leaving);
+        let then = if ended.is_some() {
+            Then::End
+        } else if leaving {
+            Then::Release { wake_at: self.machine.next_due(), not_build: None }
+        } else {
+            Then::Keep
+        };
+        let rows = split_rows(Record::new(at, entries).to_bytes());
+        (RunCommit { rows, blobs, change, then, ..self.empty_commit() }, ended)
+    }
+
+    pub(super) fn empty_commit(&self) -> RunCommit {
+        RunCommit {
+            execution: self.execution,
+            owner: self.shared.incarnation,
+            seq: self.next,
+            nonce: self.shared.entropy.nonce(),
+            rows: Vec::new(),
+            blobs: Vec::new(),
+            inbox_seen: (self.inbox_seen > 0).then_some(self.inbox_seen),
+            outbox: Vec::new(),
+            sent: Vec::new(),
+            change: None,
+            status: None,
+            then: Then::Keep,
+            tx: None,
+        }
+    }
+
+    /// What lists and clients shall see. A turn that changes nothing costs nothing.
+    fn state_change(&mut self, change: Option<&Change>, last: Option<&Entry>, leaving: bool) -> Option<StateChange> {
+        let state = |state| Some(StateChange { state, conclusion: None });
+        match (change, last) {
+            (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(StateChange {
+                state: state_of(conclusion),
+                conclusion: Some(saga_store::wire::encode(conclusion)),
+            }),
+            (Some(_), _) => state(RunState::Undoing),
+            (None, _) if leaving && !self.machine.is_undoing() => {
+                self.waiting = true;
+                state(RunState::Waiting)
+            }
+            (None, _) if std::mem::take(&mut self.waiting) => {
+                state(if self.machine.is_undoing() { RunState::Undoing } else { RunState::Running })
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// Hands in a commit and waits for its answer; attempts go on meanwhile.
+    pub(super) async fn submit(&mut self, commit: RunCommit) -> Option<CommitOutcome> {
+        let mut outcome = self.shared.committer.submit(commit);
+        loop {
+            tokio::select! {
+                biased;
+                answered = &mut outcome => return answered.ok(),
+                done = self.attempts.next() => self.arrived.push(done),
+            }
+        }
+    }
+}
+
+fn state_of(conclusion: &Conclusion) -> RunState {
+    match conclusion {
+        Conclusion::Completed(_) => RunState::Completed,
+        Conclusion::Failed { .. } => RunState::Failed,
+        Conclusion::Cancelled(_) => RunState::Cancelled,
+        Conclusion::Terminated(_) => RunState::Terminated,
+        _ => RunState::Dead,
+    }
+}

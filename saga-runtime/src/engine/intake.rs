@@ -1,0 +1,309 @@
+//! Takes runs up: new ones from this process's clients, due ones from the store, those of dead
+//! workers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use saga_store::wire::{Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
+use saga_store::{
+    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunCommit, RunState, Seq,
+    StateChange, StoreError, Then,
+};
+use tokio::sync::watch;
+
+use super::attempt::AttemptRun;
+use super::attempts::Attempts;
+use super::driver::{Driver, Parting};
+use super::live::Mailbox;
+use super::shared::Shared;
+use crate::externalize::internalize;
+use crate::machine::{Identity, Machine};
+
+/// Runs whose journals are read in one call.
+const LOAD_GROUP: usize = 64;
+
+/// How often a store that does not answer is asked again.
+const OUTAGE_POLL: Duration = Duration::from_secs(1);
+
+/// How long nothing is looked for without a hint.
+const SLOW_POLL: Duration = Duration::from_secs(10);
+
+/// Claims due runs for as long as the engine lives.
+pub(crate) async fn claim_loop(shared: Arc<Shared>) {
+    let mut hints = shared.store.hints();
+    while !shared.is_stopping() {
+        let due = match claim(&shared).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "runs that are due cannot be claimed now");
+                Some(shared.clock.now().after(Duration::from_secs(1)))
+            }
+        };
+        let latest = shared.clock.now().after(SLOW_POLL);
+        let wake = due.map_or(latest, |due| due.min(latest));
+        let mut timer = shared.clock.sleep_until(wake);
+        loop {
+            tokio::select! {
+                () = &mut timer => break,
+                () = shared.live.changed() => break,
+                hint = hints.next() => match hint {
+                    Some(Hint::Inbox(execution)) => match shared.live.get(execution) {
+                        Some(mailbox) => mailbox.inbox(),
+                        None => break,
+                    },
+                    Some(Hint::Anything) => {
+                        shared.live.for_each(Mailbox::inbox);
+                        break;
+                    }
+                    Some(Hint::Ready) => break,
+                    Some(Hint::Ended(_)) => {}
+                    None => {
+                        shared.clock.sleep_until(wake).await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Claims what is due; says when the next run is.
+async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, StoreError> {
+    loop {
+        let slots = shared.live.free().min(1024);
+        if slots == 0 || shared.is_stopping() {
+            return Ok(None);
+        }
+        let claim = Claim {
+            incarnation: shared.incarnation,
+            filter: Filter { workflows: shared.served.clone() },
+            build: shared.build.clone(),
+            slots,
+        };
+        let claimed = shared.store.claim(&claim).await?;
+        let all = claimed.len() < slots;
+        take_up(shared, claimed).await?;
+        if all {
+            return shared.store.next_wake().await;
+        }
+    }
+}
+
+/// Takes over the runs of a dead worker.
+pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(), StoreError> {
+    loop {
+        let slots = shared.live.free().min(1024);
+        if slots == 0 {
+            shared.live.changed().await;
+            continue;
+        }
+        let adopted = shared.store.adopt(dead, shared.incarnation, slots).await?;
+        let last = adopted.len() < slots;
+        if !adopted.is_empty() {
+            tracing::info!(runs = adopted.len(), of = %dead, "took over runs of a worker that is gone");
+        }
+        take_up(shared, adopted).await?;
+        if last || shared.is_stopping() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads the journals of claimed runs and begins to drive them.
+async fn take_up(shared: &Arc<Shared>, claimed: Vec<ClaimedRun>) -> Result<(), StoreError> {
+    for group in claimed.chunks(LOAD_GROUP) {
+        let executions: Vec<ExecutionId> = group.iter().map(|run| run.execution).collect();
+        let loaded = load(shared, &executions).await?;
+        for run in loaded {
+            let claim = group.iter().find(|claim| claim.execution == run.view.execution);
+            launch(shared, run, claim.is_some_and(|claim| claim.taken_over));
+        }
+    }
+    Ok(())
+}
+
+/// Begins to drive a run that is this worker's.
+pub(crate) fn launch(shared: &Arc<Shared>, run: LoadedRun, taken_over: bool) {
+    let execution = run.view.execution;
+    let Some(mailbox) = shared.live.insert(execution) else { return };
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let id = run.view.id.clone();
+        let workflow = run.view.workflow.clone();
+        let parting = drive(&shared, run, mailbox, taken_over).await;
+        shared.live.remove(execution);
+        match &parting {
+            Parting::Ended(conclusion) => {
+                log_end(&id, &workflow, conclusion);
+                shared.endings.publish(execution, conclusion);
+            }
+            Parting::Reload => reload(&shared, execution).await,
+            Parting::Released | Parting::Stopped | Parting::Lost => {}
+        }
+    });
+}
+
+/// Reads a run's journal anew and drives it on from there.
+async fn reload(shared: &Arc<Shared>, execution: ExecutionId) {
+    for run in load(shared, &[execution]).await.unwrap_or_default() {
+        if !run.view.state.is_final() {
+            launch(shared, run, false);
+        }
+    }
+}
+
+/// Reads journals; an outage is waited out, since nobody else will drive these runs.
+async fn load(shared: &Shared, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+    loop {
+        match shared.store.load(executions).await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "journals cannot be read now");
+                shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
+    match conclusion {
+        Conclusion::Completed(_) => tracing::debug!(run = %id, workflow, outcome = "completed", "run ended"),
+        Conclusion::Failed { message, .. } => {
+            tracing::info!(run = %id, workflow, outcome = "failed", error = %message, "run ended");
+        }
+        Conclusion::Dead { reason } => {
+            tracing::error!(run = %id, workflow, outcome = "dead", %reason, "run ended; an operator is needed");
+        }
+        other => tracing::info!(run = %id, workflow, outcome = ?other, "run ended"),
+    }
+}
+
+async fn drive(
+    shared: &Arc<Shared>,
+    mut run: LoadedRun,
+    mailbox: Arc<Mailbox>,
+    taken_over: bool,
+) -> Parting {
+    let mut next = Seq(run.journal.len() as u64);
+    if taken_over {
+        let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });
+        match append_alone(shared, &run, next, entry, Then::Keep).await {
+            Ok(rows) => next = next.plus(rows),
+            Err(parting) => return parting,
+        }
+    }
+    let machine = match rebuild(shared, &mut run).await {
+        Ok(machine) => machine,
+        Err(reason) => return give_up(shared, &run, next, reason).await,
+    };
+    let (cancel, cancelled) = watch::channel(false);
+    let workflow = run.view.workflow.clone();
+    let mut driver = Driver {
+        execution: run.view.execution,
+        machine,
+        mailbox,
+        run: Arc::new(AttemptRun { id: run.view.id.clone(), execution: run.view.execution, workflow, cancelled }),
+        cancel,
+        next,
+        inbox_seen: 0,
+        waiting: run.view.state == RunState::Waiting,
+        attempts: Attempts::default(),
+        arrived: Vec::new(),
+        shared: Arc::clone(shared),
+    };
+    for message in std::mem::take(&mut run.inbox) {
+        driver.receive(message.position, &message.body);
+    }
+    driver.drive().await
+}
+
+/// The machine of a run, from its journal.
+async fn rebuild(shared: &Arc<Shared>, run: &mut LoadedRun) -> Result<Machine, String> {
+    let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
+    let (store, execution) = (&shared.store, run.view.execution);
+    loop {
+        match internalize(&**store, execution, &mut records).await {
+            Ok(()) => break,
+            Err(error) if error.is_retryable() => {
+                shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
+            }
+            Err(error) => return Err(format!("its large payloads cannot be read: {error}")),
+        }
+    }
+    let view = &run.view;
+    let definition = shared
+        .registry
+        .workflow(&view.workflow, view.version)
+        .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
+    let identity = Arc::new(Identity {
+        id: view.id.clone(),
+        execution,
+        workflow: view.workflow.clone(),
+        version: view.version,
+        resolve: Arc::clone(&shared.resolve),
+    });
+    Machine::replay(identity, definition, &records).map_err(|error| error.to_string())
+}
+
+/// This build cannot drive the run: another one may, if there is one; else the run is dead.
+async fn give_up(shared: &Arc<Shared>, run: &LoadedRun, next: Seq, reason: String) -> Parting {
+    if shared.has_peers.load(Ordering::Acquire) {
+        tracing::warn!(run = %run.view.id, %reason, "this build cannot drive the run; it is left to others");
+        let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });
+        let release = Then::Release { wake_at: None, not_build: Some(shared.build.clone()) };
+        return match append_alone(shared, run, next, entry, release).await {
+            Ok(_) => Parting::Released,
+            Err(parting) => parting,
+        };
+    }
+    let reason = format!("{reason} (workflow `{}`, run {})", run.view.workflow, run.view.id);
+    let conclusion = Conclusion::Dead { reason };
+    match append_alone(shared, run, next, Entry::Concluded(conclusion.clone()), Then::End).await {
+        Ok(_) => Parting::Ended(Arc::new(conclusion)),
+        Err(parting) => parting,
+    }
+}
+
+/// Appends one entry outside of any turn: a claim, a release of what this build cannot drive, a
+/// run's death.
+async fn append_alone(
+    shared: &Arc<Shared>,
+    run: &LoadedRun,
+    seq: Seq,
+    entry: Entry,
+    then: Then,
+) -> Result<u64, Parting> {
+    let change = match &entry {
+        Entry::Concluded(conclusion) => {
+            Some(StateChange { state: RunState::Dead, conclusion: Some(encode(conclusion)) })
+        }
+        _ => None,
+    };
+    let rows = split_rows(Record::new(shared.clock.now(), vec![entry]).to_bytes());
+    let count = rows.len() as u64;
+    let commit = RunCommit {
+        execution: run.view.execution,
+        owner: shared.incarnation,
+        seq,
+        nonce: shared.entropy.nonce(),
+        rows,
+        blobs: Vec::new(),
+        inbox_seen: None,
+        outbox: Vec::new(),
+        sent: Vec::new(),
+        change,
+        status: None,
+        then,
+        tx: None,
+    };
+    match shared.committer.submit(commit).await {
+        Ok(CommitOutcome::Applied(_)) => Ok(count),
+        Ok(CommitOutcome::Refused { .. }) => Err(Parting::Lost),
+        Ok(CommitOutcome::Rejected(why)) => {
+            tracing::error!(run = %run.view.id, %why, "the store cannot take the run's record");
+            Err(Parting::Lost)
+        }
+        Err(_) => Err(Parting::Stopped),
+    }
+}

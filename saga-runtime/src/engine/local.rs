@@ -1,0 +1,30 @@
+//! What a client in the same process asks of the engine.
+
+use std::sync::Arc;
+
+use saga_store::{ExecutionId, Incarnation, LoadedRun};
+
+use super::intake;
+use super::shared::Shared;
+use crate::client::LocalWorker;
+
+impl LocalWorker for Arc<Shared> {
+    fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation> {
+        let serves = self.served.iter().any(|(name, number)| name == workflow && *number == version);
+        (serves && !self.is_stopping() && self.live.free() > 0).then_some(self.incarnation)
+    }
+
+    fn launch(&self, run: LoadedRun) {
+        intake::launch(self, run, false);
+    }
+
+    fn drives(&self, execution: ExecutionId) -> bool {
+        self.live.contains(execution)
+    }
+
+    fn nudge(&self, execution: ExecutionId) {
+        if let Some(mailbox) = self.live.get(execution) {
+            mailbox.inbox();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The engine: drives runs on this process's worker.
+//!
+//! [`Engine::builder`] takes a store and what activities need, checks that all of it fits, joins
+//! the store as a worker, takes up what was left, and then drives runs until it is shut down.
+
+mod attempt;
+mod attempts;
+mod breaker;
+mod builder;
+mod committer;
+mod driver;
+mod heart;
+mod intake;
+mod live;
+mod local;
+mod shared;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::task::JoinHandle;
+
+pub use builder::{EngineBuilder, StartError};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use live::Mailbox;
+use saga_store::Store;
+use shared::Shared;
+
+/// A worker: drives the runs of one store in this process.
+///
+/// Dropping it stops its work as a crash would; nothing is lost, and the next worker goes on.
+/// [`Engine::shutdown`] hands runs over at once.
+#[must_use = "dropping an engine stops its work"]
+pub struct Engine {
+    shared: Arc<Shared>,
+    client: Client,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Begins to set up an engine over this store.
+    pub fn builder<S: Store>(store: S) -> EngineBuilder {
+        EngineBuilder::new(Arc::new(store))
+    }
+
+    /// A client of the same store that hands new runs straight to this worker.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Stops taking work, lets running attempts end for up to the grace period (10 s unless set
+    /// by the builder), then hands the runs over. Nothing is lost: what did not end is attempted
+    /// again by the next worker.
+    pub async fn shutdown(mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.live.for_each(Mailbox::stop);
+        let over = self.shared.clock.sleep_until(self.shared.clock.now().after(self.shared.grace));
+        let emptied = async {
+            while !self.shared.live.is_empty() {
+                self.shared.live.changed().await;
+            }
+        };
+        tokio::select! {
+            () = emptied => {}
+            () = over => {
+                tracing::warn!("attempts were still running at the end of the grace period; they are made again later");
+                self.shared.live.for_each(Mailbox::lost);
+            }
+        }
+        self.stop_tasks();
+        if let Err(error) = self.shared.store.leave(self.shared.incarnation).await {
+            tracing::warn!(%error, "the store was not told that this worker leaves; its runs wait for its lease to end");
+        }
+    }
+
+    fn stop_tasks(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.live.for_each(Mailbox::lost);
+        self.stop_tasks();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("incarnation", &self.shared.incarnation).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,386 @@
+//! A run's way forward: polling the workflow, steps and their attempts, timers, messages.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context as PollContext, Poll, Wake, Waker};
+
+use saga_store::message::MessageBody;
+use saga_store::wire::{
+    Attempted, Conclusion, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause,
+    UndoPlan, UndoStep,
+};
+use saga_store::Timestamp;
+
+use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey};
+use crate::activity::{ActivityOptions, AttemptEnd, AttemptFailure, RetryPolicy};
+use crate::call::Overrides;
+use crate::classify::Class;
+use crate::context::{self, Arrival, Decision, StepCode};
+use crate::workflow::BodyEnd;
+
+/// Does nothing when woken: the engine polls after each arrival. Whoever keeps a clone waits for
+/// something that the engine does not know.
+struct OwnWaker;
+
+impl Wake for OwnWaker {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Machine {
+    /// An attempt has ended. `random` is uniform in 0..1.
+    pub(crate) fn attempt_ended(&mut self, key: &TaskKey, end: AttemptEnd, now: Timestamp, random: f64) {
+        if key.undo {
+            self.undo_attempt_ended(&key.op, end, now, random);
+            return;
+        }
+        let Some(step) = self.steps.get_mut(&key.op) else { return };
+        step.attempts += 1;
+        step.state = StepState::Idle;
+        match end {
+            Ok(output) => {
+                let undo = match self.undo_of_output(&key.op, &output) {
+                    Ok(undo) => undo,
+                    Err(reason) => return self.park(now, reason),
+                };
+                self.step_ended(&key.op, output, undo, now);
+            }
+            Err(failure) => self.attempt_failed(&key.op, failure, now, random),
+        }
+    }
+
+    /// A transactional attempt has succeeded, and its record is durable already, of this time.
+    pub(crate) fn transaction_kept(&mut self, key: &TaskKey, output: Payload, undo: Option<&UndoStep>, at: Timestamp) {
+        self.at = self.at.max(at);
+        let position = self.position;
+        self.position += 1;
+        if key.undo {
+            self.undo.remove(&key.op);
+            self.advance_undo();
+            return;
+        }
+        if let Some(context) = &mut self.context {
+            context.set_now(at);
+        }
+        self.close_step(&key.op);
+        self.undo.ended(position, &key.op, undo);
+        self.resume(&key.op, Arrival::Value(output));
+    }
+
+    /// Whether the undo of this task's step needs the output of the attempt.
+    pub(crate) fn undo_needs_output(&self, key: &TaskKey) -> bool {
+        !key.undo && self.undo.get(&key.op).is_some_and(|item| item.call.is_none())
+    }
+
+    /// The undo of a step that returned this, where it needs the output.
+    fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<UndoStep>, String> {
+        let key = TaskKey { op: op.clone(), undo: false };
+        match (self.undo_needs_output(&key), self.steps.get(op), self.definition_of(&key)) {
+            (true, Some(step), Some(definition)) => definition
+                .undo_for(&step.input, output)
+                .map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity)),
+            _ => Ok(None),
+        }
+    }
+
+    fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<UndoStep>, now: Timestamp) {
+        self.open_turn(now);
+        let attempt = self.close_step(op);
+        let position = self.position;
+        self.push(Entry::StepEnded(StepEnded { op: op.clone(), attempt, output: output.clone(), undo: undo.clone() }));
+        self.undo.ended(position, op, undo.as_ref());
+        self.resume(op, Arrival::Value(output));
+    }
+
+    fn attempt_failed(&mut self, op: &OpId, end: AttemptFailure, now: Timestamp, random: f64) {
+        let settling = self.is_undoing();
+        let Some(step) = self.steps.get_mut(op) else { return };
+        let AttemptFailure { mut failure, class } = end;
+        step.unknown |= class.may_have_effect();
+        let policy = if settling { RetryPolicy::UNDO } else { step.retry };
+        let delay = match class {
+            Class::Permanent => None,
+            Class::Transient { retry_after, .. } => policy
+                .delay_after(step.attempts, random)
+                .map(|delay| retry_after.unwrap_or(delay)),
+        };
+        let Some(delay) = delay else {
+            if class != Class::Permanent && step.attempts > 1 {
+                failure.message = format!("{} (after {} attempts)", failure.message, step.attempts);
+            }
+            return self.step_failed(op, failure, class == Class::Permanent, now);
+        };
+        let retry_at = now.after(delay);
+        let (attempt, unknown) = (step.attempts, step.unknown);
+        self.timers.insert((retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: false })));
+        let attempted = Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
+        self.push_attempted(attempted, delay);
+        if self.must_commit {
+            self.at = self.at.max(now);
+        }
+    }
+
+    fn step_failed(&mut self, op: &OpId, failure: saga_store::wire::Failure, permanent: bool, now: Timestamp) {
+        self.open_turn(now);
+        let Some(step) = self.steps.remove(op) else { return };
+        self.clear_step_timers(op, &step);
+        // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
+        let unknown = step.unknown && !(permanent && self.is_undoing());
+        let position = self.position;
+        self.push(Entry::StepFailed(StepFailed { op: op.clone(), attempt: step.attempts, failure: failure.clone(), unknown }));
+        self.note_failed(position, op, unknown, step);
+        self.resume(op, Arrival::Failure(failure));
+    }
+
+    /// Keeps what is needed to undo a failed step, if it may have had an effect.
+    pub(super) fn note_failed(&mut self, position: u64, op: &OpId, unknown: bool, step: Step) {
+        if !unknown {
+            self.undo.remove(op);
+            return;
+        }
+        match self.undo.get(op) {
+            Some(item) if item.call.is_some() => self.undo.ended(position, op, None),
+            Some(_) => {
+                self.unsettled.insert(op.clone(), step);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn close_step(&mut self, op: &OpId) -> u32 {
+        let Some(step) = self.steps.remove(op) else { return 0 };
+        self.clear_step_timers(op, &step);
+        step.attempts.max(1)
+    }
+
+    fn clear_step_timers(&mut self, op: &OpId, step: &Step) {
+        if let Some(deadline) = step.deadline {
+            self.timers.remove(&(deadline, TimerKey::Deadline(op.clone())));
+        }
+    }
+
+    /// Feeds what is due.
+    pub(crate) fn fire(&mut self, now: Timestamp) {
+        while let Some((due, _)) = self.timers.first()
+            && *due <= now
+        {
+            let Some((_, key)) = self.timers.pop_first() else { return };
+            match key {
+                TimerKey::Sleep(op) => {
+                    self.open_turn(now);
+                    self.push(Entry::TimerFired(op.clone()));
+                    self.resume(&op, Arrival::Fired);
+                }
+                TimerKey::Retry(key) => self.ready.push_back(key),
+                TimerKey::Deadline(op) => self.deadline_passed(&op, now),
+            }
+        }
+    }
+
+    fn deadline_passed(&mut self, op: &OpId, now: Timestamp) {
+        let Some(step) = self.steps.get_mut(op) else { return };
+        let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
+        let key = TaskKey { op: op.clone(), undo: false };
+        if step.state == StepState::Running {
+            step.unknown = true;
+            self.aborts.push(key);
+        } else {
+            self.ready.retain(|ready| *ready != key);
+            self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        }
+        let failure = AttemptFailure::engine(FailureKind::DeadlinePassed, Class::Permanent, message).failure;
+        self.step_failed(op, failure, false, now);
+    }
+
+    /// Feeds a message of the inbox.
+    pub(crate) fn receive(&mut self, message: MessageBody, now: Timestamp) {
+        if !matches!(self.phase, Phase::Forward) {
+            return;
+        }
+        match message {
+            MessageBody::Cancel(request) => {
+                self.open_turn(now);
+                self.push(Entry::CancelRequested(request.clone()));
+                self.begin_undo(UndoCause::Cancelled(request));
+            }
+            MessageBody::Event(event) => {
+                self.open_turn(now);
+                self.push(Entry::EventReceived(event.clone()));
+                if let Some(context) = &mut self.context {
+                    context.receive_event(&event.name, event.value);
+                }
+                self.poll_body();
+            }
+            other => self.park(now, format!("this build does not know the message {other:?}")),
+        }
+    }
+
+    /// Lets the workflow go on with what arrived for an operation.
+    fn resume(&mut self, op: &OpId, arrival: Arrival) {
+        match &mut self.context {
+            Some(context) => {
+                context.arrive(op, arrival);
+                self.poll_body();
+            }
+            None => self.advance_undo(),
+        }
+    }
+
+    /// Polls the workflow and takes what it decides.
+    pub(super) fn poll_body(&mut self) {
+        let (Some(mut body), Some(context)) = (self.body.take(), self.context.take()) else { return };
+        let own = Arc::new(OwnWaker);
+        let waker = Waker::from(Arc::clone(&own));
+        let replaying = self.unconfirmed.is_some();
+        let (mut context, polled) = context::enter(context, || {
+            let poll = AssertUnwindSafe(|| body.as_mut().poll(&mut PollContext::from_waker(&waker)));
+            if replaying {
+                // No log line is repeated.
+                tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || catch_unwind(poll))
+            } else {
+                catch_unwind(poll)
+            }
+        });
+        let foreign = Arc::strong_count(&own) > 2;
+        let fatal = context.fatal();
+        let waiting = context.is_waiting();
+        let decisions = context.take_decisions();
+        self.body = Some(body);
+        self.context = Some(context);
+        for decision in decisions {
+            self.decided(decision);
+        }
+        if let Some(reason) = fatal {
+            return self.stop_dead(reason);
+        }
+        match polled {
+            Ok(Poll::Pending) if foreign => self.stop_dead(
+                "the workflow waits for something that is not durable (a foreign future took its waker); \
+                 move it into an activity"
+                    .to_owned(),
+            ),
+            Ok(Poll::Pending) if !waiting => self.stop_dead(
+                "the workflow waits, but for no durable operation; move what it waits for into an activity".to_owned(),
+            ),
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(end)) => self.body_ended(end),
+            Err(panic) => {
+                let message = crate::codec::panic_message(panic.as_ref());
+                self.stop_dead(format!("the workflow panicked: {message}"));
+            }
+        }
+    }
+
+    fn stop_dead(&mut self, reason: String) {
+        self.drop_body();
+        self.ended_by_body(Ending::Dead(reason));
+    }
+
+    fn body_ended(&mut self, end: BodyEnd) {
+        self.drop_body();
+        self.ended_by_body(match end {
+            BodyEnd::Returned(output) => Ending::Completed(output),
+            BodyEnd::Failed { error, message } => Ending::Failed { error, message },
+            BodyEnd::Unrecordable(reason) => Ending::Dead(reason),
+        });
+    }
+
+    fn ended_by_body(&mut self, ending: Ending) {
+        if self.unconfirmed.is_some() {
+            self.replayed_ending = Some(ending);
+            return;
+        }
+        self.apply_ending(ending);
+    }
+
+    pub(super) fn apply_ending(&mut self, ending: Ending) {
+        match ending {
+            Ending::Completed(output) => self.conclude(Conclusion::Completed(output)),
+            Ending::Failed { error, message } => self.begin_undo(UndoCause::Failed { error, message }),
+            Ending::Dead(reason) => {
+                let reason = format!("{reason} (workflow `{}`, run {})", self.identity.workflow, self.identity.id);
+                self.conclude(Conclusion::Dead { reason });
+            }
+        }
+    }
+
+    /// Takes one decision: new ones are recorded; in a replay they wait for the journal's word.
+    pub(super) fn decided(&mut self, decision: Decision) {
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            unconfirmed.push_back(decision);
+            return;
+        }
+        let position = self.position;
+        self.push(decision.entry.clone());
+        self.apply_decision(position, &decision.entry, decision.step);
+        if let Entry::StepScheduled(scheduled) = decision.entry {
+            self.ready.push_back(TaskKey { op: scheduled.op, undo: false });
+        }
+    }
+
+    /// What a decision does to the run's state, live and in a replay alike.
+    pub(super) fn apply_decision(&mut self, position: u64, entry: &Entry, code: Option<StepCode>) {
+        match entry {
+            Entry::StepScheduled(scheduled) => self.open_step(position, scheduled, code),
+            Entry::TimerSet(TimerSet { op, due }) => {
+                self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    fn open_step(&mut self, position: u64, scheduled: &StepScheduled, code: Option<StepCode>) {
+        let definition = code.map(|code| code.definition).or_else(|| (self.identity.resolve)(&scheduled.activity));
+        let options = definition.map_or(ActivityOptions::DEFAULT, |definition| definition.options);
+        let overrides = code.map_or_else(Overrides::default, |code| code.overrides);
+        let deadline = scheduled.deadline.map(Timestamp::from_micros);
+        if let Some(deadline) = deadline {
+            self.timers.insert((deadline, TimerKey::Deadline(scheduled.op.clone())));
+        }
+        self.undo.scheduled(position, &scheduled.op, &scheduled.undo);
+        let step = Step {
+            code,
+            activity: scheduled.activity.clone(),
+            input: scheduled.input.clone(),
+            retry: overrides.retry(&options),
+            timeout: overrides.timeout(&options),
+            deadline,
+            attempts: 0,
+            unknown: false,
+            state: StepState::Idle,
+        };
+        debug_assert!(matches!(scheduled.undo, UndoPlan::Nothing) || self.undo.get(&scheduled.op).is_some());
+        self.steps.insert(scheduled.op.clone(), step);
+    }
+
+    /// Starts an attempt of a step or of an undo, if it is still wanted.
+    pub(super) fn start_attempt(&mut self, key: TaskKey) -> Option<AttemptStart> {
+        if key.undo {
+            return self.start_undo_attempt(key);
+        }
+        let definition = self.definition_of(&key);
+        let step = self.steps.get_mut(&key.op)?;
+        let Some(definition) = definition else {
+            let reason = format!("no activity `{}` is in this worker, and step {} needs it", step.activity, key.op);
+            self.park(self.at, reason);
+            return None;
+        };
+        step.state = StepState::Running;
+        let overridden = step.code.is_some_and(|code| code.overrides.timeout.is_some());
+        Some(AttemptStart {
+            attempt: step.attempts + 1,
+            input: step.input.clone(),
+            timeout: step.timeout,
+            default_timeout: !overridden && definition.options.timeout.is_none(),
+            key,
+            definition,
+        })
+    }
+
+}
+
+/// How the workflow's body ended.
+pub(super) enum Ending {
+    Completed(Payload),
+    Failed { error: Payload, message: String },
+    Dead(String),
+}

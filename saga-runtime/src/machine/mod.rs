@@ -1,0 +1,268 @@
+//! A run as a state machine without IO: what arrives goes in, entries for the journal and
+//! attempts to start come out.
+//!
+//! The driver feeds arrivals, commits the [`Turn`] that they caused, and only when that is
+//! acknowledged asks for the attempts to start. Time and randomness are given with each call.
+
+mod forward;
+mod replay;
+mod undo;
+mod undoing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use saga_store::wire::{Attempted, Conclusion, Entry, OpId, Payload, UndoCause};
+use saga_store::{ExecutionId, RunId, Timestamp};
+
+use crate::activity::{ActivityDefinition, RetryPolicy};
+use crate::context::{Context, Decision, StepCode};
+use crate::workflow::BodyFuture;
+use undo::UndoLog;
+
+pub(crate) use replay::ReplayError;
+
+/// Which run this is, and where it finds code.
+pub(crate) struct Identity {
+    pub(crate) id: RunId,
+    pub(crate) execution: ExecutionId,
+    pub(crate) workflow: String,
+    pub(crate) version: u32,
+    pub(crate) resolve: Arc<dyn Fn(&str) -> Option<&'static ActivityDefinition> + Send + Sync>,
+}
+
+/// An attempt's task: of a step, or of its undo.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TaskKey {
+    pub(crate) op: OpId,
+    pub(crate) undo: bool,
+}
+
+/// An attempt to start.
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptStart {
+    pub(crate) key: TaskKey,
+    pub(crate) attempt: u32,
+    pub(crate) definition: &'static ActivityDefinition,
+    pub(crate) input: Payload,
+    pub(crate) timeout: Duration,
+    pub(crate) default_timeout: bool,
+}
+
+/// What one commit says.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) at: Timestamp,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) change: Option<Change>,
+}
+
+/// A change of the run's state that a turn makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Undoing,
+    Ended,
+}
+
+enum Phase {
+    Forward,
+    Undoing(UndoCause),
+    Ended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StepState {
+    /// Its attempt waits for the turn to be durable, or for its time.
+    Idle,
+    Running,
+}
+
+/// A step that has not ended.
+#[derive(Debug)]
+struct Step {
+    code: Option<StepCode>,
+    activity: String,
+    input: Payload,
+    retry: RetryPolicy,
+    timeout: Duration,
+    deadline: Option<Timestamp>,
+    /// Attempts that have ended.
+    attempts: u32,
+    /// Whether an attempt may have had an effect.
+    unknown: bool,
+    state: StepState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerKey {
+    Sleep(OpId),
+    Retry(TaskKey),
+    Deadline(OpId),
+}
+
+/// A run. See the module's docs.
+pub(crate) struct Machine {
+    identity: Arc<Identity>,
+    phase: Phase,
+    body: Option<BodyFuture>,
+    context: Option<Box<Context>>,
+    steps: BTreeMap<OpId, Step>,
+    /// Steps that failed with an unknown outcome and whose undo needs their output.
+    unsettled: BTreeMap<OpId, Step>,
+    undo: UndoLog,
+    timers: BTreeSet<(Timestamp, TimerKey)>,
+    ready: VecDeque<TaskKey>,
+    aborts: Vec<TaskKey>,
+    entries: Vec<Entry>,
+    must_commit: bool,
+    change: Option<Change>,
+    at: Timestamp,
+    /// Whether the turn that is being made has an arrival, whose time it then has.
+    arrived: bool,
+    position: u64,
+    /// While replaying: what the code has decided and the journal has not yet confirmed.
+    unconfirmed: Option<VecDeque<Decision>>,
+    /// While replaying: how the code ended, before the journal says so.
+    replayed_ending: Option<forward::Ending>,
+}
+
+/// Retry delays of at least this are journalled at once; shorter ones ride on the next record.
+const VISIBLE_DELAY: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// Whether there is something to commit now.
+    pub(crate) fn needs_commit(&self) -> bool {
+        self.must_commit
+    }
+
+    /// What to commit. Nothing that it decides may leave the process before it is durable.
+    pub(crate) fn take_turn(&mut self, now: Timestamp) -> Turn {
+        // A replay takes the time from arrivals only; a turn without one says when it was made.
+        if !std::mem::take(&mut self.arrived) {
+            self.at = self.at.max(now);
+        }
+        self.must_commit = false;
+        Turn { at: self.at, entries: std::mem::take(&mut self.entries), change: self.change.take() }
+    }
+
+    /// The attempts to start, once all that was taken is durable.
+    pub(crate) fn dispatch(&mut self) -> Vec<AttemptStart> {
+        let mut starts = Vec::with_capacity(self.ready.len());
+        while let Some(key) = self.ready.pop_front() {
+            starts.extend(self.start_attempt(key));
+        }
+        starts
+    }
+
+    /// The attempt to start, if it is the only one and runs inside the journal's transaction:
+    /// then it can share the commit of the turn that scheduled it.
+    pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
+        let [key] = self.ready.make_contiguous() else { return None };
+        let key = key.clone();
+        let is_transaction = self.definition_of(&key).is_some_and(ActivityDefinition::is_transaction);
+        if !is_transaction {
+            return None;
+        }
+        self.ready.clear();
+        self.start_attempt(key)
+    }
+
+    /// Attempts that are no longer wanted.
+    pub(crate) fn take_aborts(&mut self) -> Vec<TaskKey> {
+        std::mem::take(&mut self.aborts)
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Whether the run waits for timers or messages only, with nothing to start or to commit.
+    pub(crate) fn is_dormant(&self) -> bool {
+        let running = self.steps.values().any(|step| step.state == StepState::Running) || self.undo.any_running();
+        !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    pub(crate) fn is_undoing(&self) -> bool {
+        matches!(self.phase, Phase::Undoing(_))
+    }
+
+    /// Whether a message could matter to it.
+    pub(crate) fn awaits_events(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| context.awaits_events())
+    }
+
+    /// Ends the run as dead, for this reason.
+    pub(crate) fn park(&mut self, now: Timestamp, reason: String) {
+        self.open_turn(now);
+        self.drop_body();
+        self.conclude(Conclusion::Dead { reason });
+    }
+
+    /// The time of the turn that is being made: that of its first arrival.
+    fn open_turn(&mut self, now: Timestamp) {
+        if !self.arrived {
+            self.at = self.at.max(now);
+            self.arrived = true;
+        }
+        let at = self.at;
+        if let Some(context) = &mut self.context {
+            context.set_now(at);
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.position += 1;
+        self.must_commit = true;
+        self.entries.push(entry);
+    }
+
+    /// Records a failed attempt that will be repeated: now if the delay is long enough to be
+    /// seen, else with the next record.
+    fn push_attempted(&mut self, attempted: Attempted, delay: Duration) {
+        self.position += 1;
+        self.must_commit |= delay >= VISIBLE_DELAY;
+        self.entries.push(Entry::Attempted(attempted));
+    }
+
+    fn conclude(&mut self, conclusion: Conclusion) {
+        for (op, step) in std::mem::take(&mut self.steps) {
+            if step.state == StepState::Running {
+                self.aborts.push(TaskKey { op, undo: false });
+            }
+        }
+        self.timers.clear();
+        self.ready.clear();
+        self.unsettled.clear();
+        self.push(Entry::Concluded(conclusion));
+        self.change = Some(Change::Ended);
+        self.phase = Phase::Ended;
+    }
+
+    /// Drops the workflow's future. A drop records nothing and undoes nothing by itself.
+    fn drop_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            // A user's `Drop` may panic; the run's state does not depend on it.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(body)));
+        }
+        self.context = None;
+    }
+
+    fn definition_of(&self, key: &TaskKey) -> Option<&'static ActivityDefinition> {
+        if key.undo {
+            let call = self.undo.get(&key.op)?.call.as_ref()?;
+            (self.identity.resolve)(&call.activity)
+        } else {
+            let step = self.steps.get(&key.op)?;
+            match step.code {
+                Some(code) => Some(code.definition),
+                None => (self.identity.resolve)(&step.activity),
+            }
+        }
+    }
+}

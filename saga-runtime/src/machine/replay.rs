@@ -1,0 +1,283 @@
+//! A run from its journal: the same arrivals, in the same order, and nothing leaves the process
+//! until the journal is exhausted.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use saga_store::Timestamp;
+use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted};
+
+use super::undo::UndoLog;
+use super::{Identity, Machine, Phase, StepState, TaskKey, TimerKey};
+use crate::context::{Arrival, Context, Decision};
+use crate::workflow::WorkflowDefinition;
+
+/// Why a journal could not be replayed on this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplayError(pub(crate) String);
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Machine {
+    /// Rebuilds a run from its records. A run that has only just started is the shortest case.
+    pub(crate) fn replay(
+        identity: Arc<Identity>,
+        definition: &'static WorkflowDefinition,
+        records: &[Record],
+    ) -> Result<Self, ReplayError> {
+        let mut machine = Self::start(identity, definition, records)?;
+        let mut row = 0;
+        for (index, record) in records.iter().enumerate() {
+            machine.at = machine.at.max(record.at());
+            for entry in &record.entries {
+                machine.replay_entry(entry, record.at()).map_err(|error| {
+                    ReplayError(format!(
+                        "replay of `{}` does not match its journal at record {index}: {error}",
+                        machine.identity.workflow
+                    ))
+                })?;
+            }
+            row = index;
+        }
+        machine.finish_replay(row)?;
+        Ok(machine)
+    }
+
+    fn start(
+        identity: Arc<Identity>,
+        definition: &'static WorkflowDefinition,
+        records: &[Record],
+    ) -> Result<Self, ReplayError> {
+        let first = records.first().and_then(|record| record.entries.first().map(|entry| (record.at(), entry)));
+        let Some((at, Entry::Started(RunStarted { input, seed, .. }))) = first else {
+            return Err(ReplayError("the journal does not begin with the start of a run".to_owned()));
+        };
+        let entries = || records.iter().flat_map(|record| &record.entries);
+        let undoing = entries().any(|entry| matches!(entry, Entry::UndoBegan(_)));
+        // A run that is being undone goes by its journal alone: its code may have changed.
+        let (body, context) = if undoing {
+            (None, None)
+        } else {
+            let body = (definition.begin)(input)
+                .map_err(|error| ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name)))?;
+            let mut context = Box::new(Context::new(*seed, at));
+            context.set_recorded(
+                entries()
+                    .filter_map(|entry| match entry {
+                        Entry::Value(value) => Some((value.op.clone(), value.value.clone())),
+                        _ => None,
+                    })
+                    .collect(),
+            );
+            (Some(body), Some(context))
+        };
+        Ok(Self {
+            identity,
+            phase: Phase::Forward,
+            body,
+            context,
+            steps: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            undo: UndoLog::default(),
+            timers: BTreeSet::new(),
+            ready: VecDeque::new(),
+            aborts: Vec::new(),
+            entries: Vec::new(),
+            must_commit: false,
+            change: None,
+            at,
+            arrived: false,
+            position: 0,
+            unconfirmed: Some(VecDeque::new()),
+            replayed_ending: None,
+        })
+    }
+
+    fn replay_entry(&mut self, entry: &Entry, at: Timestamp) -> Result<(), ReplayError> {
+        let position = self.position;
+        self.position += 1;
+        if is_arrival(entry) {
+            self.expect_no_unconfirmed(entry)?;
+            if let Some(context) = &mut self.context {
+                context.set_now(at);
+            }
+        }
+        match entry {
+            Entry::Started(_) => self.poll_body(),
+            Entry::StepEnded(ended) => {
+                self.close_step(&ended.op);
+                self.undo.ended(position, &ended.op, ended.undo.as_ref());
+                self.replay_arrival(&ended.op, Arrival::Value(ended.output.clone()));
+            }
+            Entry::StepFailed(failed) => {
+                if let Some(step) = self.steps.remove(&failed.op) {
+                    if let Some(deadline) = step.deadline {
+                        self.timers.remove(&(deadline, TimerKey::Deadline(failed.op.clone())));
+                    }
+                    self.note_failed(position, &failed.op, failed.unknown, step);
+                }
+                self.replay_arrival(&failed.op, Arrival::Failure(failed.failure.clone()));
+            }
+            Entry::Attempted(attempted) => self.replay_attempted(attempted),
+            Entry::TimerFired(op) => {
+                self.timers.retain(|(_, timer)| *timer != TimerKey::Sleep(op.clone()));
+                self.replay_arrival(op, Arrival::Fired);
+            }
+            Entry::EventReceived(event) => {
+                if let Some(context) = &mut self.context {
+                    context.receive_event(&event.name, event.value.clone());
+                    self.poll_body();
+                }
+            }
+            Entry::UndoEnded(op, _) => self.undo.remove(op),
+            Entry::UndoBegan(cause) => self.enter_undo(cause.clone(), true),
+            Entry::Concluded(_) => self.phase = Phase::Ended,
+            Entry::StepScheduled(_) | Entry::TimerSet(_) | Entry::EventAwaited(..) | Entry::Value(_) => {
+                self.confirm(position, entry)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn replay_arrival(&mut self, op: &OpId, arrival: Arrival) {
+        if let Some(context) = &mut self.context {
+            context.arrive(op, arrival);
+            self.poll_body();
+        }
+    }
+
+    fn replay_attempted(&mut self, attempted: &Attempted) {
+        let retry_at = Timestamp::from_micros(attempted.retry_at);
+        let key = TaskKey { op: attempted.op.clone(), undo: attempted.undo };
+        if attempted.undo {
+            let Some(item) = self.undo.get_mut(&attempted.op) else { return };
+            item.attempts = attempted.attempt;
+        } else {
+            let Some(step) = self.steps.get_mut(&attempted.op) else { return };
+            step.attempts = attempted.attempt;
+            step.unknown |= attempted.unknown;
+        }
+        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        self.timers.insert((retry_at, TimerKey::Retry(key)));
+    }
+
+    /// The journal's next decision must be the code's next one.
+    fn confirm(&mut self, position: u64, entry: &Entry) -> Result<(), ReplayError> {
+        if self.context.is_none() && self.replayed_ending.is_none() {
+            self.apply_decision(position, entry, None);
+            return Ok(());
+        }
+        let decided = self.unconfirmed.as_mut().and_then(VecDeque::pop_front);
+        match decided {
+            Some(decision) if same_decision(&decision.entry, entry) => {
+                self.apply_decision(position, entry, decision.step);
+                Ok(())
+            }
+            Some(decision) => Err(ReplayError(format!(
+                "recorded {}, the code now does {}",
+                describe(entry),
+                describe(&decision.entry)
+            ))),
+            None => Err(ReplayError(format!("recorded {}, the code now does nothing", describe(entry)))),
+        }
+    }
+
+    fn expect_no_unconfirmed(&self, arrival: &Entry) -> Result<(), ReplayError> {
+        match self.unconfirmed.as_ref().and_then(VecDeque::front) {
+            None => Ok(()),
+            Some(decision) => Err(ReplayError(format!(
+                "recorded {}, the code now does {} first",
+                describe(arrival),
+                describe(&decision.entry)
+            ))),
+        }
+    }
+
+    /// The journal is exhausted: what the code decides from here on is new.
+    fn finish_replay(&mut self, last_record: usize) -> Result<(), ReplayError> {
+        let new: VecDeque<Decision> = self.unconfirmed.take().unwrap_or_default();
+        if matches!(self.phase, Phase::Ended) {
+            return Ok(());
+        }
+        if self.replayed_ending.is_some() && self.is_undoing() {
+            return Err(ReplayError(format!("record {last_record}: the run is being undone and its code ran")));
+        }
+        self.take_up_open_work();
+        for decision in new {
+            self.decided(decision);
+        }
+        if let Some(ending) = self.replayed_ending.take() {
+            self.apply_ending(ending);
+        }
+        self.advance_undo();
+        Ok(())
+    }
+
+    /// Attempts that may have been running when the worker was lost are made again.
+    fn take_up_open_work(&mut self) {
+        let waiting: BTreeSet<TaskKey> = self
+            .timers
+            .iter()
+            .filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None })
+            .collect();
+        self.ready.clear();
+        for (op, step) in &mut self.steps {
+            step.state = StepState::Idle;
+            let key = TaskKey { op: op.clone(), undo: false };
+            if !waiting.contains(&key) {
+                // Its attempt may have been under way.
+                step.unknown = true;
+                self.ready.push_back(key);
+            }
+        }
+        for key in waiting {
+            if key.undo
+                && let Some(item) = self.undo.get_mut(&key.op)
+            {
+                item.begun = true;
+            }
+        }
+    }
+}
+
+fn is_arrival(entry: &Entry) -> bool {
+    matches!(
+        entry,
+        Entry::StepEnded(_)
+            | Entry::StepFailed(_)
+            | Entry::TimerFired(_)
+            | Entry::EventReceived(_)
+            | Entry::CancelRequested(_)
+    )
+}
+
+fn same_decision(code: &Entry, journal: &Entry) -> bool {
+    match (code, journal) {
+        (Entry::StepScheduled(a), Entry::StepScheduled(b)) => a.op == b.op && a.activity == b.activity,
+        (Entry::TimerSet(a), Entry::TimerSet(b)) => a.op == b.op,
+        (Entry::EventAwaited(a, name), Entry::EventAwaited(b, other)) => a == b && name == other,
+        (Entry::Value(a), Entry::Value(b)) => a.op == b.op,
+        _ => false,
+    }
+}
+
+fn describe(entry: &Entry) -> String {
+    match entry {
+        Entry::StepScheduled(step) => format!("activity `{}` at {}", step.activity, step.op),
+        Entry::StepEnded(step) => format!("the end of the activity at {}", step.op),
+        Entry::StepFailed(step) => format!("the failure of the activity at {}", step.op),
+        Entry::TimerSet(timer) => format!("a sleep at {}", timer.op),
+        Entry::TimerFired(op) => format!("the end of the sleep at {op}"),
+        Entry::EventAwaited(op, name) => format!("waiting for event `{name}` at {op}"),
+        Entry::EventReceived(event) => format!("event `{}`", event.name),
+        Entry::Value(value) => format!("a side effect at {}", value.op),
+        Entry::CancelRequested(_) => "a cancel".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,170 @@
+//! The undo log: which steps are to be undone, by what, and in which order.
+//!
+//! A step's undo starts after the undos of all steps that were scheduled after it had completed;
+//! steps that overlapped are undone at the same time. The order follows from positions in the
+//! journal alone, so that it survives a crash without the workflow's code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use saga_store::wire::{OpId, UndoPlan, UndoStep};
+
+/// A step that has something to undo, or may have.
+#[derive(Debug, Clone)]
+pub(crate) struct Undoable {
+    pub(crate) op: OpId,
+    pub(crate) call: Option<UndoStep>,
+    /// Attempts of the undo that have ended.
+    pub(crate) attempts: u32,
+    /// Whether it has its turn: an attempt is ready, under way or waits for its time.
+    pub(crate) begun: bool,
+    /// Whether an attempt is under way.
+    pub(crate) running: bool,
+    ended_at: u64,
+}
+
+/// A step that has not ended: it overlaps everything that comes later.
+const NEVER: u64 = u64::MAX;
+
+/// The steps to undo, by the position at which they were scheduled.
+#[derive(Debug, Default)]
+pub(crate) struct UndoLog {
+    by_schedule: BTreeMap<u64, Undoable>,
+    /// (end, schedule) of each.
+    by_end: BTreeSet<(u64, u64)>,
+    schedule_of: BTreeMap<OpId, u64>,
+}
+
+impl UndoLog {
+    /// A step was scheduled at this position of the journal.
+    pub(crate) fn scheduled(&mut self, position: u64, op: &OpId, plan: &UndoPlan) {
+        let call = match plan {
+            UndoPlan::Nothing => return,
+            UndoPlan::Known(call) => Some(call.clone()),
+            UndoPlan::FromOutput => None,
+        };
+        let item = Undoable { op: op.clone(), call, attempts: 0, begun: false, running: false, ended_at: NEVER };
+        self.by_schedule.insert(position, item);
+        self.by_end.insert((NEVER, position));
+        self.schedule_of.insert(op.clone(), position);
+    }
+
+    /// The step has ended at this position; `call` is its undo, if that needed the output.
+    pub(crate) fn ended(&mut self, position: u64, op: &OpId, call: Option<&UndoStep>) {
+        let Some(schedule) = self.schedule_of.get(op) else { return };
+        let Some(item) = self.by_schedule.get_mut(schedule) else { return };
+        self.by_end.remove(&(item.ended_at, *schedule));
+        item.ended_at = position;
+        self.by_end.insert((position, *schedule));
+        if let Some(call) = call {
+            item.call = Some(call.clone());
+        }
+    }
+
+    /// There is nothing to undo of this step, or no longer.
+    pub(crate) fn remove(&mut self, op: &OpId) {
+        let Some(schedule) = self.schedule_of.remove(op) else { return };
+        if let Some(item) = self.by_schedule.remove(&schedule) {
+            self.by_end.remove(&(item.ended_at, schedule));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_schedule.is_empty()
+    }
+
+    /// Whether an attempt of any undo is under way.
+    pub(crate) fn any_running(&self) -> bool {
+        self.by_schedule.values().any(|item| item.running)
+    }
+
+    pub(crate) fn get(&self, op: &OpId) -> Option<&Undoable> {
+        self.by_schedule.get(self.schedule_of.get(op)?)
+    }
+
+    pub(crate) fn get_mut(&mut self, op: &OpId) -> Option<&mut Undoable> {
+        self.by_schedule.get_mut(self.schedule_of.get(op)?)
+    }
+
+    /// Marks the undos that may start now as begun, and names them: those whose step had not
+    /// ended before any other remaining step was scheduled, and whose call is known.
+    pub(crate) fn begin(&mut self) -> Vec<OpId> {
+        let Some((&last_schedule, _)) = self.by_schedule.last_key_value() else { return Vec::new() };
+        let free: Vec<u64> = self.by_end.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect();
+        let mut begun = Vec::new();
+        for schedule in free.into_iter().rev() {
+            if let Some(item) = self.by_schedule.get_mut(&schedule)
+                && !item.begun
+                && item.call.is_some()
+            {
+                item.begun = true;
+                begun.push(item.op.clone());
+            }
+        }
+        begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activity::RetryPolicy;
+    use saga_store::wire::Payload;
+
+    fn op(number: u32) -> OpId {
+        OpId::root().child(number)
+    }
+
+    fn known() -> UndoPlan {
+        UndoPlan::Known(UndoStep {
+            activity: "undo".to_owned(),
+            input: Payload::json("{}"),
+            retry: RetryPolicy::UNDO.to_wire(),
+            timeout: 1,
+        })
+    }
+
+    #[test]
+    fn steps_one_after_another_are_undone_one_after_another_in_reverse() {
+        let mut log = UndoLog::default();
+        for number in 0..3 {
+            log.scheduled(u64::from(number) * 2, &op(number), &known());
+            log.ended(u64::from(number) * 2 + 1, &op(number), None);
+        }
+        for number in (0..3).rev() {
+            assert_eq!(log.begin(), [op(number)]);
+            assert_eq!(log.begin(), []);
+            log.remove(&op(number));
+        }
+        assert!(log.is_empty());
+    }
+
+    #[test]
+    fn steps_that_overlapped_are_undone_at_the_same_time_and_before_the_step_that_preceded_them() {
+        let mut log = UndoLog::default();
+        log.scheduled(0, &op(0), &known());
+        log.ended(1, &op(0), None);
+        log.scheduled(2, &op(1), &known());
+        log.scheduled(3, &op(2), &known());
+        log.ended(4, &op(2), None);
+        log.ended(5, &op(1), None);
+        let mut both = log.begin();
+        both.sort();
+        assert_eq!(both, [op(1), op(2)]);
+        log.remove(&op(1));
+        assert_eq!(log.begin(), [], "one of the two is still being undone");
+        log.remove(&op(2));
+        assert_eq!(log.begin(), [op(0)]);
+    }
+
+    #[test]
+    fn an_undo_that_needs_an_output_waits_for_it_and_holds_back_what_came_before() {
+        let mut log = UndoLog::default();
+        log.scheduled(0, &op(0), &known());
+        log.ended(1, &op(0), None);
+        log.scheduled(2, &op(1), &UndoPlan::FromOutput);
+        assert_eq!(log.begin(), []);
+        let UndoPlan::Known(call) = known() else { return };
+        log.ended(3, &op(1), Some(&call));
+        assert_eq!(log.begin(), [op(1)]);
+    }
+}

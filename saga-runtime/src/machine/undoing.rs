@@ -1,0 +1,143 @@
+//! A run's way back: settling what is unknown, then undoing, in order, until nothing is left.
+
+use std::time::Duration;
+
+use saga_store::Timestamp;
+use saga_store::wire::{Attempted, Conclusion, Entry, OpId, StepFailed, UndoCause};
+
+use super::{AttemptStart, Change, Machine, Phase, StepState, TaskKey, TimerKey};
+use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy};
+use crate::classify::Class;
+
+impl Machine {
+    /// The run failed or is cancelled: from here on the journal says what to do, not the code.
+    pub(super) fn begin_undo(&mut self, cause: UndoCause) {
+        self.drop_body();
+        self.push(Entry::UndoBegan(cause.clone()));
+        self.change = Some(Change::Undoing);
+        self.enter_undo(cause, false);
+        self.advance_undo();
+    }
+
+    /// Sorts the open steps: those that did nothing are forgotten, those that may have done
+    /// something are undone, those whose undo needs an output are settled first. After a crash
+    /// every open step may have been attempted.
+    pub(super) fn enter_undo(&mut self, cause: UndoCause, after_crash: bool) {
+        self.phase = Phase::Undoing(cause);
+        self.timers.retain(|(_, timer)| matches!(timer, TimerKey::Retry(_)));
+        self.ready.clear();
+        let open: Vec<OpId> = self.steps.keys().cloned().collect();
+        for op in open {
+            let Some(step) = self.steps.get_mut(&op) else { continue };
+            let running = step.state == StepState::Running;
+            let touched = running || step.unknown || after_crash;
+            step.deadline = None;
+            let needs_output = self.undo.get(&op).map(|item| item.call.is_none());
+            if needs_output == Some(true) && touched {
+                step.unknown = true;
+                continue;
+            }
+            if needs_output.is_some() && !touched {
+                self.undo.remove(&op);
+            }
+            self.steps.remove(&op);
+            let key = TaskKey { op, undo: false };
+            self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+            if running {
+                self.aborts.push(key);
+            }
+        }
+        for (op, mut step) in std::mem::take(&mut self.unsettled) {
+            step.state = StepState::Idle;
+            step.deadline = None;
+            self.ready.push_back(TaskKey { op: op.clone(), undo: false });
+            self.steps.insert(op, step);
+        }
+    }
+
+    /// Begins the undos that may start now; concludes when nothing is left.
+    pub(super) fn advance_undo(&mut self) {
+        if !self.is_undoing() || self.unconfirmed.is_some() {
+            return;
+        }
+        for op in self.undo.begin() {
+            self.ready.push_back(TaskKey { op, undo: true });
+        }
+        if self.undo.is_empty() && self.steps.is_empty() {
+            let Phase::Undoing(cause) = &self.phase else { return };
+            let conclusion = match cause.clone() {
+                UndoCause::Failed { error, message } => Conclusion::Failed { error, message },
+                UndoCause::Cancelled(request) => Conclusion::Cancelled(request),
+            };
+            self.conclude(conclusion);
+        }
+    }
+
+    pub(super) fn start_undo_attempt(&mut self, key: TaskKey) -> Option<AttemptStart> {
+        let definition = self.definition_of(&key);
+        let item = self.undo.get(&key.op)?;
+        let call = item.call.as_ref()?;
+        let Some(definition) = definition else {
+            let reason = format!("no activity `{}` is in this worker, and the undo of step {} needs it", call.activity, key.op);
+            self.park(self.at, reason);
+            return None;
+        };
+        let start = AttemptStart {
+            attempt: item.attempts + 1,
+            definition,
+            input: call.input.clone(),
+            timeout: Duration::from_micros(call.timeout),
+            default_timeout: definition.options.timeout.is_none(),
+            key,
+        };
+        if let Some(item) = self.undo.get_mut(&start.key.op) {
+            item.running = true;
+        }
+        Some(start)
+    }
+
+    pub(super) fn undo_attempt_ended(&mut self, op: &OpId, end: AttemptEnd, now: Timestamp, random: f64) {
+        if !self.is_undoing() {
+            return;
+        }
+        let Some(item) = self.undo.get_mut(op) else { return };
+        item.attempts += 1;
+        item.running = false;
+        let attempt = item.attempts;
+        let policy = item.call.as_ref().map_or(RetryPolicy::UNDO, |call| RetryPolicy::from_wire(&call.retry));
+        let activity = item.call.as_ref().map(|call| call.activity.clone()).unwrap_or_default();
+        match end {
+            Ok(_) => {
+                self.open_turn(now);
+                self.push(Entry::UndoEnded(op.clone(), attempt));
+                self.undo.remove(op);
+                self.advance_undo();
+            }
+            Err(AttemptFailure { failure, class }) => {
+                let delay = match class {
+                    Class::Permanent => None,
+                    Class::Transient { retry_after, .. } => {
+                        policy.delay_after(attempt, random).map(|delay| retry_after.unwrap_or(delay))
+                    }
+                };
+                if let Some(delay) = delay {
+                    let retry_at = now.after(delay);
+                    self.timers.insert((retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: true })));
+                    let op = op.clone();
+                    let attempted =
+                        Attempted { op, attempt, failure, unknown: true, retry_at: retry_at.as_micros(), undo: true };
+                    self.push_attempted(attempted, delay);
+                    return;
+                }
+                self.open_turn(now);
+                let reason = format!(
+                    "the undo of step {op} by `{activity}` failed for good at attempt {attempt}: {}; \
+                     steps before it are not undone",
+                    failure.message
+                );
+                self.push(Entry::UndoFailed(StepFailed { op: op.clone(), attempt, failure, unknown: true }));
+                self.conclude(Conclusion::Dead { reason });
+            }
+        }
+    }
+}

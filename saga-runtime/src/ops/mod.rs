@@ -1,0 +1,14 @@
+//! What a workflow can say.
+
+mod event;
+mod join;
+mod sleep;
+mod step;
+mod value;
+
+pub use event::{EventFuture, EventWait, event};
+pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
+pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
+pub use step::StepFuture;
+pub(crate) use value::unit_interval;
+pub use value::{Random, SideEffect, SideEffectFuture, new_uuid, now, random, side_effect};

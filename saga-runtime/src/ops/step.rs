@@ -1,0 +1,94 @@
+//! Awaiting an activity.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use saga_store::wire::{Entry, OpId, StepScheduled, UndoPlan};
+
+use crate::activity::{Activity, ActivityError, UndoKind};
+use crate::call::ActivityCall;
+use crate::codec;
+use crate::context::{self, Arrival, Decision, StepCode};
+use crate::durable::{Durable, sealed::Sealed};
+
+impl<A: Activity> Sealed for ActivityCall<A> {}
+
+impl<A: Activity> Durable for ActivityCall<A> {
+    type Output = Result<A::Output, ActivityError<A::Error>>;
+    type Operation = StepFuture<A>;
+
+    fn into_operation(self) -> StepFuture<A> {
+        StepFuture(State::New(Some(self)))
+    }
+}
+
+/// An awaited activity. Records its schedule with its undo before the first attempt, and its end.
+#[doc(hidden)]
+pub struct StepFuture<A: Activity>(State<A>);
+
+enum State<A: Activity> {
+    New(Option<ActivityCall<A>>),
+    Waiting(OpId),
+}
+
+// Nothing in it is pinned: it holds no future.
+impl<A: Activity> Unpin for StepFuture<A> {}
+
+impl<A: Activity> Future for StepFuture<A> {
+    type Output = Result<A::Output, ActivityError<A::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::New(call) = &mut self.0 {
+            let Some(call) = call.take() else { return Poll::Pending };
+            match schedule(call) {
+                Ok(op) => self.0 = State::Waiting(op),
+                Err(message) => return Poll::Ready(Err(ActivityError::Payload(message))),
+            }
+        }
+        let State::Waiting(op) = &self.0 else { return Poll::Pending };
+        context::with(A::NAME, |cx| match cx.take(op) {
+            Some(Arrival::Value(output)) => match codec::decode::<A::Output>(&output) {
+                Ok(output) => Poll::Ready(Ok(output)),
+                Err(error) => {
+                    cx.fail(format!("the recorded output of step {op} `{}` cannot be read: {error}", A::NAME));
+                    Poll::Pending
+                }
+            },
+            Some(Arrival::Failure(failure)) => match ActivityError::from_failure(failure) {
+                Ok(error) => Poll::Ready(Err(error)),
+                Err(error) => {
+                    cx.fail(format!("the recorded error of step {op} `{}` cannot be read: {error}", A::NAME));
+                    Poll::Pending
+                }
+            },
+            Some(Arrival::Fired) | None => Poll::Pending,
+        })
+    }
+}
+
+fn schedule<A: Activity>(call: ActivityCall<A>) -> Result<OpId, String> {
+    let unrecordable = |what: &str, error: codec::CodecError| format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
+    context::with(A::NAME, |cx| {
+        let op = cx.next_op();
+        let input = codec::encode(&call.input).map_err(|error| unrecordable("the input", error))?;
+        let undo = match A::UNDO {
+            _ if call.overrides.no_compensation => UndoPlan::Nothing,
+            UndoKind::Nothing => UndoPlan::Nothing,
+            UndoKind::FromOutput => UndoPlan::FromOutput,
+            UndoKind::FromInput => {
+                // Decoding the recorded input gives the undo an owned one, without a `Clone` bound.
+                let owned = codec::decode::<A>(&input).map_err(|error| unrecordable("the input", error))?;
+                match owned.undo_from_input() {
+                    Some(undo) => UndoPlan::Known(undo.into_step().map_err(|error| unrecordable("the undo", error))?),
+                    None => UndoPlan::Nothing,
+                }
+            }
+        };
+        let deadline = call.overrides.deadline.map(|deadline| cx.now().after(deadline).as_micros());
+        let entry = Entry::StepScheduled(StepScheduled { op: op.clone(), activity: A::NAME.to_owned(), input, undo, deadline });
+        let step = StepCode { definition: A::definition(), overrides: call.overrides };
+        cx.decide(op.clone(), Decision { entry, step: Some(step) });
+        Ok(op)
+    })
+}

@@ -1,0 +1,5 @@
+//! The reference store keeps every promise of the contract.
+
+use saga_runtime::memory::MemoryStore;
+
+saga_store::conformance!(|| async { MemoryStore::new() });

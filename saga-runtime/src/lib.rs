@@ -32,7 +32,7 @@ mod event;
 mod externalize;
 mod machine;
 mod memory;
-mod ops;
+pub mod ops;
 mod registry;
 mod state;
 mod workflow;

@@ -5,7 +5,7 @@ mod faulty;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use faulty::{Fault, Faulty};
-use saga_runtime::memory::MemoryStore;
+use saga_runtime::MemoryStore;
 
 /// Runs one test of the suite, by its name, on a store with this fault.
 fn run(fault: Fault, name: &str) {

@@ -23,6 +23,7 @@ pub(crate) enum Fault {
     StartFailsWithItsNeighbour,
     StartForgetsMessages,
     StartIgnoresItsMoment,
+    StartIgnoresItsWorker,
     // The fence.
     CommitAppendsWhereverThereIsRoom,
     CommitForgetsItsNonce,
@@ -38,6 +39,8 @@ pub(crate) enum Fault {
     // Owners.
     ReleaseLosesUnseenMessages,
     ReleaseForgetsItsTime,
+    ReleaseIsDueAtOnce,
+    ClaimIgnoresItsRoom,
     LeaveKeepsTheRuns,
     AdoptionLooksLikeARelease,
     AdoptionTakesAll,
@@ -61,6 +64,7 @@ pub(crate) enum Fault {
     ListIgnoresAttributes,
     ListEndsAfterOnePage,
     PrefixIsIgnored,
+    TimesAreIgnored,
     // Purge.
     PurgeTakesTheYoung,
     PurgeIgnoresItsBudget,
@@ -113,6 +117,7 @@ impl<S: Store> Faulty<S> {
             Fault::StartForgetsTheInput => run.input_digest = 0,
             Fault::StartForgetsMessages => run.messages.clear(),
             Fault::StartIgnoresItsMoment => run.not_before = None,
+            Fault::StartIgnoresItsWorker => run.claim_for = None,
             Fault::LanesAreOne => "one".clone_into(&mut run.lane),
             Fault::PriorityIsIgnored => run.priority = 0,
             _ => {}
@@ -128,6 +133,7 @@ impl<S: Store> Faulty<S> {
             (Fault::CommitForgetsTheChange, _) => commit.change = None,
             (Fault::EndKeepsTheOwner, then @ Then::End) => *then = Then::Keep,
             (Fault::ReleaseLosesUnseenMessages, Then::Release { .. }) => commit.inbox_seen = Some(u64::from(u32::MAX)),
+            (Fault::ReleaseIsDueAtOnce, Then::Release { wake_at, .. }) => *wake_at = Some(Timestamp::from_micros(0)),
             (Fault::ReleaseForgetsItsTime, Then::Release { wake_at, .. }) => *wake_at = None,
             (Fault::NotBuildIsForgotten, Then::Release { not_build, .. }) => *not_build = None,
             (Fault::ConsumedIsGivenAgain, _) => commit.inbox_seen = None,
@@ -265,6 +271,9 @@ impl<S: Store> Store for Faulty<S> {
         if self.has(Fault::NotBuildIsForgotten) {
             claim.build = BuildId("another".into());
         }
+        if self.has(Fault::ClaimIgnoresItsRoom) {
+            claim.slots = 100;
+        }
         Ok(self.spoil_claimed(self.inner.claim(&claim).await?))
     }
 
@@ -329,6 +338,9 @@ impl<S: Store> Store for Faulty<S> {
         }
         if self.has(Fault::PrefixIsIgnored) {
             query.id_prefix = None;
+        }
+        if self.has(Fault::TimesAreIgnored) {
+            (query.started_from, query.started_before) = (None, None);
         }
         let mut page = self.inner.list(&query).await?;
         if self.has(Fault::ListEndsAfterOnePage) {

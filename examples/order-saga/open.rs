@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use saga_examples::StoreUrl;
+use saga_examples::{StoreUrl, patiently};
 use saga_runtime::{Client, Engine, RunHandle};
 use saga_sqlite::SqliteStore;
 
@@ -45,6 +45,10 @@ pub(crate) async fn engine(store: SqliteStore, shop: ShopHandle, args: &WorkArgs
 
 /// Starts an order's run, or finds it again.
 pub(crate) async fn start(client: &Client, order: &Order) -> anyhow::Result<RunHandle<order_saga>> {
-    let run = client.start(order_saga(order.clone())).id(order.id.as_str()).await;
-    run.with_context(|| format!("cannot start {}", order.id))
+    let started = patiently(|| async { client.start(order_saga(order.clone())).id(order.id.as_str()).await }).await;
+    let run = started.with_context(|| format!("cannot start {}", order.id))?;
+    if run.input_differs() {
+        tracing::warn!(order = %order.id, "its run was started with other data: is this the store of another file?");
+    }
+    Ok(run)
 }

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
-use saga_examples::Interrupt;
+use saga_examples::{Interrupt, drive, patiently};
 use saga_runtime::Client;
 use saga_store::wire::{Entry, Record};
 
@@ -14,7 +13,7 @@ use crate::cli::RunArgs;
 use crate::orders::Order;
 use crate::report::{Summary, print_json};
 use crate::runs::{OrderState, Runs};
-use crate::saga::{STEPS_OF_A_COMPLETED_ORDER, order_saga};
+use crate::saga::STEPS_OF_A_COMPLETED_ORDER;
 use crate::{open, orders};
 
 /// So many journals are read at once.
@@ -29,13 +28,12 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let store = open::store(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
     let engine = open::engine(store, shop.clone(), &args.work).await?;
-    let client = engine.client();
+    let client = engine.client().clone();
 
     let before = Runs::read(&client).await?;
     let open: Vec<&Order> = file.orders.iter().filter(|order| !before.state(order.id.as_str()).has_ended()).collect();
-    let bar = progress_bar(file.orders.len(), file.orders.len() - open.len());
-    drive(&client, &open, args.work.concurrency, &interrupt, &bar).await?;
-    bar.finish_and_clear();
+    let ended = file.orders.len() - open.len();
+    drive(&open, ended, args.work.concurrency, &interrupt, |order| to_the_end(&client, order)).await?;
     engine.shutdown().await;
 
     let after = Runs::read(&client).await?;
@@ -59,36 +57,11 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Starts the orders, so many at once, and waits for their ends, or until the program shall stop.
-///
-/// Starting a run that was started before finds it again, so the interrupted ones need nothing
-/// special.
-async fn drive(
-    client: &Client,
-    orders: &[&Order],
-    concurrency: usize,
-    interrupt: &Interrupt,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
-    stream::iter(orders)
-        .take_until(interrupt.requested())
-        .map(|order| async move {
-            tokio::select! {
-                ended = to_the_end(client, order) => {
-                    bar.inc(1);
-                    ended
-                }
-                () = interrupt.requested() => Ok(()),
-            }
-        })
-        .buffer_unordered(concurrency)
-        .try_collect()
-        .await
-}
-
+/// Starts an order's run and waits for its end. Starting one that was started before finds it
+/// again, so those that were interrupted need nothing special.
 async fn to_the_end(client: &Client, order: &Order) -> anyhow::Result<()> {
     let run = open::start(client, order).await?;
-    run.outcome().await.with_context(|| format!("cannot wait for {}", order.id))?;
+    patiently(|| run.outcome()).await.with_context(|| format!("cannot wait for {}", order.id))?;
     Ok(())
 }
 
@@ -122,16 +95,6 @@ fn count_entries(records: &[Record]) -> (u64, u64) {
         }
     }
     counts
-}
-
-/// A bar on the error stream, if that is a terminal.
-fn progress_bar(orders: usize, ended: usize) -> ProgressBar {
-    let bar = ProgressBar::new(u64::try_from(orders).unwrap_or(u64::MAX));
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} orders, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
-    let ended = u64::try_from(ended).unwrap_or(0);
-    bar.with_position(ended)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Runs {
         let mut query =
             Query { workflow: Some(order_saga::NAME.to_owned()), limit: PAGE, ..Query::default() };
         loop {
-            let page = client.list(query.clone()).await.context("cannot list the runs")?;
+            let page = client.list(&query).await.context("cannot list the runs")?;
             states.extend(page.runs.iter().map(|view| (view.id.to_string(), OrderState::of(view))));
             match page.next {
                 Some(next) => query.after = Some(next),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use saga_store::{ErrorKind, StoreError};
 use tokio::sync::oneshot;
 
-use crate::error::{closed, open_error, store_error};
+use crate::error::{closed, not_writable, open_error, store_error};
 use crate::guard::Guard;
 use crate::migrate::Schema;
 use crate::options::{Options, SqliteBuilder};
@@ -242,6 +242,10 @@ fn open_all(
     let failed = |error| open_error(error, path);
     let mut writer = Connection::open_with_flags(path, flags() | OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
     writer.busy_timeout(options.busy_timeout).map_err(failed)?;
+    // Without the right to write SQLite opens a file for reading.
+    if writer.is_readonly("main").map_err(failed)? {
+        return Err(not_writable(path));
+    }
     if let Some(schema) = schema {
         // Before anything is written: the file may be another program's.
         schema.check(&writer, path)?;

@@ -111,13 +111,20 @@ pub(crate) fn open_error(error: Error, path: &Path) -> StoreError {
             format!("{file} is not a database; name another file, or move this one away"),
         )
         .with_source(error),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::new(
-            ErrorKind::Invalid,
-            format!("cannot write to {file}: check the rights on the file and on its folder, which gets two files beside it"),
-        )
-        .with_source(error),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            not_writable(path).with_source(error)
+        }
         _ => store_error(error, path),
     }
+}
+
+/// The error of opening a file that may only be read.
+pub(crate) fn not_writable(path: &Path) -> StoreError {
+    let file = path.display();
+    StoreError::new(
+        ErrorKind::Invalid,
+        format!("cannot write to {file}: check the rights on it and on its folder, where two more files go beside it"),
+    )
 }
 
 /// The error of a call on a store whose threads have ended.

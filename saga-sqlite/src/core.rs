@@ -107,8 +107,7 @@ impl Core {
         if self.members().is_alive(incarnation) {
             return Ok(());
         }
-        let message =
-            format!("the worker {incarnation} is not a member of this store; join with a new incarnation");
+        let message = format!("the worker {incarnation} is not a member of this store; join with a new incarnation");
         Err(StoreError::new(ErrorKind::Locked, message))
     }
 
@@ -127,11 +126,7 @@ impl Memory {
     }
 
     /// Where a run stands, from memory or from the file. `None` if there is no such run.
-    pub(crate) fn head(
-        &mut self,
-        session: &Session<'_>,
-        execution: ExecutionId,
-    ) -> Result<Option<&mut Head>, Abort> {
+    pub(crate) fn head(&mut self, session: &Session<'_>, execution: ExecutionId) -> Result<Option<&mut Head>, Abort> {
         self.check(session);
         if self.heads.len() >= MAX_HEADS {
             self.heads.clear();

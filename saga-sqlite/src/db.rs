@@ -112,7 +112,7 @@ impl SqliteDb {
         T: Send + 'static,
         F: FnMut(&SqliteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answered) = UserWrite::new(code, limit, Arc::clone(&self.shared.path));
+        let (job, answered) = UserWrite::job(code, limit, Arc::clone(&self.shared.path));
         self.submit(job);
         answered.await.map_err(|_| closed())?
     }
@@ -142,7 +142,7 @@ impl SqliteDb {
     /// Lets the file grow to this many pages (of 4 KiB) and no further; `None` lifts the limit.
     /// A store that has reached it acts as on a full disk: writes wait until there is room.
     pub async fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        let (job, answered) = LimitPages::new(pages);
+        let (job, answered) = LimitPages::job(pages);
         self.submit(job);
         answered.await.map_err(|_| closed())?
     }

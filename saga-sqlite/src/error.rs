@@ -73,18 +73,17 @@ pub(crate) fn store_error(error: Error, path: &Path) -> StoreError {
         Some(ErrorCode::DiskFull) => {
             (ErrorKind::Unavailable, format!("no room to write to {file}; it goes on when there is"))
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
-            ErrorKind::Unavailable,
-            format!("{file} is busy: another process holds its write lock for long"),
-        ),
-        _ if is_outage(&error) => (ErrorKind::Unavailable, format!("{file} cannot be used now: {error}")),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            (ErrorKind::Unavailable, format!("{file} cannot be written: {error}; check the rights on it and its folder"))
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (ErrorKind::Unavailable, format!("{file} is busy: another process holds its write lock for long"))
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
-            ErrorKind::Incompatible,
-            format!("{file} is damaged: {error}; restore it from a backup"),
+        _ if is_outage(&error) => (ErrorKind::Unavailable, format!("{file} cannot be used now: {error}")),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => (
+            ErrorKind::Unavailable,
+            format!("{file} cannot be written: {error}; check the rights on it and its folder"),
         ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (ErrorKind::Incompatible, format!("{file} is damaged: {error}; restore it from a backup"))
+        }
         _ if is_of_the_row(&error) || error.sqlite_error().is_some() => {
             (ErrorKind::Invalid, format!("{file} refused a statement: {error}"))
         }

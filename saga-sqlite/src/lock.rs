@@ -29,23 +29,16 @@ impl EngineLock {
             let message = format!("cannot lock {}: {error}; check the rights on it and its folder", path.display());
             StoreError::new(ErrorKind::Invalid, message).with_source(error)
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(invalid)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(invalid)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(invalid(error)),
             Err(TryLockError::WouldBlock) => return Err(held_by_another(database, &mut file)),
         }
         // For people only; nothing depends on it.
-        let noted = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         if let Err(error) = noted {
             tracing::debug!(%error, "the lock file does not say who holds it");
         }

@@ -67,9 +67,8 @@ pub(crate) fn blobs(conn: &Connection, execution: ExecutionId, ids: &[BlobId]) -
     let mut statement = conn.prepare_cached(BLOB)?;
     let mut blobs = Vec::with_capacity(ids.len());
     for id in ids {
-        let found = statement
-            .query_row(params![execution.as_bytes(), id.as_bytes()], |row| bytes(row, 0))
-            .optional()?;
+        let found =
+            statement.query_row(params![execution.as_bytes(), id.as_bytes()], |row| bytes(row, 0)).optional()?;
         blobs.extend(found.map(|bytes| (*id, bytes)));
     }
     Ok(blobs)

@@ -34,9 +34,7 @@ impl Readers {
             .into_iter()
             .map(|conn| {
                 let reads = Arc::clone(&reads);
-                std::thread::Builder::new()
-                    .name("saga-sqlite-reader".to_owned())
-                    .spawn(move || serve(&conn, &reads))
+                std::thread::Builder::new().name("saga-sqlite-reader".to_owned()).spawn(move || serve(&conn, &reads))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { queue: Some(queue), threads, path: path.to_owned() })
@@ -87,10 +85,7 @@ fn serve(conn: &Connection, reads: &Mutex<Receiver<Read>>) {
     }
 }
 
-fn in_transaction<T>(
-    conn: &Connection,
-    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
+fn in_transaction<T>(conn: &Connection, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let transaction = conn.unchecked_transaction()?;
     let value = read(&transaction)?;
     // A user's closure may have ended it.

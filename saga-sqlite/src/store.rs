@@ -72,7 +72,7 @@ impl SqliteStore {
         weight: usize,
         verb: impl FnMut(&mut Cx<'_, '_>) -> Result<T, Abort> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answered) = Call::new(&self.core, weight, verb);
+        let (job, answered) = Call::job(&self.core, weight, verb);
         self.db.submit(job);
         answered.await.map_err(|_| closed())?
     }

@@ -30,7 +30,7 @@ where
     T: Send + 'static,
     F: FnMut(&SqliteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
 {
-    pub(crate) fn new(
+    pub(crate) fn job(
         code: F,
         limit: Option<Duration>,
         path: Arc<Path>,
@@ -63,9 +63,7 @@ where
             return Ok(());
         }
         match run_user(session, mode, self.limit, &mut self.code, Result::is_ok)? {
-            UserEnd::RolledBack(Err(error)) if is_outage(&error) && !is_interrupt(&error) => {
-                Err(Abort::Sqlite(error))
-            }
+            UserEnd::RolledBack(Err(error)) if is_outage(&error) && !is_interrupt(&error) => Err(Abort::Sqlite(error)),
             end => {
                 self.ended = matches!(end, UserEnd::Lost(_));
                 self.answer = Some(self.answer_of(end));
@@ -96,7 +94,7 @@ pub(crate) struct LimitPages {
 const NO_LIMIT: u32 = 4_294_967_294;
 
 impl LimitPages {
-    pub(crate) fn new(pages: Option<u32>) -> (Box<dyn Job>, oneshot::Receiver<Answer<()>>) {
+    pub(crate) fn job(pages: Option<u32>) -> (Box<dyn Job>, oneshot::Receiver<Answer<()>>) {
         let (reply, answered) = oneshot::channel();
         (Box::new(Self { pages: pages.unwrap_or(NO_LIMIT), reply }), answered)
     }

@@ -20,7 +20,7 @@ use crate::session::Session;
 /// How often an idle writer looks for writes of other processes, while somebody listens.
 const LOOK_FOR_OTHERS_EVERY: Duration = Duration::from_millis(120);
 
-/// A group takes no more jobs than this, so that answers do not wait for long.
+/// A group takes no more items than this, so that answers do not wait for long.
 const MAX_GROUP: usize = 4_096;
 
 /// How carefully a job runs.
@@ -85,7 +85,7 @@ impl Writer<'_> {
     pub(crate) fn work(&self, requests: &Receiver<Request>) {
         let mut group = Vec::new();
         while let Some(first) = self.wait(requests) {
-            self.gather(first, requests, &mut group);
+            gather(first, requests, &mut group);
             if !group.is_empty() {
                 self.counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
                 self.run_group(&mut group);
@@ -108,21 +108,6 @@ impl Writer<'_> {
                     }
                 }
             }
-        }
-    }
-
-    fn gather(&self, first: Request, requests: &Receiver<Request>, group: &mut Vec<Box<dyn Job>>) {
-        let mut weight = 0;
-        let mut next = Ok::<_, TryRecvError>(first);
-        while let Ok(request) = next {
-            if let Request::Job(job) = request {
-                weight += job.weight();
-                group.push(job);
-            }
-            if weight >= MAX_GROUP {
-                break;
-            }
-            next = requests.try_recv();
         }
     }
 
@@ -203,6 +188,22 @@ impl Writer<'_> {
             self.counters.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         }
         end
+    }
+}
+
+/// What has been asked for by now, up to a limit.
+fn gather(first: Request, requests: &Receiver<Request>, group: &mut Vec<Box<dyn Job>>) {
+    let mut weight = 0;
+    let mut next = Ok::<_, TryRecvError>(first);
+    while let Ok(request) = next {
+        if let Request::Job(job) = request {
+            weight += job.weight();
+            group.push(job);
+        }
+        if weight >= MAX_GROUP {
+            break;
+        }
+        next = requests.try_recv();
     }
 }
 

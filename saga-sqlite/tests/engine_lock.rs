@@ -93,8 +93,7 @@ async fn another_processs_append_is_seen_by_the_writer_that_remembers_the_head()
     lab.apply(lab.append(execution, worker, 1)).await;
     let operator = SqliteStore::open(lab.store.db().path()).await.unwrap();
     let change = Some(StateChange { state: RunState::Terminated, conclusion: None });
-    let terminate =
-        saga_store::RunCommit { change, then: Then::End, ..lab.append(execution, lab.incarnation(), 2) };
+    let terminate = saga_store::RunCommit { change, then: Then::End, ..lab.append(execution, lab.incarnation(), 2) };
     operator.commit(vec![terminate]).await.unwrap();
     let refused = lab.commit(lab.append(execution, worker, 2)).await;
     assert_eq!(refused, saga_store::CommitOutcome::Refused { head: Some(saga_store::Seq(2)) });
@@ -113,7 +112,11 @@ async fn a_purge_keeps_dead_runs_and_gives_room_back() {
         lab.apply(saga_store::RunCommit { rows, ..lab.end(execution, worker, 1) }).await;
     }
     let pages = || async {
-        lab.store.db().read(|conn| conn.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0))).await.unwrap()
+        lab.store
+            .db()
+            .read(|conn| conn.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)))
+            .await
+            .unwrap()
     };
     let before = pages().await;
     let purged = lab.store.purge(lab.now().await.after(std::time::Duration::from_secs(1)), 100).await.unwrap();

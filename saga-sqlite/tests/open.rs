@@ -124,7 +124,8 @@ async fn the_options_reach_the_file() {
         .open_db()
         .await
         .unwrap();
-    let tables: i64 = db.read(|conn| conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))).await.unwrap();
+    let tables: i64 =
+        db.read(|conn| conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))).await.unwrap();
     assert_eq!(tables, 0, "a plain database has none of the store's tables");
 }
 

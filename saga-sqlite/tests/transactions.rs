@@ -11,7 +11,9 @@ use common::{hold_writer, send_all, step};
 use saga_sqlite::{SqliteStore, SqliteTx, rusqlite};
 use saga_store::conformance::lab::Lab;
 use saga_store::wire::RECORD_LIMIT;
-use saga_store::{Applied, CommitOutcome, ErrorKind, ExecutionId, Incarnation, RunCommit, Seq, Store, StoreError, TxVerdict};
+use saga_store::{
+    Applied, CommitOutcome, ErrorKind, ExecutionId, Incarnation, RunCommit, Seq, Store, StoreError, TxVerdict,
+};
 use tempfile::TempDir;
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
@@ -52,7 +54,7 @@ fn payment(lab: &Lab<SqliteStore>, execution: ExecutionId, worker: Incarnation, 
         pay(tx, 30).unwrap();
         keep("paid")
     });
-    RunCommit { tx, ..lab.append(execution, worker, 1) }
+    RunCommit { tx: Some(tx), ..lab.append(execution, worker, 1) }
 }
 
 #[tokio::test]
@@ -97,9 +99,9 @@ async fn a_step_that_rolls_back_leaves_the_commits_own_rows() {
             TxVerdict::RollBack
         })
     };
-    lab.apply(RunCommit { tx: back(), ..lab.append(execution, worker, 1) }).await;
+    lab.apply(RunCommit { tx: Some(back()), ..lab.append(execution, worker, 1) }).await;
     assert_eq!(lab.journal(execution).await, ["record 0", "record 1"]);
-    let silent = RunCommit { tx: back(), rows: Vec::new(), ..lab.append(execution, worker, 2) };
+    let silent = RunCommit { tx: Some(back()), rows: Vec::new(), ..lab.append(execution, worker, 2) };
     lab.apply(silent).await;
     assert_eq!(lab.journal(execution).await.len(), 2);
     assert_eq!(cents(&lab).await, 100);
@@ -110,13 +112,12 @@ async fn a_steps_long_record_goes_on_over_many_rows() {
     let (_folder, lab, worker) = bank().await;
     let execution = lab.owned("ORD-1", worker).await;
     let tx = step(|_| TxVerdict::Keep(vec![5; 2 * RECORD_LIMIT + 1].into()));
-    lab.apply(RunCommit { tx, ..lab.append(execution, worker, 1) }).await;
+    lab.apply(RunCommit { tx: Some(tx), ..lab.append(execution, worker, 1) }).await;
     let journal = lab.load(execution).await.journal;
-    assert_eq!(journal.iter().map(|row| (row.body.len(), row.more)).collect::<Vec<_>>()[1..], [
-        (RECORD_LIMIT, true),
-        (RECORD_LIMIT, true),
-        (1, false),
-    ]);
+    assert_eq!(
+        journal.iter().map(|row| (row.body.len(), row.more)).collect::<Vec<_>>()[1..],
+        [(RECORD_LIMIT, true), (RECORD_LIMIT, true), (1, false),]
+    );
 }
 
 #[tokio::test]
@@ -127,7 +128,7 @@ async fn a_step_that_panics_is_rolled_back_and_the_writer_lives_on() {
         pay(tx, 30).unwrap();
         panic!("the user's code is at fault");
     });
-    lab.apply(RunCommit { tx, ..lab.append(execution, worker, 1) }).await;
+    lab.apply(RunCommit { tx: Some(tx), ..lab.append(execution, worker, 1) }).await;
     assert_eq!(lab.journal(execution).await, ["record 0", "record 1"]);
     assert_eq!(cents(&lab).await, 100);
     let error = lab.store.db().write(|_| -> rusqlite::Result<()> { panic!("and here") }).await.unwrap_err();
@@ -174,7 +175,7 @@ async fn a_reference_that_leads_nowhere_is_rejected_and_its_neighbours_are_kept(
         keep("card")
     });
     let calls = vec![
-        lab.store.commit(vec![RunCommit { tx, ..lab.append(bad, worker, 1) }]),
+        lab.store.commit(vec![RunCommit { tx: Some(tx), ..lab.append(bad, worker, 1) }]),
         lab.store.commit(vec![payment(&lab, good, worker, &Arc::default())]),
     ];
     let (release, held) = hold_writer(&lab.store).await;
@@ -204,8 +205,8 @@ async fn a_step_that_writes_without_end_is_stopped_and_its_neighbours_are_kept()
     };
     let commits = vec![
         payment(&lab, good, worker, &Arc::default()),
-        RunCommit { tx: step_with(TxVerdict::RollBack), ..lab.append(endless, worker, 1) },
-        RunCommit { tx: step_with(keep("as if nothing had been")), ..lab.append(swallowed, worker, 1) },
+        RunCommit { tx: Some(step_with(TxVerdict::RollBack)), ..lab.append(endless, worker, 1) },
+        RunCommit { tx: Some(step_with(keep("as if nothing had been"))), ..lab.append(swallowed, worker, 1) },
     ];
     let answers = lab.store.commit(commits).await.unwrap();
     assert_eq!(answers[..2], [APPLIED, APPLIED]);
@@ -254,7 +255,7 @@ async fn a_step_that_finds_no_room_is_an_outage_and_not_its_failure() {
         })
     };
     lab.store.db().limit_pages(Some(80)).await.unwrap();
-    let unsent = lab.store.commit(vec![RunCommit { tx: fill(), ..lab.append(execution, worker, 1) }]).await;
+    let unsent = lab.store.commit(vec![RunCommit { tx: Some(fill()), ..lab.append(execution, worker, 1) }]).await;
     let unsent = unsent.unwrap_err();
     assert_eq!(unsent.error.kind(), ErrorKind::Unavailable);
     lab.store.db().limit_pages(None).await.unwrap();

@@ -165,12 +165,7 @@ fn step(
     Ok(end)
 }
 
-fn append(
-    session: &Session<'_>,
-    commit: &RunCommit,
-    body: Option<bytes::Bytes>,
-    head: &mut Head,
-) -> Result<(), Abort> {
+fn append(session: &Session<'_>, commit: &RunCommit, body: Option<bytes::Bytes>, head: &mut Head) -> Result<(), Abort> {
     let nonce = commit.nonce.0.cast_signed();
     let known = head.row;
     let mut insert = |row: &Row| {

@@ -34,10 +34,7 @@ impl Cx<'_, '_> {
     ///
     /// In a group there is no savepoint, for speed: a bad item gives the group up, and its job
     /// is run again alone, with savepoints.
-    fn isolated<T>(
-        &mut self,
-        write: impl FnOnce(&mut Self) -> Result<T, Abort>,
-    ) -> Result<Result<T, String>, Abort> {
+    fn isolated<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Abort>) -> Result<Result<T, String>, Abort> {
         if self.mode == Mode::Grouped {
             return write(self).map(Ok);
         }
@@ -75,7 +72,7 @@ where
     F: FnMut(&mut Cx<'_, '_>) -> Result<T, Abort> + Send + 'static,
 {
     /// The job, and where its answer comes.
-    pub(crate) fn new(
+    pub(crate) fn job(
         core: &Arc<Core>,
         weight: usize,
         verb: F,
@@ -99,8 +96,7 @@ where
         self.hints.clear();
         let now = self.core.clock.now();
         let mut memory = self.core.memory(session);
-        let mut cx =
-            Cx { session, core: &self.core, memory: &mut memory, hints: &mut self.hints, mode, now };
+        let mut cx = Cx { session, core: &self.core, memory: &mut memory, hints: &mut self.hints, mode, now };
         self.answer = Some((self.verb)(&mut cx)?);
         Ok(())
     }

@@ -11,9 +11,7 @@ use crate::sql;
 
 /// Starts each run on its own.
 pub(crate) fn start(cx: &mut Cx<'_, '_>, runs: &[NewRun]) -> Result<Vec<Started>, Abort> {
-    runs.iter()
-        .map(|run| Ok(cx.isolated(|cx| start_one(cx, run))?.unwrap_or_else(Started::Rejected)))
-        .collect()
+    runs.iter().map(|run| Ok(cx.isolated(|cx| start_one(cx, run))?.unwrap_or_else(Started::Rejected))).collect()
 }
 
 struct Newest {
@@ -56,7 +54,7 @@ fn existing(cx: &Cx<'_, '_>, new: &NewRun, newest: &Newest) -> Result<Option<Sta
             .session
             .first(&sql::IS_OF_RUN, params![new.execution.as_bytes(), new.id.as_str()], |_| Ok(()))?
             .is_none();
-    Ok((!replace).then(|| Started::Existing {
+    Ok((!replace).then_some(Started::Existing {
         execution: newest.execution,
         state: newest.state,
         same_input: newest.input_digest == new.input_digest,
@@ -99,8 +97,7 @@ fn insert(cx: &mut Cx<'_, '_>, new: &NewRun) -> Result<(), Abort> {
         }
     }
     if owner.is_some() {
-        let head =
-            Head { run, seq: Seq::FIRST, row, owner, deaths: 0, claim_due: false, unreleased: false };
+        let head = Head { run, seq: Seq::FIRST, row, owner, deaths: 0, claim_due: false, unreleased: false };
         cx.memory.remember(new.execution, head);
     } else {
         cx.hints.push(Hint::Ready);

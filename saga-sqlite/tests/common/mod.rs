@@ -20,8 +20,8 @@ pub(crate) async fn lab() -> (TempDir, Lab<SqliteStore>) {
 }
 
 /// The step of a transactional activity.
-pub(crate) fn step(code: impl for<'a> FnMut(&SqliteTx<'a>) -> TxVerdict + Send + 'static) -> Option<TxStep> {
-    Some(TxStep::new(BlockingTxFn::<SqliteTransactions>(Box::new(code))))
+pub(crate) fn step(code: impl for<'a> FnMut(&SqliteTx<'a>) -> TxVerdict + Send + 'static) -> TxStep {
+    TxStep::new(BlockingTxFn::<SqliteTransactions>(Box::new(code)))
 }
 
 /// Holds the writer up, so that what is sent meanwhile gathers for one group. Returns when it

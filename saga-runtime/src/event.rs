@@ -1,7 +1,6 @@
 //! Events: typed values that a run waits for and others send.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::__private::Recorded;
 
 /// A type that can be sent to a run and awaited in a workflow. Derive it: `#[derive(Event)]`,
 /// with `#[event(name = "…")]` for a durable name other than the type's.
@@ -10,7 +9,7 @@ use serde::de::DeserializeOwned;
     label = "not an event",
     note = "add `#[derive(Event)]` to `{Self}`"
 )]
-pub trait Event: Serialize + DeserializeOwned + Send + 'static {
+pub trait Event: Recorded {
     /// The durable name.
     const NAME: &'static str;
 }

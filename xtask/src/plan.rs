@@ -13,7 +13,7 @@ pub(crate) fn test() -> Vec<Step> {
     ]
 }
 
-/// What a change must pass. It ends with what [`test`] does.
+/// What a change must pass. It ends with what [`test()`] does.
 pub(crate) fn ci() -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("lock file", &["metadata", "--locked", "--format-version=1"]).quiet(),

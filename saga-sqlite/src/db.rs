@@ -25,7 +25,8 @@ use crate::writer::{Counters, Job, Request, Watcher, Writer};
 const MAX_QUEUE: u64 = 100_000;
 
 /// An `SQLite` file with one writer thread, which commits together what has gathered, and a few
-/// readers beside it. A clone is another handle to the same; the file is closed with the last.
+/// readers beside it. A clone is another handle to the same; the last one, when it is dropped,
+/// waits until what was asked for is written, and closes the file.
 ///
 /// [`SqliteStore`](crate::SqliteStore) is built on it. On its own it serves business data that is
 /// to be written as fast as the store writes: many small closures share one durable commit.

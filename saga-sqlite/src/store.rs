@@ -23,6 +23,9 @@ use crate::write::{self, Call, Cx};
 use crate::writer::Watcher;
 use crate::{KIND, migrate, read, url};
 
+/// What a call that may take many runs counts for in its group.
+const MAX_WEIGHT: usize = 1_024;
+
 /// The embedded store: one `SQLite` file. A clone is another handle to the same store.
 ///
 /// Opening takes no lock: clients, audits and other tools may have the file open beside the
@@ -156,16 +159,19 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        // Inside of a group a refusal would cost the others their transaction.
+        self.core.require_member(claim.incarnation)?;
         let claim = claim.clone();
-        self.call(claim.slots, move |cx| write::claim::claim(cx, &claim)).await
+        self.call(claim.slots.min(MAX_WEIGHT), move |cx| write::claim::claim(cx, &claim)).await
     }
 
     async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        self.core.require_member(by)?;
         let adopt = move |cx: &mut Cx<'_, '_>| {
             let adopted = write::adopt::adopt(cx, dead, by, max)?;
             Ok((adopted, write::adopt::is_empty(cx, dead)?))
         };
-        let (adopted, nothing_left) = self.call(max, adopt).await?;
+        let (adopted, nothing_left) = self.call(max.min(MAX_WEIGHT), adopt).await?;
         if nothing_left {
             self.core.members().known.remove(&dead);
         }

@@ -131,8 +131,7 @@ pub(crate) fn run_user<T>(
     keep: impl FnOnce(&T) -> bool,
 ) -> Result<UserEnd<T>, Abort> {
     session.savepoint()?;
-    // Foreign keys that are checked at COMMIT fail the group there; alone, the culprit is sought.
-    let violations = if mode == Mode::Alone { session.foreign_key_violations()? } else { 0 };
+    let violations = if mode == Mode::Suspect { session.foreign_key_violations()? } else { 0 };
     let tx = SqliteTx { conn: session.conn(), outage: Cell::new(None) };
     let entered = session.guard().enter(limit);
     let end = catch_unwind(AssertUnwindSafe(|| code(&tx)));
@@ -150,7 +149,7 @@ pub(crate) fn run_user<T>(
     let end = match end {
         Err(panic) => UserEnd::Panicked(panic_message(&*panic)),
         Ok(answer) if !keep(&answer) => UserEnd::RolledBack(answer),
-        Ok(_) if mode == Mode::Alone && session.foreign_key_violations()? > violations => {
+        Ok(_) if mode == Mode::Suspect && session.foreign_key_violations()? > violations => {
             UserEnd::Refused("FOREIGN KEY constraint failed: a row refers to one that does not exist".to_owned())
         }
         Ok(answer) => UserEnd::Kept(answer),

@@ -30,6 +30,9 @@ pub(crate) enum Mode {
     Grouped,
     /// Alone after trouble: each item in a savepoint, so that only bad ones are refused.
     Alone,
+    /// Alone after its COMMIT was refused: each piece of user code is searched for references
+    /// that lead nowhere, which `SQLite` may check at COMMIT only, and which takes long.
+    Suspect,
 }
 
 /// Some work for the writer.
@@ -144,11 +147,15 @@ impl Writer<'_> {
     }
 
     fn run_one(&self, job: &mut Box<dyn Job>) -> Result<(), StoreError> {
+        let mut mode = Mode::Alone;
         // Each item can ask for one repetition, since it is remembered what must not run again.
-        for _ in 0..job.weight() + 2 {
+        for _ in 0..job.weight() + 3 {
             self.begin().map_err(|error| error::store_error(error, &self.path))?;
-            match self.transact(std::slice::from_mut(job), Mode::Alone) {
+            match self.transact(std::slice::from_mut(job), mode) {
                 Err(Abort::Again) => {}
+                Err(Abort::Sqlite(error)) if mode == Mode::Alone && error::is_of_the_row(&error) => {
+                    mode = Mode::Suspect;
+                }
                 other => return other.map_err(|abort| abort.into_store_error(&self.path)),
             }
         }

@@ -156,10 +156,10 @@ async fn the_transaction_and_the_stores_tables_are_not_the_users() {
         "CREATE TABLE saga_mine (a)",
         "CREATE INDEX mine ON saga_runs (status)",
         "CREATE TRIGGER mine AFTER INSERT ON saga_runs BEGIN SELECT 1; END",
-        "VACUUM",
     ] {
         let error = lab.store.db().write(move |tx| tx.execute_batch(sql)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{sql}: {error}");
+        assert!(error.to_string().contains("not authorized"), "{sql}: {error}");
     }
     // To read them is allowed.
     let count = |tx: &SqliteTx<'_>| tx.query_row("SELECT count(*) FROM saga_runs", [], |row| row.get::<_, i64>(0));

@@ -81,7 +81,7 @@ async fn main() -> anyhow::Result<()> {
         together[together.len() * 99 / 100],
         options.runs,
     );
-    println!("store: {:?}", store.stats());
+    println!("store: {:?}", store.db().stats());
     engine.shutdown().await;
     Ok(())
 }

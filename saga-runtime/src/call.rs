@@ -5,32 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use saga_store::wire::{Payload, UndoStep};
-
-use crate::activity::{Activity, ActivityDefinition, ActivityOptions, RetryPolicy};
-use crate::codec::{self, CodecError};
+use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall};
+use crate::codec;
 use crate::workflow::Workflow;
-
-/// What a call sets in place of what the attribute says.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Overrides {
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) no_compensation: bool,
-}
-
-impl Overrides {
-    /// The attempt timeout that holds.
-    pub(crate) fn timeout(&self, options: &ActivityOptions) -> Duration {
-        self.timeout.or(options.timeout).unwrap_or(ActivityOptions::DEFAULT_TIMEOUT)
-    }
-
-    /// The retry policy that holds.
-    pub(crate) fn retry(&self, options: &ActivityOptions) -> RetryPolicy {
-        self.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::DEFAULT))
-    }
-}
 
 /// A call of an activity: its input, and what this call sets. Nothing runs until a workflow
 /// awaits it. Awaiting gives `Result<A::Output, ActivityError<A::Error>>`.
@@ -99,31 +76,11 @@ impl<W: Workflow> WorkflowCall<W> {
     }
 }
 
-/// An undo without its type: what `compensate = …` evaluates to.
-#[derive(Debug, Clone)]
-pub struct UndoCall {
-    definition: &'static ActivityDefinition,
-    input: Result<Payload, CodecError>,
-    overrides: Overrides,
-}
-
 impl UndoCall {
-    /// The undo that this call is.
+    /// The undo that this call is: what `compensate = …` evaluates to.
     #[doc(hidden)]
     pub fn new<A: Activity>(call: ActivityCall<A>) -> Self {
         Self { definition: A::definition(), input: codec::encode(&call.input), overrides: call.overrides }
-    }
-
-    /// The undo as it is journalled.
-    pub(crate) fn into_step(self) -> Result<UndoStep, CodecError> {
-        let options = &self.definition.options;
-        let retry = self.overrides.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::UNDO));
-        Ok(UndoStep {
-            activity: self.definition.name.to_owned(),
-            input: self.input?,
-            retry: retry.to_wire(),
-            timeout: crate::activity::micros(self.overrides.timeout(options)),
-        })
     }
 }
 

@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use saga_store::Timestamp;
 use saga_store::wire::{Entry, Failure, OpId, Payload};
 
-use crate::activity::ActivityDefinition;
-use crate::call::Overrides;
+use crate::activity::{ActivityDefinition, Overrides};
 
 thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };

@@ -33,6 +33,7 @@ mod externalize;
 mod machine;
 mod memory;
 pub mod ops;
+mod place;
 mod registry;
 mod state;
 mod workflow;

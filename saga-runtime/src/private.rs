@@ -8,9 +8,9 @@ use serde::{Deserializer, Serialize, Serializer};
 
 pub use crate::activity::{
     Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, BlockingTxActivity, BreakerOptions,
-    RetryOptions, StateType, UndoKind,
+    RetryOptions, StateType, UndoCall, UndoKind,
 };
-pub use crate::call::{ActivityCall, UndoCall, WorkflowCall};
+pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
 pub use crate::durable::{Block, Durable, DurableExt, Helper};
 pub use crate::event::Event;

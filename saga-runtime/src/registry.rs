@@ -16,14 +16,6 @@ pub struct RegisteredWorkflow(pub &'static WorkflowDefinition);
 inventory::collect!(RegisteredActivity);
 inventory::collect!(RegisteredWorkflow);
 
-/// Whether `type_name` lies directly in `module`, not inside a function's body there.
-pub(crate) fn is_module_level(module: &str, type_name: &str) -> bool {
-    type_name
-        .strip_prefix(module)
-        .and_then(|rest| rest.strip_prefix("::"))
-        .is_some_and(|name| !name.contains("::"))
-}
-
 /// All registered activities and workflows, by name.
 pub(crate) struct Registry {
     activities: BTreeMap<&'static str, Vec<&'static ActivityDefinition>>,
@@ -82,17 +74,5 @@ impl ActivityDefinition {
             crate::activity::Code::Async(_) => true,
             crate::activity::Code::Transaction { store_kind: needed, .. } => needed == store_kind,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_module_level;
-
-    #[test]
-    fn an_item_inside_a_function_is_not_at_module_level() {
-        assert!(is_module_level("shop::orders", "shop::orders::charge"));
-        assert!(!is_module_level("shop::orders", "shop::orders::test_a::charge"));
-        assert!(!is_module_level("shop::orders", "shop::orders::test_a::{{closure}}::charge"));
     }
 }

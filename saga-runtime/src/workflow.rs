@@ -82,7 +82,7 @@ impl WorkflowDefinition {
 
     /// Whether it is declared at module level, not inside a function's body.
     pub fn is_module_level(&self) -> bool {
-        crate::registry::is_module_level(self.module, (self.type_name)())
+        crate::place::is_module_level(self.module, (self.type_name)())
     }
 }
 

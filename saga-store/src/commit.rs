@@ -3,28 +3,11 @@
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, Seq, Timestamp};
+use crate::ids::{BuildId, ExecutionId, Incarnation, MessageId, Nonce, Seq, Timestamp};
 use crate::message::Message;
 use crate::run::RunState;
 use crate::tx::TxStep;
-
-/// A large payload, stored beside the journal in the same commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blob {
-    /// What the record calls it.
-    pub id: BlobId,
-    /// Its bytes.
-    pub bytes: Bytes,
-}
-
-/// One row to append.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// A record's bytes, or a part of them.
-    pub body: Bytes,
-    /// Whether the record goes on in the next row.
-    pub more: bool,
-}
+pub use crate::wire::{Blob, Row};
 
 /// A change of what lists and clients see.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,12 +25,13 @@ pub mod wire;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use commit::{Applied, Blob, CommitError, CommitOutcome, Row, RunCommit, StateChange, Then};
+pub use commit::{Applied, CommitError, CommitOutcome, RunCommit, StateChange, Then};
 pub use error::{ErrorKind, StoreError};
 pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, RunIdError, Seq, Timestamp};
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};
 pub use run::{
-    Claim, ClaimedRun, Filter, JournalRow, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started,
+    Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started,
 };
 pub use store::{Beat, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
+pub use wire::{Blob, JournalRow, Row};
 pub use tx::{BlockingTxFn, TxFamily, TxStep, TxVerdict, Transaction};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
-use crate::wire::Payload;
+pub use crate::wire::{CancelRequest, EventMessage};
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,27 +66,6 @@ pub enum MessageBody {
     /// An event for `event::<E>()`.
     #[n(1)]
     Event(#[n(0)] EventMessage),
-}
-
-/// Who asked for a cancel and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
-#[cbor(array)]
-pub struct CancelRequest {
-    /// What the caller gave as a reason.
-    #[n(0)]
-    pub reason: Option<String>,
-}
-
-/// An event on its way.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-#[cbor(array)]
-pub struct EventMessage {
-    /// The event type's durable name.
-    #[n(0)]
-    pub name: String,
-    /// Its value.
-    #[n(1)]
-    pub value: Payload,
 }
 
 impl MessageBody {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::commit::Blob;
-use crate::ids::{BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, Seq, Timestamp};
+use crate::ids::{BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, Timestamp};
 use crate::message::InboxMessage;
+use crate::wire::{Blob, JournalRow};
 
 /// Where a run stands. `docs` of the engine say which transition follows which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,19 +189,6 @@ pub struct ClaimedRun {
     pub taken_over: bool,
     /// How many takeovers in a row ended with the worker's death.
     pub deaths: u32,
-}
-
-/// One row of a journal: a record, or a part of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalRow {
-    /// Its place.
-    pub seq: Seq,
-    /// Its writer's mark.
-    pub nonce: Nonce,
-    /// Whether the record goes on in the next row.
-    pub more: bool,
-    /// A record's bytes, or a part of them.
-    pub body: Bytes,
 }
 
 /// A run with its journal.

@@ -7,8 +7,7 @@ use std::pin::Pin;
 use saga_store::wire::{Failure, FailureKind, Payload, UndoStep};
 use saga_store::{BlockingTxFn, TxFamily, TxStep, TxVerdict};
 
-use super::{Activity, ActivityContext, ActivityOptions, AsyncActivity, BlockingTxActivity, UndoKind};
-use crate::call::UndoCall;
+use super::{Activity, ActivityContext, ActivityOptions, AsyncActivity, BlockingTxActivity, UndoCall, UndoKind};
 use crate::classify::{Class, Classify};
 use crate::codec::{self, CodecError};
 
@@ -128,7 +127,7 @@ impl ActivityDefinition {
 
     /// Whether it is declared at module level, not inside a function's body.
     pub fn is_module_level(&self) -> bool {
-        crate::registry::is_module_level(self.module, (self.type_name)())
+        crate::place::is_module_level(self.module, (self.type_name)())
     }
 }
 

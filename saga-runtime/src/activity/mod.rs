@@ -4,6 +4,7 @@ mod context;
 mod definition;
 mod error;
 mod options;
+mod undo;
 
 pub use context::{ActivityContext, IdempotencyKey};
 pub use definition::{ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob};
@@ -11,7 +12,8 @@ pub use error::{ActivityError, ErrorKind};
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use context::ContextParts;
 pub(crate) use definition::panicked;
-pub(crate) use options::micros;
+pub(crate) use options::{Overrides, micros};
+pub use undo::UndoCall;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -21,7 +23,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::__private::Recorded;
-use crate::call::UndoCall;
 use crate::classify::Classify;
 
 /// Which undo an activity declares.

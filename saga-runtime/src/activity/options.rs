@@ -182,6 +182,27 @@ impl RetryPolicy {
     }
 }
 
+/// What a call sets in place of what the attribute says.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Overrides {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) no_compensation: bool,
+}
+
+impl Overrides {
+    /// The attempt timeout that holds.
+    pub(crate) fn timeout(&self, options: &ActivityOptions) -> Duration {
+        self.timeout.or(options.timeout).unwrap_or(ActivityOptions::DEFAULT_TIMEOUT)
+    }
+
+    /// The retry policy that holds.
+    pub(crate) fn retry(&self, options: &ActivityOptions) -> RetryPolicy {
+        self.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::DEFAULT))
+    }
+}
+
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

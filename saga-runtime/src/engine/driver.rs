@@ -35,6 +35,8 @@ pub(crate) struct Driver {
     pub(crate) cancel: watch::Sender<bool>,
     pub(crate) next: Seq,
     pub(crate) inbox_seen: u64,
+    /// The position up to which messages are consumed in the store.
+    pub(crate) inbox_consumed: u64,
     pub(crate) waiting: bool,
     pub(crate) attempts: Attempts,
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
@@ -221,6 +223,8 @@ impl Driver {
             None => Some(Parting::Stopped),
             Some(CommitOutcome::Applied(Applied { stay })) => {
                 self.next = self.next.plus(rows);
+                // The inbox is read between commits only, never while one is under way.
+                self.inbox_consumed = self.inbox_seen;
                 if let Some(ended) = ended {
                     return Some(Parting::Ended(ended));
                 }
@@ -286,7 +290,7 @@ impl Driver {
             nonce: self.shared.entropy.nonce(),
             rows: Vec::new(),
             blobs: Vec::new(),
-            inbox_seen: (self.inbox_seen > 0).then_some(self.inbox_seen),
+            inbox_seen: (self.inbox_seen > self.inbox_consumed).then_some(self.inbox_seen),
             outbox: Vec::new(),
             sent: Vec::new(),
             change: None,

@@ -207,6 +207,7 @@ async fn drive(
         cancel,
         next,
         inbox_seen: 0,
+        inbox_consumed: 0,
         waiting: run.view.state == RunState::Waiting,
         attempts: Attempts::default(),
         arrived: Vec::new(),

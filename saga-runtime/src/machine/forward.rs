@@ -12,8 +12,7 @@ use saga_store::wire::{
 use saga_store::Timestamp;
 
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey};
-use crate::activity::{ActivityOptions, AttemptEnd, AttemptFailure, RetryPolicy};
-use crate::call::Overrides;
+use crate::activity::{ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
 use crate::workflow::BodyEnd;

@@ -6,9 +6,9 @@
 
 use minicbor::{Decode, Encode};
 
+use super::note::{CancelRequest, EventMessage};
 use super::op::OpId;
 use super::payload::Payload;
-use crate::message::{CancelRequest, EventMessage};
 
 /// One thing that a record says.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

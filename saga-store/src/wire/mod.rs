@@ -5,16 +5,20 @@
 //! Golden files in the test suite pin the encoding of each entry.
 
 mod entry;
+mod note;
 mod op;
 mod payload;
 mod record;
+mod row;
 
 pub use entry::{
     Attempted, Claimed, Conclusion, Entry, Failure, FailureKind, OpValue, Retry, RunStarted, StepEnded, StepFailed,
     StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
+pub use note::{CancelRequest, EventMessage};
 pub use op::OpId;
 pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
+pub use row::{Blob, JournalRow, Row};
 pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};
 
 use bytes::Bytes;

@@ -5,9 +5,8 @@ use minicbor::{Decode, Encode};
 
 use super::entry::Entry;
 use super::{DecodeError, decode, encode};
-use crate::commit::Row;
+use super::row::{JournalRow, Row};
 use crate::ids::Timestamp;
-use crate::run::JournalRow;
 
 /// The format's number. A build refuses records with a higher one, and leaves their run to others.
 pub const FORMAT: u32 = 1;

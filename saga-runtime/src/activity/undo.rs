@@ -1,0 +1,28 @@
+//! An undo without its type, and how it becomes data.
+
+use saga_store::wire::{Payload, UndoStep};
+
+use super::{ActivityDefinition, Overrides, RetryPolicy};
+use crate::codec::CodecError;
+
+/// An undo without its type: what `compensate = …` evaluates to.
+#[derive(Debug, Clone)]
+pub struct UndoCall {
+    pub(crate) definition: &'static ActivityDefinition,
+    pub(crate) input: Result<Payload, CodecError>,
+    pub(crate) overrides: Overrides,
+}
+
+impl UndoCall {
+    /// The undo as it is journalled.
+    pub(crate) fn into_step(self) -> Result<UndoStep, CodecError> {
+        let options = &self.definition.options;
+        let retry = self.overrides.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::UNDO));
+        Ok(UndoStep {
+            activity: self.definition.name.to_owned(),
+            input: self.input?,
+            retry: retry.to_wire(),
+            timeout: super::micros(self.overrides.timeout(options)),
+        })
+    }
+}

@@ -4,7 +4,7 @@ mod common;
 
 use saga_sqlite::SqliteStore;
 use saga_store::conformance::lab::Lab;
-use saga_store::{ErrorKind, Hint, NodeInfo, RunState, StateChange, Store, Then};
+use saga_store::{CommitOutcome, ErrorKind, Hint, NodeInfo, RunCommit, RunState, Seq, StateChange, Store, Then};
 
 fn node(lab: &Lab<SqliteStore>) -> NodeInfo {
     NodeInfo { name: "worker".to_owned(), incarnation: lab.incarnation(), lease: std::time::Duration::from_secs(12) }
@@ -93,34 +93,8 @@ async fn another_processs_append_is_seen_by_the_writer_that_remembers_the_head()
     lab.apply(lab.append(execution, worker, 1)).await;
     let operator = SqliteStore::open(lab.store.db().path()).await.unwrap();
     let change = Some(StateChange { state: RunState::Terminated, conclusion: None });
-    let terminate = saga_store::RunCommit { change, then: Then::End, ..lab.append(execution, lab.incarnation(), 2) };
+    let terminate = RunCommit { change, then: Then::End, ..lab.append(execution, lab.incarnation(), 2) };
     operator.commit(vec![terminate]).await.unwrap();
     let refused = lab.commit(lab.append(execution, worker, 2)).await;
-    assert_eq!(refused, saga_store::CommitOutcome::Refused { head: Some(saga_store::Seq(2)) });
-}
-
-#[tokio::test]
-async fn a_purge_keeps_dead_runs_and_gives_room_back() {
-    let (_folder, lab) = common::lab().await;
-    let worker = lab.worker().await;
-    let dead = lab.owned("dead", worker).await;
-    let change = Some(StateChange { state: RunState::Dead, conclusion: None });
-    lab.apply(saga_store::RunCommit { change, ..lab.end(dead, worker, 1) }).await;
-    for number in 0..5 {
-        let execution = lab.owned(&format!("ORD-{number}"), worker).await;
-        let rows = vec![saga_store::conformance::lab::row(vec![1; 200_000])];
-        lab.apply(saga_store::RunCommit { rows, ..lab.end(execution, worker, 1) }).await;
-    }
-    let pages = || async {
-        lab.store
-            .db()
-            .read(|conn| conn.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)))
-            .await
-            .unwrap()
-    };
-    let before = pages().await;
-    let purged = lab.store.purge(lab.now().await.after(std::time::Duration::from_secs(1)), 100).await.unwrap();
-    assert_eq!((purged.runs, purged.more), (5, false));
-    assert!(pages().await < before - 200, "{} of {before} pages are left", pages().await);
-    assert_eq!(lab.journal(dead).await.len(), 2);
+    assert_eq!(refused, CommitOutcome::Refused { head: Some(Seq(2)) });
 }

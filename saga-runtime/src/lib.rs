@@ -12,6 +12,10 @@
 //! `machine` are how a run is remembered and taken back, without IO; `engine` drives runs on a
 //! worker; `client` starts and inspects them; `memory` is the reference store.
 
+// Macros name this crate by its name, in its own tests too.
+#[cfg(test)]
+extern crate self as saga_runtime;
+
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;

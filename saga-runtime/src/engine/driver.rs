@@ -253,13 +253,12 @@ impl Driver {
 
     /// Whether the run waits so long that it shall leave memory with this commit.
     fn may_leave(&self, now: Timestamp) -> bool {
-        if !self.machine.is_dormant() || !self.attempts.is_empty() || !self.arrived.is_empty() {
-            return false;
-        }
-        match self.machine.next_due() {
+        // Cheap questions first: most runs have neither a timer nor an awaited event.
+        let long = match self.machine.next_due() {
             Some(due) => due.since(now) >= RELEASE_AFTER,
             None => self.machine.awaits_events(),
-        }
+        };
+        long && self.attempts.is_empty() && self.arrived.is_empty() && self.machine.is_dormant()
     }
 
     /// Makes the commit of a turn.

@@ -9,6 +9,9 @@ mod replay;
 mod undo;
 mod undoing;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,7 +183,7 @@ impl Machine {
 
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
-        let running = self.steps.values().any(|step| step.state == StepState::Running) || self.undo.any_running();
+        let running = self.steps.values().any(|step| step.state == StepState::Running) || self.undo.running().next().is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
 
@@ -236,6 +239,7 @@ impl Machine {
                 self.aborts.push(TaskKey { op, undo: false });
             }
         }
+        self.aborts.extend(self.undo.running().map(|op| TaskKey { op, undo: true }));
         self.timers.clear();
         self.ready.clear();
         self.unsettled.clear();

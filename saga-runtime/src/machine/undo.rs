@@ -72,9 +72,9 @@ impl UndoLog {
         self.by_schedule.is_empty()
     }
 
-    /// Whether an attempt of any undo is under way.
-    pub(crate) fn any_running(&self) -> bool {
-        self.by_schedule.values().any(|item| item.running)
+    /// The undos of which an attempt is under way.
+    pub(crate) fn running(&self) -> impl Iterator<Item = OpId> + '_ {
+        self.by_schedule.values().filter(|item| item.running).map(|item| item.op.clone())
     }
 
     pub(crate) fn get(&self, op: &OpId) -> Option<&Undoable> {

@@ -18,8 +18,12 @@ pub(crate) fn ci() -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("lock file", &["metadata", "--locked", "--format-version=1"]).quiet(),
         Step::cargo("format", &["fmt", "--all", "--", "--check"]),
-        Step::cargo("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
-        Step::cargo("docs", &["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo(
+            "lints",
+            &["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going", "--", "-D", "warnings"],
+        ),
+        Step::cargo("docs", &["doc", "--workspace", "--no-deps", "--all-features", "--keep-going"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
         Step::cargo("licences", &["deny", "check", "bans", "licenses", "sources"]).only_where_installed(
             "deny",
             "cargo-deny is not installed; `cargo install cargo-deny --locked` adds this check",

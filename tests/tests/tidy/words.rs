@@ -27,6 +27,10 @@ pub(crate) fn unfinished(source: &Source) -> Vec<Violation> {
         }
     }
     if source.is_rust() {
+        let ignored = |line: &str| line.trim_start_matches(['/', '!', ' ']).starts_with("```ignore");
+        for (number, _) in source.lines().filter(|(_, line)| ignored(line)) {
+            found.push(source.violation(number, "an example that is not compiled; `text` is for what is no program"));
+        }
         for (number, line) in source.code() {
             for code in ["todo!", "unimplemented!", "#[ignore", "#[should_panic"] {
                 if names(&line, code) {
@@ -93,6 +97,7 @@ mod tests {
             unfinished(&Source::new("a.rs", "#[ignore = \"slow\"]\n#[should_panic(expected = \"x\")]")).len(),
             2
         );
+        assert_eq!(unfinished(&Source::new("a.rs", "//! ```ignore\n//! f();\n//! ```\n")).len(), 1);
         assert_eq!(unfinished(&Source::new("a.rs", "// `todo!` and METHODO are fine here\n")).len(), 0);
     }
 

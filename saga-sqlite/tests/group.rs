@@ -32,11 +32,11 @@ async fn what_gathers_while_the_writer_is_busy_is_one_transaction() {
     assert_eq!((after.rows - before.rows, after.calls - before.calls), (64, 65));
 }
 
-/// Makes the file refuse rows with this body.
-fn forbid(lab: &Lab<SqliteStore>, body: &str) {
+/// Makes the file refuse blobs with these bytes, which are written after the rows.
+fn forbid(lab: &Lab<SqliteStore>, bytes: &str) {
     let conn = rusqlite::Connection::open(lab.store.db().path()).unwrap();
     conn.execute_batch(&format!(
-        "CREATE TRIGGER forbid BEFORE INSERT ON saga_journal WHEN NEW.body = CAST('{body}' AS BLOB)
+        "CREATE TRIGGER forbid BEFORE INSERT ON saga_blobs WHEN NEW.bytes = CAST('{bytes}' AS BLOB)
          BEGIN SELECT raise(ABORT, 'forbidden by the test'); END"
     ))
     .unwrap();
@@ -51,10 +51,9 @@ async fn a_bad_row_is_rejected_and_its_neighbours_are_applied() {
         runs.push(lab.owned(id, worker).await);
     }
     forbid(&lab, "bad");
-    let bad = || vec![row("good"), row("bad")];
     let call = vec![
         lab.append(runs[0], worker, 1),
-        RunCommit { rows: bad(), blobs: vec![lab.blob("x")], ..lab.append(runs[1], worker, 1) },
+        RunCommit { blobs: vec![lab.blob("good"), lab.blob("bad")], ..lab.append(runs[1], worker, 1) },
         lab.append(runs[2], worker, 1),
     ];
     let neighbour = vec![lab.append(runs[3], worker, 1)];

@@ -158,7 +158,11 @@ fn parse(file: &str, bytes: &[u8], limit: Option<usize>) -> OrderFile {
 }
 
 fn check_header(line: &[u8]) -> Result<(), String> {
-    if line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).eq(HEADER.as_bytes().split(|byte| *byte == b' ')) {
+    if line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .eq(HEADER.as_bytes().split(|byte| *byte == b' '))
+    {
         return Ok(());
     }
     Err(format!("expected the header `{HEADER}`, found `{}`", shown(line)))

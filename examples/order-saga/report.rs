@@ -154,26 +154,21 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
+    fn keys(value: &impl Serialize) -> String {
+        let text = serde_json::to_string(value).unwrap();
+        text.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn the_json_keys_are_those_that_were_promised_in_their_order() {
-        let text = serde_json::to_string(&Summary::default()).unwrap();
-        let keys: Vec<_> = text.split('"').skip(1).step_by(2).collect();
         assert_eq!(
-            keys,
-            [
-                "orders", "completed", "invalid", "out_of_stock", "declined", "steps", "undone", "retries", "seconds",
-                "orders_per_s"
-            ]
+            keys(&Summary::default()),
+            "orders completed invalid out_of_stock declined steps undone retries seconds orders_per_s"
         );
-        let text = serde_json::to_string(&Audit::default()).unwrap();
-        let keys: Vec<_> = text.split('"').skip(1).step_by(2).collect();
         assert_eq!(
-            keys,
-            [
-                "orders", "completed", "failed", "missing", "duplicate_charges", "unrefunded_charges",
-                "leaked_reservations", "stock_mismatch", "duplicate_confirmations", "missing_notices", "revenue_cents",
-                "units"
-            ]
+            keys(&Audit::default()),
+            "orders completed failed missing duplicate_charges unrefunded_charges leaked_reservations stock_mismatch \
+             duplicate_confirmations missing_notices revenue_cents units"
         );
     }
 

@@ -107,7 +107,12 @@ mod tests {
     #[test]
     fn steps_and_undos_are_counted_from_the_journal() {
         let ended = || {
-            Entry::StepEnded(StepEnded { op: OpId::root().child(0), attempt: 1, output: Payload::json("1"), undo: None })
+            Entry::StepEnded(StepEnded {
+                op: OpId::root().child(0),
+                attempt: 1,
+                output: Payload::json("1"),
+                undo: None,
+            })
         };
         let at = Timestamp::from_micros(0);
         let records = [

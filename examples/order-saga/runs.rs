@@ -51,9 +51,7 @@ impl OrderState {
 /// Why the shop refused the order of a failed run.
 fn refusal(view: &RunView) -> Option<Refusal> {
     match wire::decode(view.conclusion.as_ref()?) {
-        Ok(Conclusion::Failed { error, .. }) => {
-            serde_json::from_slice::<OrderError>(error.inline()?).ok()?.refusal()
-        }
+        Ok(Conclusion::Failed { error, .. }) => serde_json::from_slice::<OrderError>(error.inline()?).ok()?.refusal(),
         _ => None,
     }
 }
@@ -68,8 +66,7 @@ impl Runs {
     /// Reads all of them.
     pub(crate) async fn read(client: &Client) -> anyhow::Result<Self> {
         let mut states = HashMap::new();
-        let mut query =
-            Query { workflow: Some(order_saga::NAME.to_owned()), limit: PAGE, ..Query::default() };
+        let mut query = Query { workflow: Some(order_saga::NAME.to_owned()), limit: PAGE, ..Query::default() };
         loop {
             let page = client.list(&query).await.context("cannot list the runs")?;
             states.extend(page.runs.iter().map(|view| (view.id.to_string(), OrderState::of(view))));
@@ -116,21 +113,21 @@ mod tests {
         }
     }
 
-    fn failed(error: &str) -> Option<Bytes> {
+    fn failed(error: &str) -> Bytes {
         let error = Payload::json(error.as_bytes().to_vec());
-        Some(wire::encode(&Conclusion::Failed { error, message: String::new() }))
+        wire::encode(&Conclusion::Failed { error, message: String::new() })
     }
 
     #[test]
     fn a_failed_run_says_why_the_shop_refused() {
         let declined = OrderError::Payment(ActivityError::Failed(PaymentError::Declined));
-        let conclusion = failed(&serde_json::to_string(&declined).unwrap());
+        let conclusion = Some(failed(&serde_json::to_string(&declined).unwrap()));
         assert_eq!(OrderState::of(&view(RunState::Failed, conclusion)), OrderState::Refused(Refusal::Declined));
     }
 
     #[test]
     fn a_failure_that_is_no_refusal_or_cannot_be_read_is_a_failure() {
-        assert_eq!(OrderState::of(&view(RunState::Failed, failed("{\"Unknown\":1}"))), OrderState::Failed);
+        assert_eq!(OrderState::of(&view(RunState::Failed, Some(failed("{\"Unknown\":1}")))), OrderState::Failed);
         assert_eq!(OrderState::of(&view(RunState::Failed, None)), OrderState::Failed);
     }
 

@@ -221,9 +221,7 @@ mod tests {
         let records: Vec<_> = entries
             .into_iter()
             .enumerate()
-            .map(|(i, entry)| {
-                Record::new(Timestamp::from_micros(i64::try_from(i).unwrap() * 1000), vec![entry])
-            })
+            .map(|(i, entry)| Record::new(Timestamp::from_micros(i64::try_from(i).unwrap() * 1000), vec![entry]))
             .collect();
         timeline(&records).into_iter().map(|line| format!("{} {} {}", line.sign, line.subject, line.text)).collect()
     }

@@ -4,9 +4,13 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+/// Attempts that fail are the daily bread of these programs; the rest of what the framework warns
+/// of is not.
+const DEFAULT: &str = "warn,saga_runtime::engine::attempt=error";
+
 /// Writes warnings and errors, or what `RUST_LOG` asks for, to the error stream.
 pub fn init_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     if logs.try_init().is_err() {

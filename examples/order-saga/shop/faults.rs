@@ -35,11 +35,11 @@ impl Faults {
         if self.threshold == 0 {
             return None;
         }
-        let number = mix(key.bytes().fold(mix(self.seed), |state, byte| mix(state ^ u64::from(byte))) ^ u64::from(attempt));
-        (number <= self.threshold).then(|| {
-            // The lowest bit says nothing about whether the number is below the threshold.
-            if number & 1 == 0 { Moment::BeforeEffect } else { Moment::AfterEffect }
-        })
+        let number =
+            mix(key.bytes().fold(mix(self.seed), |state, byte| mix(state ^ u64::from(byte))) ^ u64::from(attempt));
+        // The lowest bit says next to nothing about whether the number is below the threshold.
+        let moment = if number & 1 == 0 { Moment::BeforeEffect } else { Moment::AfterEffect };
+        (number <= self.threshold).then_some(moment)
     }
 }
 

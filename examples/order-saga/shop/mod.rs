@@ -49,8 +49,13 @@ pub(crate) trait Shop: Send + Sync + 'static {
     fn check(&self, attempt: Attempt, sku: Sku, quantity: u32) -> Reply<'_, bool, InventoryError>;
 
     /// Takes stock for an order, once a key.
-    fn reserve(&self, attempt: Attempt, order: OrderId, sku: Sku, quantity: u32)
-    -> Reply<'_, Reservation, InventoryError>;
+    fn reserve(
+        &self,
+        attempt: Attempt,
+        order: OrderId,
+        sku: Sku,
+        quantity: u32,
+    ) -> Reply<'_, Reservation, InventoryError>;
 
     /// Gives stock back. A reservation that is unknown so far is refused when it comes.
     fn release(&self, attempt: Attempt, id: ReservationId) -> Reply<'_, (), InventoryError>;

@@ -79,9 +79,8 @@ impl Shop for SqliteShop {
         sku: Sku,
         quantity: u32,
     ) -> Reply<'_, Reservation, InventoryError> {
-        let effect = move |tx: &SqliteTx<'_>, attempt: &Attempt| {
-            statements::reserve(tx, &attempt.key, &order, &sku, quantity)
-        };
+        let effect =
+            move |tx: &SqliteTx<'_>, attempt: &Attempt| statements::reserve(tx, &attempt.key, &order, &sku, quantity);
         Box::pin(async move { self.write(attempt, effect).await? })
     }
 

@@ -3,8 +3,8 @@
 //! Each verb first looks whether its key is known. The tables' primary keys hold the rule that
 //! one key has one effect, should the code ever miss it.
 
-use saga_sqlite::rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use saga_sqlite::SqliteTx;
+use saga_sqlite::rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::{
     Attempt, Books, Charge, Holding, InventoryError, Mail, MailKind, NewMail, Payment, PaymentError, PaymentId,
@@ -169,9 +169,7 @@ pub(super) fn books(conn: &Connection) -> Result<Books> {
         holdings: all(
             conn,
             "SELECT order_id, sku, quantity, released_by IS NOT NULL FROM reservations WHERE sku IS NOT NULL",
-            |row| {
-                Ok(Holding { order: row.get(0)?, sku: row.get(1)?, quantity: row.get(2)?, released: row.get(3)? })
-            },
+            |row| Ok(Holding { order: row.get(0)?, sku: row.get(1)?, quantity: row.get(2)?, released: row.get(3)? }),
         )?,
         charges: all(conn, "SELECT order_id, cents, refunded_by IS NOT NULL FROM charges", |row| {
             Ok(Charge { order: row.get(0)?, cents: row.get(1)?, refunded: row.get(2)? })

@@ -70,6 +70,13 @@ pub struct Stats {
     pub rows: u64,
 }
 
+impl SqliteBuilder {
+    /// Opens the file as a database without the store's tables; creates it.
+    pub async fn open_db(self) -> Result<SqliteDb, StoreError> {
+        SqliteDb::open_with(self.path, self.options, None, None).await
+    }
+}
+
 impl SqliteDb {
     /// Opens a file with the default options; creates it if there is none.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {

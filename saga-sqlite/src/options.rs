@@ -3,10 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use saga_store::StoreError;
-
-use crate::{SqliteDb, SqliteStore};
-
 /// When a commit counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -41,8 +37,8 @@ pub(crate) struct Options {
 #[derive(Debug, Clone)]
 #[must_use = "nothing is opened before `open` or `open_db`"]
 pub struct SqliteBuilder {
-    path: PathBuf,
-    options: Options,
+    pub(crate) path: PathBuf,
+    pub(crate) options: Options,
 }
 
 impl SqliteBuilder {
@@ -69,7 +65,7 @@ impl SqliteBuilder {
         self
     }
 
-    /// How long a transactional activity, or a closure of [`SqliteDb::write`], may run; 1 s
+    /// How long a transactional activity, or a closure of [`SqliteDb::write`](crate::SqliteDb::write), may run; 1 s
     /// unless told otherwise. Every commit of the process waits for it. Statements that run
     /// longer fail with `interrupted`; time spent outside of statements is not noticed.
     pub fn transaction_limit(mut self, limit: Duration) -> Self {
@@ -81,15 +77,5 @@ impl SqliteBuilder {
     pub fn readers(mut self, readers: usize) -> Self {
         self.options.readers = readers.max(1);
         self
-    }
-
-    /// Opens the file as a store; creates it and brings its schema up to date.
-    pub async fn open(self) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open_with(self.path, self.options).await
-    }
-
-    /// Opens the file as a database without the store's tables; creates it.
-    pub async fn open_db(self) -> Result<SqliteDb, StoreError> {
-        SqliteDb::open_with(self.path, self.options, None, None).await
     }
 }

@@ -37,6 +37,13 @@ pub struct SqliteStore {
     core: Arc<Core>,
 }
 
+impl SqliteBuilder {
+    /// Opens the file as a store; creates it and brings its schema up to date.
+    pub async fn open(self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(self.path, self.options).await
+    }
+}
+
 impl SqliteStore {
     /// Opens a file with the default options; creates it if there is none, and brings its schema
     /// up to date.

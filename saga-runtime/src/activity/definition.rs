@@ -22,7 +22,7 @@ pub struct StateType {
 
 impl StateType {
     /// The state type `T`.
-    pub fn of<T: Send + Sync + 'static>() -> Self {
+    pub fn of<T: 'static>() -> Self {
         Self { name: std::any::type_name::<T>(), id: TypeId::of::<T>() }
     }
 }

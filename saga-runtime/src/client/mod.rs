@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use saga_store::message::{CancelRequest, MessageBody};
-use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, Page, Query, RunId, RunView, Store, Target};
+use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target};
 
 pub use error::ClientError;
 pub use handle::RunHandle;
@@ -33,6 +33,9 @@ pub(crate) trait LocalWorker: Send + Sync {
     fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation>;
     /// Drives a run that was started for this worker.
     fn launch(&self, run: LoadedRun);
+    /// A start for this worker got no answer: finds out whether it was applied, and if so drives
+    /// the run, which nobody else would.
+    fn resolve_start(&self, new: NewRun);
     /// Whether it drives this run now.
     fn drives(&self, execution: ExecutionId) -> bool;
     /// Says that a run has a message.

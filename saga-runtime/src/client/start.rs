@@ -91,9 +91,16 @@ impl<W: Workflow> StartRun<W> {
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
         let (claimed, nonce, first) = (new.claim_for.is_some(), new.nonce, new.first.clone());
         let view = view_of(&new, now);
-        let started = match parts.store.start(vec![new]).await?.pop() {
-            Some(started) => started,
-            None => return Err(unanswered().into()),
+        let again = claimed.then(|| new.clone());
+        let started = match parts.store.start(vec![new]).await.map(|mut answers| answers.pop()) {
+            Ok(Some(started)) => started,
+            Ok(None) => return Err(unanswered().into()),
+            Err(error) => {
+                if let (Some(worker), Some(new), true) = (&parts.worker, again, error.is_retryable()) {
+                    worker.resolve_start(new);
+                }
+                return Err(error.into());
+            }
         };
         let handle = RunHandle::new(client.clone(), id.clone(), execution);
         match started {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use saga_store::wire::{Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunCommit, RunState, Seq,
-    StateChange, StoreError, Then,
+    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit, RunState, Seq,
+    Started, StateChange, StoreError, Then,
 };
 use tokio::sync::watch;
 
@@ -142,6 +142,34 @@ pub(crate) fn launch(shared: &Arc<Shared>, run: LoadedRun, taken_over: bool) {
             Parting::Released | Parting::Stopped | Parting::Lost => {}
         }
     });
+}
+
+/// Sends a start that got no answer again, unchanged, until it is known whether it was applied.
+/// The caller was told that it is unknown; its run must not stay with a worker that ignores it.
+pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
+    let execution = new.execution;
+    while !shared.is_stopping() {
+        match shared.store.start(vec![new.clone()]).await {
+            Ok(answers) => {
+                let ours = match answers.first() {
+                    Some(Started::New) => true,
+                    Some(Started::Existing { execution: existing, .. }) => *existing == execution,
+                    _ => false,
+                };
+                if ours {
+                    reload(&shared, execution).await;
+                }
+                return;
+            }
+            Err(error) if error.is_retryable() => {
+                shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %new.id, "whether the run was started cannot be found out");
+                return;
+            }
+        }
+    }
 }
 
 /// Reads a run's journal anew and drives it on from there.

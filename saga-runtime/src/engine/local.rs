@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use saga_store::{ExecutionId, Incarnation, LoadedRun};
+use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun};
 
 use super::intake;
 use super::shared::Shared;
@@ -16,6 +16,10 @@ impl LocalWorker for Arc<Shared> {
 
     fn launch(&self, run: LoadedRun) {
         intake::launch(self, run, false);
+    }
+
+    fn resolve_start(&self, new: NewRun) {
+        tokio::spawn(intake::resolve_start(Arc::clone(self), new));
     }
 
     fn drives(&self, execution: ExecutionId) -> bool {

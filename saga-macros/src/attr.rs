@@ -44,10 +44,11 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Vec<Opt> {
                     skip_to_comma(input)?;
                 }
             }
-            if !input.is_empty() && input.parse::<Token![,]>().is_err() {
+            if !input.is_empty() && !input.peek(Token![,]) {
                 diag.push(input.error("expected `,` between options"));
                 skip_to_comma(input)?;
             }
+            input.parse::<Option<Token![,]>>()?;
         }
         Ok(())
     };
@@ -81,9 +82,6 @@ fn one(input: ParseStream<'_>) -> syn::Result<Opt> {
 fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<proc_macro2::TokenTree>()?;
-    }
-    if input.peek(Token![,]) {
-        input.parse::<Token![,]>()?;
     }
     Ok(())
 }

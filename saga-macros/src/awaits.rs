@@ -55,16 +55,16 @@ impl Rewrite<'_> {
 
     fn stream(&mut self, stream: TokenStream) -> TokenStream {
         let trees: Vec<TokenTree> = stream.into_iter().collect();
-        let mut out = TokenStream::new();
+        let mut out = Vec::new();
         let mut at = 0;
         while at < trees.len() {
             at += self.one(&trees, at, &mut out);
         }
-        out
+        out.into_iter().collect()
     }
 
     /// Rewrites what stands at `at`; returns how many trees that were.
-    fn one(&mut self, trees: &[TokenTree], at: usize, out: &mut TokenStream) -> usize {
+    fn one(&mut self, trees: &[TokenTree], at: usize, out: &mut Vec<TokenTree>) -> usize {
         let next = |ahead: usize| trees.get(at + ahead);
         match &trees[at] {
             TokenTree::Ident(word) if word == "fn" && matches!(next(1), Some(TokenTree::Ident(_))) => {
@@ -77,37 +77,37 @@ impl Rewrite<'_> {
                 if let Some(TokenTree::Ident(word)) = next(1)
                     && word == "await"
                 {
-                    let span = located(word.span());
+                    let span = word.span();
                     let method = Ident::new("__saga_durable", span);
                     out.extend(quote_spanned!(span=> .#method()));
                     out.extend(trees[at..at + 2].iter().cloned());
                     return 2;
                 }
-                out.extend([trees[at].clone()]);
+                out.push(trees[at].clone());
                 1
             }
             TokenTree::Ident(word) if is_macro_call(trees, at) => {
-                self.macro_name(word, trees, at, out);
-                1
+                self.macro_name(word, trees, at, out)
             }
             TokenTree::Group(group) => {
-                out.extend([TokenTree::from(self.group(group))]);
+                out.push(self.group(group).into());
                 1
             }
             other => {
-                out.extend([other.clone()]);
+                out.push(other.clone());
                 1
             }
         }
     }
 
     /// `async { … }` and `async move { … }` become blocks of ours.
-    fn async_block(&mut self, word: &Ident, trees: &[TokenTree], at: usize, out: &mut TokenStream) -> usize {
+    fn async_block(&mut self, word: &Ident, trees: &[TokenTree], at: usize, out: &mut Vec<TokenTree>) -> usize {
         let has_move = matches!(trees.get(at + 1), Some(TokenTree::Ident(next)) if next == "move");
         let length = if has_move { 2 } else { 1 };
         match trees.get(at + length) {
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
-                let span = located(word.span());
+                // Not `located`: an error about the block as an argument would be shown at the attribute.
+                let span = word.span();
                 let private = self.krate.private(span);
                 let head = &trees[at..at + length];
                 let block = self.group(group);
@@ -119,34 +119,43 @@ impl Rewrite<'_> {
                     word,
                     "an async closure awaits out of the journal's sight: write `|x| async move { … }`",
                 );
+                out.push(trees[at].clone());
                 1
             }
             _ => {
-                out.extend([trees[at].clone()]);
+                out.push(trees[at].clone());
                 1
             }
         }
     }
 
-    fn macro_name(&mut self, name: &Ident, trees: &[TokenTree], at: usize, out: &mut TokenStream) {
+    /// A macro of ours, or one that awaits out of sight. Returns how many trees it has.
+    fn macro_name(&mut self, name: &Ident, trees: &[TokenTree], at: usize, out: &mut Vec<TokenTree>) -> usize {
         let word = name.to_string();
         let path = path_before(trees, at);
         if path.is_none() && OURS.contains(&word.as_str()) {
-            let krate = self.krate.at(located(name.span()));
-            out.extend(quote_spanned!(located(name.span())=> #krate::#name));
-            return;
+            let span = located(name.span());
+            let krate = self.krate.at(span);
+            out.extend(quote_spanned!(span=> #krate::#name));
+            return 1;
         }
-        if let Some(root) = path
+        if let Some((start, root)) = path
             && AWAITING.contains(&word.as_str())
             && FOREIGN.iter().any(|foreign| root == foreign)
         {
             let ours = if OURS.contains(&word.as_str()) { word.as_str() } else { "select" };
-            self.diag.at(
-                name,
-                format!("`{root}::{word}!` awaits out of the journal's sight: write `{ours}!`, which the workflow records"),
-            );
+            let message =
+                format!("`{root}::{word}!` awaits out of the journal's sight: write `{ours}!`, which the workflow records");
+            self.diag.at(name, message);
+            // In its place stands what fits any type, so that this one error stays the only one.
+            out.truncate(out.len() - (at - start));
+            out.extend(quote_spanned!(located(name.span())=> ::core::unreachable!()));
+            let awaited = is_punct(trees.get(at + 3), '.')
+                && matches!(trees.get(at + 4), Some(TokenTree::Ident(next)) if next == "await");
+            return if awaited { 5 } else { 3 };
         }
-        out.extend([TokenTree::from(name.clone())]);
+        out.push(name.clone().into());
+        1
     }
 }
 
@@ -158,19 +167,20 @@ fn is_macro_call(trees: &[TokenTree], at: usize) -> bool {
     is_punct(trees.get(at + 1), '!') && matches!(trees.get(at + 2), Some(TokenTree::Group(_)))
 }
 
-/// The first word of the path that ends before `at`, if there is a path.
-fn path_before(trees: &[TokenTree], mut at: usize) -> Option<&Ident> {
+/// Where the path that ends before `at` starts, and its first word, if there is a path.
+fn path_before(trees: &[TokenTree], mut at: usize) -> Option<(usize, &Ident)> {
     let mut root = None;
     while at >= 2 && is_punct(trees.get(at - 1), ':') && is_punct(trees.get(at - 2), ':') {
-        match trees.get(at.wrapping_sub(3)) {
+        at -= 2;
+        match at.checked_sub(1).and_then(|before| trees.get(before)) {
             Some(TokenTree::Ident(ident)) => {
                 root = Some(ident);
-                at -= 3;
+                at -= 1;
             }
             _ => break,
         }
     }
-    root
+    root.map(|root| (at, root))
 }
 
 /// How many trees a nested `fn` item has: up to its body, or its semicolon.

@@ -82,18 +82,29 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
             ty
         }
     };
+    let broken = !diag.is_empty();
     let helper = lifetimes.helper.clone();
     lifetimes.declare(&mut sig.generics);
     let output_span = located(output.span());
     let output_private = krate.private(output_span);
     sig.output = parse_quote!(-> #output_private::Helper<#helper, #output>);
-    let body = awaits::with_extension(&body, &private);
+    let code = if broken {
+        quote_spanned! {span=>
+            #[allow(unreachable_code)]
+            #private::Helper::new(async move { ::core::panic!("this helper has errors") })
+        }
+    } else {
+        let body = awaits::with_extension(&body, &private);
+        quote_spanned!(span=> #private::Helper::<#helper, #output>::new(async move #body))
+    };
+    let unused = broken.then(|| quote!(#[allow(unused_variables, unused_mut)]));
     let doc = (!attrs.iter().any(|attr| attr.path().is_ident("doc"))).then(|| {
         quote!(#[doc = "A durable helper: await it in a workflow."])
     });
     quote_spanned! {span=>
         #(#attrs)*
         #doc
+        #unused
         #[allow(
             clippy::elidable_lifetime_names,
             clippy::missing_errors_doc,
@@ -105,7 +116,7 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
             single_use_lifetimes
         )]
         #vis #sig {
-            #private::Helper::new(async move #body)
+            #code
         }
     }
 }

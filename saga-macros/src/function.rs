@@ -155,8 +155,31 @@ fn check_output(function: &Function, what: &str, diag: &mut Diag) -> bool {
             diag.at_span(span, format!("what {what} returns is recorded and cannot borrow: return an owned type"));
             false
         }
-        None => true,
+        None => match not_a_result(ty) {
+            Some(shown) => {
+                diag.at(ty, format!("{what} returns a `Result`: write `-> Result<{shown}, E>`, or `-> saga_runtime::Result<{shown}>` where a typed error is not worth it"));
+                false
+            }
+            None => true,
+        },
     }
+}
+
+/// The type, as text, if its spelling shows that it is no `Result`. Of an alias only the compiler
+/// knows.
+pub(crate) fn not_a_result(ty: &Type) -> Option<String> {
+    const OTHERS: &[&str] = &[
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+        "usize", "String", "Option", "Vec", "Box", "Arc", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "Duration",
+    ];
+    let other = match ty {
+        Type::Path(path) => {
+            path.path.segments.last().is_some_and(|last| OTHERS.iter().any(|other| last.ident == other))
+        }
+        Type::Tuple(_) | Type::Array(_) | Type::Slice(_) | Type::FnPtr(_) | Type::Ptr(_) => true,
+        _ => false,
+    };
+    other.then(|| crate::docs::text(ty))
 }
 
 /// Sorts a parameter by its marker. `None` (with an error) if it has no name or no type to record.
@@ -164,6 +187,7 @@ fn param(typed: &PatType, kind: Kind, diag: &mut Diag) -> Option<Param> {
     let mut plain = typed.clone();
     plain.attrs.clear();
     let mut markers = Vec::new();
+    let mut known = true;
     for attr in &typed.attrs {
         if ["state", "context", "transaction"].iter().any(|name| attr.path().is_ident(name)) {
             markers.push(attr);
@@ -173,6 +197,7 @@ fn param(typed: &PatType, kind: Kind, diag: &mut Diag) -> Option<Param> {
             plain.attrs.push(attr.clone());
         } else {
             unknown_marker(attr, kind, diag);
+            known = false;
         }
     }
     let name = name(typed, kind, !markers.is_empty(), diag);
@@ -185,6 +210,7 @@ fn param(typed: &PatType, kind: Kind, diag: &mut Diag) -> Option<Param> {
             return None;
         }
         Some(attr) => marked(attr, typed, diag)?,
+        None if !known => return None,
         None => {
             input_type(typed, name.as_ref(), kind, diag)?;
             Role::Input

@@ -8,7 +8,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 
 use crate::docs;
-use crate::function::{Attrs, Borrow, Function, Params, borrow};
+use crate::function::{Attrs, Function, Params, borrow, not_a_result};
 use crate::krate::{Krate, located};
 
 /// An activity or a workflow on its way to code.
@@ -178,7 +178,7 @@ impl Item<'_> {
     pub(crate) fn output_types(&self) -> (TokenStream, TokenStream) {
         let plain_generics = self.function.sig.generics.params.is_empty();
         match &self.function.sig.output {
-            ReturnType::Type(_, ty) if plain_generics && !matches!(borrow(ty), Some(Borrow::Impl(_) | Borrow::Lifetime(_))) => {
+            ReturnType::Type(_, ty) if plain_generics && borrow(ty).is_none() && not_a_result(ty).is_none() => {
                 let span = located(ty.span());
                 let private = self.krate.private(span);
                 (
@@ -186,7 +186,11 @@ impl Item<'_> {
                     quote_spanned!(span=> <#ty as #private::ResultType>::Err),
                 )
             }
-            _ => (quote!(()), quote!(::core::convert::Infallible)),
+            _ => {
+                let span = located(self.function.sig.ident.span());
+                let krate = self.krate.at(span);
+                (quote_spanned!(span=> ()), quote_spanned!(span=> #krate::Error))
+            }
         }
     }
 }

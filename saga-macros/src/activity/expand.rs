@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Lifetime, Type};
+use syn::{Lifetime, ReturnType, Type};
 
 use super::compensate::Undo;
 use super::options::Options;
@@ -94,8 +94,19 @@ fn plain(function: &Function, params: &Params, attrs: &Attrs, durable_name: &str
     let vis = &function.vis;
     let (cfg, lints, on_plain) = (&attrs.cfg, &attrs.lints, &attrs.plain);
     let span = located(ident.span());
-    let plain = function::plain(function, params, &Ident::new("plain", span));
     let allow = item::allow_on_body();
+    // A borrowed output has its error; the function would add the compiler's.
+    let borrows = matches!(&function.sig.output, ReturnType::Type(_, ty) if function::borrow(ty).is_some());
+    let plain = (!borrows).then(|| {
+        let plain = function::plain(function, params, &Ident::new("plain", span));
+        quote_spanned! {span=>
+            /// The function as it was written.
+            #(#lints)*
+            #(#on_plain)*
+            #allow
+            #vis #plain
+        }
+    });
     quote_spanned! {span=>
         #(#cfg)*
         #[allow(dead_code, clippy::pub_underscore_fields)]
@@ -103,11 +114,7 @@ fn plain(function: &Function, params: &Params, attrs: &Attrs, durable_name: &str
             /// The durable name: what journals call it.
             #vis const NAME: &'static str = #durable_name;
 
-            /// The function as it was written.
-            #(#lints)*
-            #(#on_plain)*
-            #allow
-            #vis #plain
+            #plain
         }
     }
 }
@@ -245,14 +252,14 @@ fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream, TokenStrea
 }
 
 /// The arguments of `plain`, where states are the `Arc`s called `state_0` and so on.
-fn arguments(item: &Item<'_>, context: &TokenStream) -> Vec<TokenStream> {
+fn arguments(item: &Item<'_>, context: impl Fn(Span) -> TokenStream) -> Vec<TokenStream> {
     let mut state = 0;
     let arguments = item.params.all.iter().map(|param| {
         let span = located(param.ty.span());
         let ident = &param.ident;
         match &param.role {
             Role::Input => quote_spanned!(span=> self.#ident),
-            Role::Context => context.clone(),
+            Role::Context => context(span),
             Role::Transaction(_) => quote_spanned!(span=> tx),
             Role::State(_) => {
                 let name = format_ident!("state_{state}", span = Span::mixed_site().located_at(span));
@@ -283,7 +290,7 @@ fn run_async(item: &Item<'_>) -> TokenStream {
         quote_spanned!(span=> ::core::panic!("this activity has errors"))
     } else {
         let bindings = state_bindings(item, &context);
-        let arguments = arguments(item, &quote_spanned!(span=> &#context));
+        let arguments = arguments(item, |span| quote_spanned!(span=> &#context));
         quote_spanned!(span=> #(#bindings)* Self::plain(#(#arguments),*).await)
     };
     let allow = if item.params.broken { quote!(#[allow(unused_variables)]) } else { TokenStream::new() };
@@ -309,17 +316,18 @@ fn run_tx(item: &Item<'_>) -> TokenStream {
     let private = item.krate.private(span);
     let context = Ident::new("context", span);
     let bindings = state_bindings(item, &context);
-    let arguments = arguments(item, &quote!(#context));
+    let arguments = arguments(item, |span| quote_spanned!(span=> #context));
     let family = item.params.all.iter().find_map(|param| match &param.role {
         Role::Transaction(ty) => Some(static_form(ty.clone())),
         _ => None,
     });
     let family_span = located(family.span());
     let family_private = item.krate.private(family_span);
+    let family = quote_spanned!(family_span=> <#family as #family_private::Transaction>::Family);
     quote_spanned! {span=>
         #[automatically_derived]
         impl #private::BlockingTxActivity for #ident {
-            type Family = <#family as #family_private::Transaction>::Family;
+            type Family = #family;
             #[allow(unused_variables)]
             fn run(
                 self,

@@ -1,0 +1,13 @@
+use saga_runtime::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, Classify)]
+enum Failure {
+    #[error("one")]
+    One {
+        #[permanent]
+        wait: u64,
+    },
+}
+
+fn main() {}

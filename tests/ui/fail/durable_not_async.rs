@@ -1,0 +1,8 @@
+use saga_runtime::prelude::*;
+
+#[durable]
+fn helper() -> u32 {
+    7
+}
+
+fn main() {}

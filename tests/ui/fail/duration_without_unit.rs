@@ -1,0 +1,8 @@
+use saga_runtime::prelude::*;
+
+#[activity(timeout = "5")]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use saga_runtime::prelude::*;
+
+#[activity(read_only timeout = "5s")]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+fn main() {}

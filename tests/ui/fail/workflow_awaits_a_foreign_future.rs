@@ -1,0 +1,13 @@
+use saga_runtime::prelude::*;
+
+async fn fetch() -> u32 {
+    7
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    fetch().await;
+    Ok(())
+}
+
+fn main() {}

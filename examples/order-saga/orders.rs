@@ -174,7 +174,7 @@ fn parse_line(number: usize, line: &[u8]) -> Result<Order, String> {
     };
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
     let [customer, date, quantity, dollars] = fields[..] else {
-        return Err(format!("expected {LINE}, found {} fields: `{}`", fields.len(), shown(line)));
+        return Err(format!("expected {LINE}, four fields, found {}: `{}`", fields.len(), shown(line)));
     };
     let expected = |what: &str, field: &str| format!("expected {what}, found `{}`", shown(field.as_bytes()));
     let customer = digits(customer).ok_or_else(|| expected("a customer id (digits)", customer))?;
@@ -272,7 +272,7 @@ mod tests {
             messages(&text),
             [
                 "orders.txt:3: expected a number of CDs (a whole number from 1), found `x`",
-                "orders.txt:4: expected `customer_id YYYYMMDD number_of_cds dollars.cents`, found 0 fields: ``",
+                "orders.txt:4: expected `customer_id YYYYMMDD number_of_cds dollars.cents`, four fields, found 0: ``",
             ]
         );
     }

@@ -1,4 +1,7 @@
 //! The saga: its steps, how each is undone, and the order they are taken in.
+//!
+//! An attempt may take 10 minutes, although it takes milliseconds: while the shop's disk is full
+//! it waits, rather than use up the step's 20 attempts and fail an order that nothing is wrong with.
 
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -32,7 +35,7 @@ impl From<Outage> for ValidationError {
 }
 
 /// Checks what can be said of an order without asking anyone.
-#[activity(retry(max_attempts = 20, initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(max_attempts = 20, initial = "5ms", max = "1s"))]
 pub(crate) async fn validate_order(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,
@@ -43,7 +46,7 @@ pub(crate) async fn validate_order(
 }
 
 /// Whether the shop has so many.
-#[activity(retry(max_attempts = 20, initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(max_attempts = 20, initial = "5ms", max = "1s"))]
 pub(crate) async fn check_availability(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,
@@ -55,6 +58,7 @@ pub(crate) async fn check_availability(
 
 /// Takes stock for the order.
 #[activity(
+    timeout = "10m",
     retry(max_attempts = 20, initial = "5ms", max = "1s"),
     compensate = release_inventory(output.id),
 )]
@@ -69,7 +73,7 @@ pub(crate) async fn reserve_inventory(
 }
 
 /// Gives the stock back. Retried until it succeeds, as undos are.
-#[activity(retry(initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(initial = "5ms", max = "1s"))]
 pub(crate) async fn release_inventory(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,
@@ -81,6 +85,7 @@ pub(crate) async fn release_inventory(
 /// Charges the card. Its undo needs no output, so the money is paid back also when nobody knows
 /// whether it moved.
 #[activity(
+    timeout = "10m",
     retry(max_attempts = 20, initial = "5ms", max = "1s"),
     compensate = refund_payment(order_id),
 )]
@@ -95,7 +100,7 @@ pub(crate) async fn charge_payment(
 
 /// Pays back what was charged for the order, and keeps a charge that is still under way from
 /// landing. Retried until it succeeds, as undos are.
-#[activity(retry(initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(initial = "5ms", max = "1s"))]
 pub(crate) async fn refund_payment(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,
@@ -105,7 +110,7 @@ pub(crate) async fn refund_payment(
 }
 
 /// Writes to the customer that the order is on its way.
-#[activity(retry(max_attempts = 20, initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(max_attempts = 20, initial = "5ms", max = "1s"))]
 pub(crate) async fn send_confirmation(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,
@@ -119,7 +124,7 @@ pub(crate) async fn send_confirmation(
 }
 
 /// Writes to the customer that the order failed, and why.
-#[activity(retry(max_attempts = 20, initial = "5ms", max = "1s"))]
+#[activity(timeout = "10m", retry(max_attempts = 20, initial = "5ms", max = "1s"))]
 pub(crate) async fn send_failure_notice(
     #[state] shop: &ShopHandle,
     #[context] cx: &ActivityContext,

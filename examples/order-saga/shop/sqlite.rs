@@ -37,6 +37,7 @@ impl SqliteShop {
         attempt: Attempt,
         effect: impl Fn(&SqliteTx<'_>, &Attempt) -> saga_sqlite::rusqlite::Result<T> + Clone + Send + 'static,
     ) -> Result<T, Outage> {
+        let mut waits = false;
         loop {
             let (attempt, effect) = (attempt.clone(), effect.clone());
             let written = self.db.write(move |tx| {
@@ -46,7 +47,9 @@ impl SqliteShop {
             match written.await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, "the shop waits");
+                    if !std::mem::replace(&mut waits, true) {
+                        tracing::warn!(%error, "the shop waits");
+                    }
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
                 }
                 Err(error) => return Err(outage(&error)),

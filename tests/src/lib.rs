@@ -1,4 +1,14 @@
-//! Shared code of the end-to-end tests.
+//! Shared code of the end-to-end tests: where stores live, a world that does what a test planned,
+//! and activities that act in it.
+
+mod place;
+mod program;
+pub mod steps;
+mod world;
+
+pub use program::{Random, program};
+pub use place::{InFile, InMemory, Place, engine, engine_with};
+pub use world::{Act, Attempt, StepError, World};
 
 /// The README's programs, compiled and run.
 #[cfg(doctest)]

@@ -6,12 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use saga_store::wire::FailureKind;
+use saga_store::wire::{FailureKind, OpId};
 use saga_store::{ExecutionId, RunId};
 use tokio::sync::watch;
-use tracing::{Instrument, field};
+use tracing::Instrument;
 
 use super::breaker::Breakers;
 use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure, Code, ContextParts, panicked};
@@ -62,9 +63,9 @@ impl AttemptEnvironment {
             undo = start.key.undo,
         );
         let begun = self.clock.now();
-        let end = self.admitted(run, start).instrument(span.clone()).await;
-        let duration = self.clock.now().since(begun);
-        span.in_scope(|| log_end(&end, duration));
+        let logged = Logged { activity: start.definition.name, step: start.key.op.clone(), attempt: start.attempt, undo: start.key.undo };
+        let end = self.admitted(run, start).instrument(span).await;
+        logged.log(run, &end, self.clock.now().since(begun));
         end
     }
 
@@ -121,16 +122,43 @@ fn timed_out(start: &AttemptStart) -> AttemptFailure {
     AttemptFailure::engine(FailureKind::TimedOut, Class::TRANSIENT, message)
 }
 
-fn log_end(end: &AttemptEnd, duration: std::time::Duration) {
-    match end {
-        Ok(_) => tracing::debug!(outcome = "completed", ?duration, "attempt completed"),
-        Err(AttemptFailure { failure, class }) => tracing::warn!(
-            outcome = "failed",
-            kind = ?failure.kind,
-            permanent = field::display(*class == Class::Permanent),
-            ?duration,
-            error = %failure.message,
-            "attempt failed"
-        ),
+/// What is logged of an attempt when it has ended. The line names its run itself, so that it can
+/// be read where spans are filtered out.
+struct Logged {
+    activity: &'static str,
+    step: OpId,
+    attempt: u32,
+    undo: bool,
+}
+
+impl Logged {
+    fn log(&self, run: &AttemptRun, end: &AttemptEnd, duration: Duration) {
+        macro_rules! line {
+            ($level:ident, $outcome:literal, $($field:tt)*) => {
+                tracing::$level!(
+                    parent: None,
+                    run = %run.id,
+                    workflow = run.workflow,
+                    activity = self.activity,
+                    step = %self.step,
+                    attempt = self.attempt,
+                    undo = self.undo,
+                    outcome = $outcome,
+                    ?duration,
+                    $($field)*
+                )
+            };
+        }
+        match end {
+            Ok(_) => line!(debug, "completed", "attempt completed"),
+            Err(AttemptFailure { failure, class }) => match failure.kind {
+                // A refusal is an answer that the workflow deals with.
+                FailureKind::Returned if *class == Class::Permanent => {
+                    line!(debug, "refused", error = %failure.message, "attempt refused");
+                }
+                FailureKind::Returned => line!(info, "failed", error = %failure.message, "attempt failed"),
+                _ => line!(warn, "failed", kind = ?failure.kind, error = %failure.message, "attempt failed"),
+            },
+        }
     }
 }

@@ -1,0 +1,118 @@
+//! Where a store lives, so that a test can lose the process that had it open.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use saga_runtime::{Engine, EngineBuilder, MemoryStore};
+use saga_sqlite::SqliteStore;
+use saga_store::{ErrorKind, Store};
+
+use crate::world::World;
+
+/// Where a store lives.
+pub trait Place: Send + Sync {
+    /// The kind of store.
+    type Store: Store + Clone;
+
+    /// The store as a new process finds it: whoever had it before is gone.
+    fn open(&self) -> impl Future<Output = Self::Store> + Send;
+
+    /// An empty place of the same kind.
+    fn another(&self) -> Self;
+}
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct InMemory(MemoryStore);
+
+impl Place for InMemory {
+    type Store = MemoryStore;
+
+    async fn open(&self) -> MemoryStore {
+        self.0.crash();
+        self.0.clone()
+    }
+
+    fn another(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// A file in a folder that is removed at the end.
+#[derive(Debug)]
+pub struct InFile(tempfile::TempDir);
+
+impl Default for InFile {
+    fn default() -> Self {
+        match tempfile::tempdir() {
+            Ok(folder) => Self(folder),
+            Err(error) => panic!("no folder for a test: {error}"),
+        }
+    }
+}
+
+impl InFile {
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("store.db")
+    }
+}
+
+impl Place for InFile {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        match SqliteStore::open(self.path()).await {
+            Ok(store) => store,
+            Err(error) => panic!("the store does not open: {error}"),
+        }
+    }
+
+    fn another(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// An engine over the place as a new process finds it.
+pub async fn engine(place: &impl Place, world: &World) -> Engine {
+    engine_with(place, world, |builder| builder).await
+}
+
+/// The same, set up further. An engine that was dropped a moment ago may still hold the file's
+/// lock, until its tasks have noticed.
+pub async fn engine_with(
+    place: &impl Place,
+    world: &World,
+    set_up: impl Fn(EngineBuilder) -> EngineBuilder,
+) -> Engine {
+    loop {
+        let builder = Engine::builder(place.open().await).state(world.clone());
+        match set_up(builder).start().await {
+            Ok(engine) => return engine,
+            Err(error) if error.store_error().is_some_and(|error| error.kind() == ErrorKind::Locked) => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Makes two tests of each scenario: one on each store.
+#[macro_export]
+macro_rules! on_each_store {
+    ($($(#[$attribute:meta])* $scenario:ident),+ $(,)?) => {
+        mod on_memory {
+            $($(#[$attribute])* #[tokio::test]
+            async fn $scenario() {
+                super::$scenario($crate::InMemory::default()).await;
+            })+
+        }
+
+        mod on_sqlite {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $scenario() {
+                super::$scenario($crate::InFile::default()).await;
+            })+
+        }
+    };
+}

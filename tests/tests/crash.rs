@@ -1,0 +1,162 @@
+//! The real program, killed with SIGKILL at random moments, again and again: nothing is lost,
+//! nothing happens twice.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use saga_runtime::Client;
+use saga_runtime::store::wire::Entry;
+use saga_runtime::store::{Query, RunState};
+use saga_sqlite::SqliteStore;
+use saga_sqlite::rusqlite::{Connection, OpenFlags};
+use saga_tests::{Random, program};
+use serde_json::Value;
+
+const ORDERS: &str = "3000";
+const KILLS: usize = 24;
+
+/// Attempts are logged by the machine's clock, records by the engine's, which can be behind it
+/// by as long as its first answer from the store took.
+const CLOCK_LAG: i64 = 100_000;
+
+struct Shop {
+    directory: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Shop {
+    fn new(program: &Path) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), program: program.to_owned() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(self.directory.path()).env("RUST_LOG", "error");
+        command
+    }
+
+    fn run_arguments(seed: &'static str) -> [&'static str; 10] {
+        ["run", "--json", "--limit", ORDERS, "--concurrency", "64", "--flaky", "10", "--seed", seed]
+    }
+
+    /// How many attempts the shop has seen; 0 while it has no table for them.
+    fn attempts(&self) -> i64 {
+        let path = self.directory.path().join("order-saga-shop.db");
+        let count = || {
+            let shop = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+            shop.query_row("SELECT coalesce(max(seq), 0) FROM attempts", [], |row| row.get(0)).ok()
+        };
+        count().unwrap_or(0)
+    }
+
+    /// Starts the program and kills it when it has made so many more attempts, or when it has
+    /// been looked at so often. Says whether it was alive then.
+    fn run_and_kill(&self, more: i64, looks: u64) -> bool {
+        let until = self.attempts() + more;
+        let mut child = self
+            .command(&Self::run_arguments("7"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut looked = 0;
+        let alive = loop {
+            if child.try_wait().unwrap().is_some() {
+                break false;
+            }
+            if self.attempts() >= until || looked >= looks {
+                break true;
+            }
+            looked += 1;
+            std::thread::yield_now();
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        alive
+    }
+
+    fn finish(&self) -> Value {
+        last_line(&self.command(&Self::run_arguments("7")).stderr(Stdio::inherit()).output().unwrap())
+    }
+
+    fn audit(&self) -> Value {
+        let output = self.command(&["audit", "--json", "--limit", ORDERS]).output().unwrap();
+        let audit = last_line(&output);
+        assert!(output.status.success(), "the audit found a violation: {audit}");
+        audit
+    }
+}
+
+fn last_line(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_else(|| panic!("no output: {output:?}"));
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn order_counts(summary: &Value) -> Vec<Value> {
+    ["orders", "completed", "invalid", "out_of_stock", "declined"].map(|key| summary[key].clone()).to_vec()
+}
+
+#[test]
+fn a_program_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice() {
+    let program = program("order-saga");
+    let undisturbed = Shop::new(&program);
+    let expected = order_counts(&undisturbed.finish());
+    let expected_audit = undisturbed.audit();
+
+    let shop = Shop::new(&program);
+    let mut random = Random::new(20_261_121);
+    let mut kills = 0;
+    for round in 0..KILLS {
+        // Every fourth kill falls into the start-up, the others into the work.
+        let (more, looks) = if round % 4 == 3 { (i64::MAX / 2, random.below(400)) } else { (random.below_i64(900), u64::MAX) };
+        kills += usize::from(shop.run_and_kill(more, looks));
+    }
+    assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more orders");
+    assert_eq!(order_counts(&shop.finish()), expected);
+    assert_eq!(shop.audit(), expected_audit);
+    let steps = tokio::runtime::Runtime::new().unwrap().block_on(check_attempts(shop.directory.path()));
+    println!("{kills} kills, {steps} steps checked");
+}
+
+/// No attempt of a step was made after its end had been journalled, and no run is left open.
+async fn check_attempts(directory: &Path) -> usize {
+    let shop = Connection::open(directory.join("order-saga-shop.db")).unwrap();
+    let mut statement = shop.prepare("SELECT key, max(started_at) FROM attempts GROUP BY key").unwrap();
+    let last_start: BTreeMap<String, i64> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let client = Client::new(SqliteStore::open(directory.join("order-saga.db")).await.unwrap());
+    let mut query = Query { limit: 500, ..Query::default() };
+    let mut steps = 0;
+    loop {
+        let page = client.list(&query).await.unwrap();
+        for run in page.runs {
+            assert!(matches!(run.state, RunState::Completed | RunState::Failed), "{} is {}", run.id, run.state);
+            let details = client.show(run.id.as_str()).await.unwrap();
+            for record in &details.records {
+                for entry in &record.entries {
+                    let key = match entry {
+                        Entry::StepEnded(ended) => format!("{}/{}", run.execution, ended.op),
+                        Entry::UndoEnded(op, _) => format!("{}/{op}/undo", run.execution),
+                        _ => continue,
+                    };
+                    // Activities that do not touch the shop log nothing.
+                    let Some(started) = last_start.get(&key) else { continue };
+                    let late = started - record.at().as_micros();
+                    assert!(late <= CLOCK_LAG, "{}: an attempt of {key} began {late} µs after its end was journalled", run.id);
+                    steps += 1;
+                }
+            }
+        }
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert!(steps > 10_000, "only {steps} steps were found in the shop's log");
+    steps
+}

@@ -23,8 +23,8 @@ pub(crate) fn rewrite(body: &Group, krate: &Krate, diag: &mut Diag) -> Group {
 }
 
 /// Brings the method that the awaits call into scope at the head of a body, behind its inner
-/// attributes.
-pub(crate) fn with_extension(body: &Group, private: &TokenStream) -> Group {
+/// attributes, and `head` after it.
+pub(crate) fn with_extension(body: &Group, private: &TokenStream, head: &TokenStream) -> Group {
     let mut stream: Vec<TokenTree> = body.stream().into_iter().collect();
     let mut at = 0;
     while is_punct(stream.get(at), '#') && is_punct(stream.get(at + 1), '!') && stream.len() > at + 2 {
@@ -34,6 +34,7 @@ pub(crate) fn with_extension(body: &Group, private: &TokenStream) -> Group {
     let import = quote_spanned! {span=>
         #[allow(unused_imports)]
         use #private::DurableExt as _;
+        #head
     };
     stream.splice(at..at, import);
     let mut extended = Group::new(body.delimiter(), stream.into_iter().collect());
@@ -149,7 +150,13 @@ impl Rewrite<'_> {
             self.diag.at(name, message);
             // In its place stands what fits any type, so that this one error stays the only one.
             out.truncate(out.len() - (at - start));
-            out.extend(quote_spanned!(located(name.span())=> ::core::unreachable!()));
+            let span = located(name.span());
+            let braced = matches!(trees.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
+            out.extend(if braced {
+                quote_spanned!(span=> ::core::unreachable! {})
+            } else {
+                quote_spanned!(span=> ::core::unreachable!())
+            });
             let awaited = is_punct(trees.get(at + 3), '.')
                 && matches!(trees.get(at + 4), Some(TokenTree::Ident(next)) if next == "await");
             return if awaited { 5 } else { 3 };

@@ -94,7 +94,14 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
             #private::Helper::new(async move { ::core::panic!("this helper has errors") })
         }
     } else {
-        let body = awaits::with_extension(&body, &private);
+        // Never taken: it says what the block returns before anything in it can, so that a type
+        // error falls on the user's tokens.
+        let typed = quote_spanned! {output_span=>
+            if let ::core::option::Option::Some(never) = ::core::option::Option::None::<#output> {
+                return never;
+            }
+        };
+        let body = awaits::with_extension(&body, &private, &typed);
         quote_spanned!(span=> #private::Helper::<#helper, #output>::new(async move #body))
     };
     let unused = broken.then(|| quote!(#[allow(unused_variables, unused_mut)]));

@@ -5,23 +5,27 @@ use quote::quote;
 
 /// The path by which generated code reaches the runtime crate.
 #[derive(Clone)]
-pub(crate) struct Krate(TokenStream);
+pub(crate) struct Krate {
+    path: TokenStream,
+    /// Written by the user: `$crate` and the like resolve where they stand.
+    custom: bool,
+}
 
 impl Krate {
     /// What a user has who did not rename the dependency.
     pub(crate) fn default_path() -> Self {
-        Self(quote!(::saga_runtime))
+        Self { path: quote!(::saga_runtime), custom: false }
     }
 
     /// What `crate = path` says.
     pub(crate) fn custom(path: &syn::Path) -> Self {
-        Self(quote!(#path))
+        Self { path: quote!(#path), custom: true }
     }
 
     /// The path located at `span`. Without that an error about generated code would be shown at
     /// the attribute.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
-        respan(self.0.clone(), span)
+        respan(self.path.clone(), span, self.custom)
     }
 
     /// The hidden module located at `span`.
@@ -32,7 +36,7 @@ impl Krate {
 
     /// The path as text, for serde's `crate` attribute.
     pub(crate) fn text(&self) -> String {
-        self.0.to_string().replace(' ', "")
+        self.path.to_string().replace(' ', "")
     }
 }
 
@@ -42,17 +46,17 @@ pub(crate) fn located(span: Span) -> Span {
     Span::call_site().located_at(span)
 }
 
-fn respan(tokens: TokenStream, span: Span) -> TokenStream {
+fn respan(tokens: TokenStream, span: Span, custom: bool) -> TokenStream {
     tokens
         .into_iter()
         .map(|tree| match tree {
             TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), respan(group.stream(), span));
+                let mut inner = Group::new(group.delimiter(), respan(group.stream(), span, custom));
                 inner.set_span(span.resolved_at(group.span()));
                 inner.into()
             }
             mut other => {
-                other.set_span(other.span().located_at(span));
+                other.set_span(if custom { other.span().located_at(span) } else { span });
                 other
             }
         })

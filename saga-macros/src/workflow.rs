@@ -160,7 +160,7 @@ fn body(function: &Function, params: &Params, private: &TokenStream) -> TokenStr
         attrs: Vec::new(),
         vis: function.vis.clone(),
         sig: function.sig.clone(),
-        body: awaits::with_extension(&function.body, private),
+        body: awaits::with_extension(&function.body, private, &TokenStream::new()),
     };
     function::plain(&function, params, &name)
 }

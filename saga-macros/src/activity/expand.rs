@@ -290,7 +290,10 @@ fn run_async(item: &Item<'_>) -> TokenStream {
         quote_spanned!(span=> ::core::panic!("this activity has errors"))
     } else {
         let bindings = state_bindings(item, &context);
-        let arguments = arguments(item, |span| quote_spanned!(span=> &#context));
+        let arguments = arguments(item, |span| {
+            let context = Ident::new("context", span);
+            quote_spanned!(span=> &#context)
+        });
         quote_spanned!(span=> #(#bindings)* Self::plain(#(#arguments),*).await)
     };
     let allow = if item.params.broken { quote!(#[allow(unused_variables)]) } else { TokenStream::new() };
@@ -316,7 +319,10 @@ fn run_tx(item: &Item<'_>) -> TokenStream {
     let private = item.krate.private(span);
     let context = Ident::new("context", span);
     let bindings = state_bindings(item, &context);
-    let arguments = arguments(item, |span| quote_spanned!(span=> #context));
+    let arguments = arguments(item, |span| {
+        let context = Ident::new("context", span);
+        quote_spanned!(span=> #context)
+    });
     let family = item.params.all.iter().find_map(|param| match &param.role {
         Role::Transaction(ty) => Some(static_form(ty.clone())),
         _ => None,
@@ -324,6 +330,8 @@ fn run_tx(item: &Item<'_>) -> TokenStream {
     let family_span = located(family.span());
     let family_private = item.krate.private(family_span);
     let family = quote_spanned!(family_span=> <#family as #family_private::Transaction>::Family);
+    // The user's own type where it can stand, so that a wrong one is not an error twice.
+    let tx = item.params.all.iter().find(|param| matches!(param.role, Role::Transaction(_))).map(|param| &param.ty);
     quote_spanned! {span=>
         #[automatically_derived]
         impl #private::BlockingTxActivity for #ident {
@@ -331,7 +339,7 @@ fn run_tx(item: &Item<'_>) -> TokenStream {
             #[allow(unused_variables)]
             fn run(
                 self,
-                tx: &<Self::Family as #private::TxFamily>::Tx<'_>,
+                tx: #tx,
                 #context: &#private::ActivityContext,
             ) -> ::core::result::Result<Self::Output, Self::Error> {
                 #(#bindings)*

@@ -3,6 +3,9 @@
 //! An attempt may take 10 minutes, although it takes milliseconds: while the shop's disk is full
 //! it waits, rather than use up the step's 20 attempts and fail an order that nothing is wrong with.
 
+#[cfg(test)]
+mod tests;
+
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -211,28 +214,4 @@ async fn fulfil(order: &Order) -> Result<Receipt, OrderError> {
     let payment = charge_payment(order.id.clone(), order.cents).await?;
     send_confirmation(order.id.clone(), order.email(), payment.id.clone()).await?;
     Ok(Receipt { reservation: reservation.id, payment: payment.id })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_business_reasons_are_refusals() {
-        assert_eq!(OrderError::OutOfStock.refusal(), Some(Refusal::OutOfStock));
-        let declined = OrderError::Payment(ActivityError::Failed(PaymentError::Declined));
-        assert_eq!(declined.refusal(), Some(Refusal::Declined));
-        let outage = OrderError::Payment(ActivityError::Failed(PaymentError::Unavailable("down".to_owned())));
-        assert_eq!(outage.refusal(), None);
-        assert_eq!(OrderError::Validation(ActivityError::TimedOut("slow".to_owned())).refusal(), None);
-    }
-
-    #[test]
-    fn an_error_is_read_back_from_the_journal_as_the_same_refusal() {
-        let declined = OrderError::Payment(ActivityError::Failed(PaymentError::Declined));
-        let text = serde_json::to_string(&declined).unwrap();
-        let read: OrderError = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.refusal(), Some(Refusal::Declined));
-        assert_eq!(read.to_string(), "card declined");
-    }
 }

@@ -46,7 +46,10 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecE
 /// Decodes a value.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, CodecError> {
     if payload.encoding != Encoding::JSON {
-        return Err(CodecError::new(format!("the payload has encoding {}, which this build lacks", payload.encoding.0)));
+        return Err(CodecError::new(format!(
+            "the payload has encoding {}, which this build lacks",
+            payload.encoding.0
+        )));
     }
     let Some(bytes) = payload.inline() else {
         return Err(CodecError::new("the payload is stored beside the journal and was not fetched"));

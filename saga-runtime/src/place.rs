@@ -2,10 +2,7 @@
 
 /// Whether `type_name` lies directly in `module`, not inside a function's body there.
 pub(crate) fn is_module_level(module: &str, type_name: &str) -> bool {
-    type_name
-        .strip_prefix(module)
-        .and_then(|rest| rest.strip_prefix("::"))
-        .is_some_and(|name| !name.contains("::"))
+    type_name.strip_prefix(module).and_then(|rest| rest.strip_prefix("::")).is_some_and(|name| !name.contains("::"))
 }
 
 #[cfg(test)]

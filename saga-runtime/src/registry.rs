@@ -40,12 +40,12 @@ impl Registry {
     /// goes before one inside a function's body; two of the latter are ambiguous.
     pub(crate) fn activity(&self, name: &str, store_kind: &str) -> Option<&'static ActivityDefinition> {
         let all = self.activities.get(name)?;
-        pick(all.iter().copied().filter(|d| d.fits(store_kind)), |d| d.is_module_level())
+        pick(all.iter().copied().filter(|d| d.fits(store_kind)), ActivityDefinition::is_module_level)
     }
 
     pub(crate) fn workflow(&self, name: &str, version: u32) -> Option<&'static WorkflowDefinition> {
         let all = self.workflows.iter().find(|((n, v), _)| *n == name && *v == version)?.1;
-        pick(all.iter().copied(), |d| d.is_module_level())
+        pick(all.iter().copied(), WorkflowDefinition::is_module_level)
     }
 
     pub(crate) fn activities(&self) -> impl Iterator<Item = &'static ActivityDefinition> + '_ {
@@ -57,8 +57,8 @@ impl Registry {
     }
 }
 
-fn pick<T: Copy>(all: impl Iterator<Item = T> + Clone, is_module_level: impl Fn(T) -> bool) -> Option<T> {
-    let mut global = all.clone().filter(|d| is_module_level(*d));
+fn pick<T>(all: impl Iterator<Item = &'static T> + Clone, is_module_level: impl Fn(&T) -> bool) -> Option<&'static T> {
+    let mut global = all.clone().filter(|d| is_module_level(d));
     if let Some(first) = global.next() {
         return global.next().is_none().then_some(first);
     }

@@ -39,7 +39,10 @@ pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
 /// How a workflow's body ended.
 pub(crate) enum BodyEnd {
     Returned(Payload),
-    Failed { error: Payload, message: String },
+    Failed {
+        error: Payload,
+        message: String,
+    },
     /// The value cannot be recorded.
     Unrecordable(String),
 }
@@ -71,13 +74,7 @@ impl Debug for WorkflowDefinition {
 impl WorkflowDefinition {
     /// The definition of a workflow.
     pub const fn of<W: Workflow>(module: &'static str) -> Self {
-        Self {
-            name: W::NAME,
-            version: W::VERSION,
-            module,
-            type_name: std::any::type_name::<W>,
-            begin: begin::<W>,
-        }
+        Self { name: W::NAME, version: W::VERSION, module, type_name: std::any::type_name::<W>, begin: begin::<W> }
     }
 
     /// Whether it is declared at module level, not inside a function's body.
@@ -97,7 +94,9 @@ fn begin<W: Workflow>(input: &Payload) -> Result<BodyFuture, CodecError> {
             },
             Err(error) => match codec::encode(&error) {
                 Ok(payload) => BodyEnd::Failed { message: error.to_string(), error: payload },
-                Err(why) => BodyEnd::Unrecordable(format!("the workflow's error \"{error}\" cannot be recorded: {why}")),
+                Err(why) => {
+                    BodyEnd::Unrecordable(format!("the workflow's error \"{error}\" cannot be recorded: {why}"))
+                }
             },
         }
     }))

@@ -59,11 +59,7 @@ pub struct RunIdError {
 
 impl fmt::Display for RunIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{}\" cannot be a run id: {}; use 1 to 512 bytes without control characters",
-            self.id, self.why
-        )
+        write!(f, "\"{}\" cannot be a run id: {}; use 1 to 512 bytes without control characters", self.id, self.why)
     }
 }
 
@@ -194,9 +190,7 @@ impl Timestamp {
 
     /// The machine's own clock. Only stores read it: the engine's time is the store's.
     pub fn from_system_clock() -> Self {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }

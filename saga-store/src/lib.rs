@@ -29,9 +29,7 @@ pub use commit::{Applied, CommitError, CommitOutcome, RunCommit, StateChange, Th
 pub use error::{ErrorKind, StoreError};
 pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, RunIdError, Seq, Timestamp};
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};
-pub use run::{
-    Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started,
-};
+pub use run::{Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started};
 pub use store::{Beat, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
+pub use tx::{BlockingCode, BlockingTxFn, Transaction, TxFamily, TxStep, TxVerdict};
 pub use wire::{Blob, JournalRow, Row};
-pub use tx::{BlockingTxFn, TxFamily, TxStep, TxVerdict, Transaction};

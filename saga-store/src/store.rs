@@ -114,10 +114,7 @@ pub trait Store: Send + Sync + 'static {
     /// Appends to journals, with all that belongs to the appends.
     ///
     /// An error gives the commits back, to be sent again unchanged.
-    fn commit(
-        &self,
-        commits: Vec<RunCommit>,
-    ) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
+    fn commit(&self, commits: Vec<RunCommit>) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
 
     /// Puts messages into inboxes.
     fn deliver(&self, messages: Vec<Message>) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
@@ -169,10 +166,8 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, id: &RunId) -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
 
     /// An execution.
-    fn get_execution(
-        &self,
-        execution: ExecutionId,
-    ) -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
+    fn get_execution(&self, execution: ExecutionId)
+    -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
 
     /// Lists runs, newest first.
     fn list(&self, query: &Query) -> impl Future<Output = Result<Page, StoreError>> + Send;

@@ -36,7 +36,10 @@ pub enum TxVerdict {
 /// The code of a step on a store whose transactions are used from one thread.
 ///
 /// It may be called again if the whole group has to be: what it did the first time was undone.
-pub struct BlockingTxFn<F: TxFamily>(pub Box<dyn for<'a> FnMut(&F::Tx<'a>) -> TxVerdict + Send>);
+pub struct BlockingTxFn<F: TxFamily>(pub Box<BlockingCode<F>>);
+
+/// What a [`BlockingTxFn`] boxes.
+pub type BlockingCode<F> = dyn for<'a> FnMut(&<F as TxFamily>::Tx<'a>) -> TxVerdict + Send;
 
 /// A transactional step on its way through the engine to a store.
 pub struct TxStep {

@@ -94,7 +94,7 @@ impl ActivityContext {
             match receiver {
                 Some(mut receiver) => {
                     if receiver.wait_for(|cancelled| *cancelled).await.is_err() {
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     }
                 }
                 None => std::future::pending().await,
@@ -109,7 +109,11 @@ impl ActivityContext {
     /// If the engine has none, which its start would have refused.
     #[doc(hidden)]
     pub fn state<T: Send + Sync + 'static>(&self) -> Arc<T> {
-        let found = self.parts.states.get(TypeId::of::<T>()).and_then(|state: Arc<dyn Any + Send + Sync>| state.downcast().ok());
+        let found = self
+            .parts
+            .states
+            .get(TypeId::of::<T>())
+            .and_then(|state: Arc<dyn Any + Send + Sync>| state.downcast().ok());
         match found {
             Some(state) => state,
             None => panic!(

@@ -91,7 +91,9 @@ impl<E: fmt::Display> fmt::Display for ActivityError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => error.fmt(f),
-            Self::TimedOut(message) | Self::CircuitOpen(message) | Self::Payload(message)
+            Self::TimedOut(message)
+            | Self::CircuitOpen(message)
+            | Self::Payload(message)
             | Self::Unregistered(message) => f.write_str(message),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
         }

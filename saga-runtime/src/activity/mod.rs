@@ -6,12 +6,12 @@ mod error;
 mod options;
 mod undo;
 
+pub(crate) use context::ContextParts;
 pub use context::{ActivityContext, IdempotencyKey};
+pub(crate) use definition::panicked;
 pub use definition::{ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob};
 pub use error::{ActivityError, ErrorKind};
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
-pub(crate) use context::ContextParts;
-pub(crate) use definition::panicked;
 pub(crate) use options::{Overrides, micros};
 pub use undo::UndoCall;
 

@@ -12,7 +12,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use saga_store::message::{CancelRequest, MessageBody};
-use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target};
+use saga_store::{
+    Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target,
+};
 
 pub use error::ClientError;
 pub use handle::RunHandle;

@@ -1,7 +1,7 @@
 //! A run with its journal.
 
-use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use saga_store::RunView;
+use saga_store::wire::{Conclusion, Record, decode, join_rows};
 
 use super::ClientError;
 use crate::erased::AnyStore;

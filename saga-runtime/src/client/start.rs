@@ -107,7 +107,8 @@ impl<W: Workflow> StartRun<W> {
             Started::New => {
                 if claimed && let Some(worker) = &parts.worker {
                     // The worker gets what was written, large payloads included, without a read.
-                    let body = if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
+                    let body =
+                        if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
                     let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
                     worker.launch(LoadedRun { view, journal: vec![row], inbox: Vec::new() });
                 }
@@ -203,7 +204,5 @@ fn unanswered() -> StoreError {
 
 /// FNV-1a: the same for all builds and machines.
 fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

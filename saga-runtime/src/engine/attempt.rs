@@ -63,7 +63,12 @@ impl AttemptEnvironment {
             undo = start.key.undo,
         );
         let begun = self.clock.now();
-        let logged = Logged { activity: start.definition.name, step: start.key.op.clone(), attempt: start.attempt, undo: start.key.undo };
+        let logged = Logged {
+            activity: start.definition.name,
+            step: start.key.op.clone(),
+            attempt: start.attempt,
+            undo: start.key.undo,
+        };
         let end = self.admitted(run, start).instrument(span).await;
         logged.log(run, &end, self.clock.now().since(begun));
         end
@@ -75,7 +80,8 @@ impl AttemptEnvironment {
         };
         let name = start.definition.name;
         if let Err(wait) = self.breakers.admit(name, breaker, self.clock.now()) {
-            let message = format!("the circuit breaker of `{name}` is open after {} failures in a row", breaker.failures);
+            let message =
+                format!("the circuit breaker of `{name}` is open after {} failures in a row", breaker.failures);
             let class = Class::Transient { no_effect: true, retry_after: Some(wait) };
             return Err(AttemptFailure::engine(FailureKind::CircuitOpen, class, message));
         }
@@ -89,7 +95,8 @@ impl AttemptEnvironment {
     /// does not end at its first poll.
     async fn timed(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
         let Code::Async(code) = start.definition.code else {
-            let message = format!("`{}` writes through the store's transaction, which this store has not", start.definition.name);
+            let message =
+                format!("`{}` writes through the store's transaction, which this store has not", start.definition.name);
             return Err(AttemptFailure::engine(FailureKind::Unregistered, Class::Permanent, message));
         };
         let context = self.context(run, &start);

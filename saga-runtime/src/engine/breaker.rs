@@ -26,7 +26,12 @@ pub(crate) struct Breakers {
 
 impl Breakers {
     /// Asks for an attempt; a refusal says how long to wait.
-    pub(crate) fn admit(&self, activity: &'static str, options: BreakerOptions, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn admit(
+        &self,
+        activity: &'static str,
+        options: BreakerOptions,
+        now: Timestamp,
+    ) -> Result<(), Duration> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(activity).or_insert(State::Closed(0));
         match *state {

@@ -117,8 +117,11 @@ impl EngineBuilder {
         clock.learn(joined.now);
         let lease_until = clock.now().after(self.lease.saturating_sub(clock.now().since(sent)));
         let (committer, committing) = Committer::new(Arc::clone(&self.store), Arc::clone(&clock));
-        let environment =
-            AttemptEnvironment { states: Arc::new(self.states), breakers: Breakers::default(), clock: Arc::clone(&clock) };
+        let environment = AttemptEnvironment {
+            states: Arc::new(self.states),
+            breakers: Breakers::default(),
+            clock: Arc::clone(&clock),
+        };
         let resolve = {
             let (registry, kind) = (Arc::clone(&registry), self.store.kind());
             Arc::new(move |name: &str| registry.activity(name, kind))
@@ -143,7 +146,13 @@ impl EngineBuilder {
             lease_until: AtomicI64::new(lease_until.as_micros()),
             has_peers: AtomicBool::new(false),
         });
-        let client = Client::local(&shared.store, &shared.clock, &shared.entropy, &shared.endings, Arc::new(Arc::clone(&shared)));
+        let client = Client::local(
+            &shared.store,
+            &shared.clock,
+            &shared.entropy,
+            &shared.endings,
+            Arc::new(Arc::clone(&shared)),
+        );
         let adopting = {
             let shared = Arc::clone(&shared);
             async move {
@@ -155,11 +164,8 @@ impl EngineBuilder {
                 intake::claim_loop(shared).await;
             }
         };
-        let tasks = vec![
-            tokio::spawn(committing),
-            tokio::spawn(adopting),
-            tokio::spawn(heart::beat_loop(Arc::clone(&shared))),
-        ];
+        let tasks =
+            vec![tokio::spawn(committing), tokio::spawn(adopting), tokio::spawn(heart::beat_loop(Arc::clone(&shared)))];
         Ok(Engine { shared, client, tasks })
     }
 
@@ -180,7 +186,11 @@ impl EngineBuilder {
                 // Narrowed to some workflows, an engine cannot know which activities they call.
                 [one] if self.only.is_none() => self.check_states(one, &mut problems),
                 [_] => {}
-                many => problems.push(format!("activity `{name}` is defined {} times: {}", many.len(), modules(many.iter().map(|d| d.module)))),
+                many => problems.push(format!(
+                    "activity `{name}` is defined {} times: {}",
+                    many.len(),
+                    modules(many.iter().map(|d| d.module))
+                )),
             }
         }
         let mut served: BTreeMap<(&str, u32), Vec<&str>> = BTreeMap::new();

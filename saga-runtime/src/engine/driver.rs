@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
-use crate::externalize::externalize;
 use super::live::Mailbox;
 use super::shared::Shared;
 use crate::activity::AttemptEnd;
+use crate::externalize::externalize;
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
 /// A run whose next timer is at least this far away leaves memory.

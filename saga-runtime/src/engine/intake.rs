@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use saga_store::wire::{Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit, RunState, Seq,
-    Started, StateChange, StoreError, Then,
+    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit, RunState,
+    Seq, Started, StateChange, StoreError, Then,
 };
 use tokio::sync::watch;
 
@@ -207,12 +207,7 @@ fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
     }
 }
 
-async fn drive(
-    shared: &Arc<Shared>,
-    mut run: LoadedRun,
-    mailbox: Arc<Mailbox>,
-    taken_over: bool,
-) -> Parting {
+async fn drive(shared: &Arc<Shared>, mut run: LoadedRun, mailbox: Arc<Mailbox>, taken_over: bool) -> Parting {
     let mut next = Seq(run.journal.len() as u64);
     if taken_over {
         let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });
@@ -267,9 +262,7 @@ async fn rebuild(shared: &Arc<Shared>, run: &mut LoadedRun) -> Result<Machine, S
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         id: view.id.clone(),
-        execution,
         workflow: view.workflow.clone(),
-        version: view.version,
         resolve: Arc::clone(&shared.resolve),
     });
     Machine::replay(identity, definition, &records).map_err(|error| error.to_string())

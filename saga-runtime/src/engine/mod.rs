@@ -24,7 +24,6 @@ use tokio::task::JoinHandle;
 pub use builder::{EngineBuilder, StartError};
 
 use crate::client::Client;
-use crate::clock::Clock;
 use live::Mailbox;
 use saga_store::Store;
 use shared::Shared;

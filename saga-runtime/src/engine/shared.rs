@@ -9,11 +9,11 @@ use saga_store::{BuildId, Incarnation, Timestamp};
 use super::attempt::AttemptEnvironment;
 use super::committer::Committer;
 use super::live::LiveRuns;
-use crate::activity::ActivityDefinition;
 use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
+use crate::machine::Resolve;
 use crate::registry::Registry;
 
 pub(crate) struct Shared {
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) endings: Arc<Endings>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) served: Vec<(String, u32)>,
-    pub(crate) resolve: Arc<dyn Fn(&str) -> Option<&'static ActivityDefinition> + Send + Sync>,
+    pub(crate) resolve: Arc<Resolve>,
     pub(crate) environment: Arc<AttemptEnvironment>,
     pub(crate) committer: Committer,
     pub(crate) live: LiveRuns,

@@ -6,9 +6,9 @@ use saga_store::wire::{Entry, FailureKind, Payload, Record, StepEnded, UndoStep,
 use saga_store::{CommitOutcome, RunCommit, Timestamp, TxVerdict};
 
 use super::driver::{Driver, Parting};
-use crate::externalize::externalize;
 use crate::activity::{AttemptEnd, AttemptFailure, Code, TxJob};
 use crate::classify::Class;
+use crate::externalize::externalize;
 use crate::machine::{AttemptStart, Turn};
 
 /// What an attempt left behind for its driver.
@@ -40,7 +40,8 @@ impl Driver {
             return Box::pin(self.commit_transaction(None, start)).await;
         }
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
-        let finish = finisher(Arc::clone(&left), start.clone(), self.machine.undo_needs_output(&start.key), at, entries);
+        let finish =
+            finisher(Arc::clone(&left), start.clone(), self.machine.undo_needs_output(&start.key), at, entries);
         let context = self.shared.environment.context(&self.run, &start);
         let tx = pack(TxJob { input: start.input.clone(), context, finish: Box::new(finish) });
         let outcome = self.submit(RunCommit { rows, blobs, tx: Some(tx), ..self.empty_commit() }).await;

@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context as PollContext, Poll, Wake, Waker};
 
+use saga_store::Timestamp;
 use saga_store::message::MessageBody;
 use saga_store::wire::{
-    Attempted, Conclusion, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause,
-    UndoPlan, UndoStep,
+    Attempted, Conclusion, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet,
+    UndoCause, UndoPlan, UndoStep,
 };
-use saga_store::Timestamp;
 
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey};
 use crate::activity::{ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
@@ -98,9 +98,9 @@ impl Machine {
         let policy = if settling { RetryPolicy::UNDO } else { step.retry };
         let delay = match class {
             Class::Permanent => None,
-            Class::Transient { retry_after, .. } => policy
-                .delay_after(step.attempts, random)
-                .map(|delay| retry_after.unwrap_or(delay)),
+            Class::Transient { retry_after, .. } => {
+                policy.delay_after(step.attempts, random).map(|delay| retry_after.unwrap_or(delay))
+            }
         };
         let Some(delay) = delay else {
             if class != Class::Permanent && step.attempts > 1 {
@@ -111,7 +111,8 @@ impl Machine {
         let retry_at = now.after(delay);
         let (attempt, unknown) = (step.attempts, step.unknown);
         self.timers.insert((retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: false })));
-        let attempted = Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
+        let attempted =
+            Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
         self.push_attempted(attempted, delay);
         if self.must_commit {
             self.at = self.at.max(now);
@@ -125,7 +126,12 @@ impl Machine {
         // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
         let unknown = step.unknown && !(permanent && self.is_undoing());
         let position = self.position;
-        self.push(Entry::StepFailed(StepFailed { op: op.clone(), attempt: step.attempts, failure: failure.clone(), unknown }));
+        self.push(Entry::StepFailed(StepFailed {
+            op: op.clone(),
+            attempt: step.attempts,
+            failure: failure.clone(),
+            unknown,
+        }));
         self.note_failed(position, op, unknown, step);
         self.resume(op, Arrival::Failure(failure));
     }
@@ -374,7 +380,6 @@ impl Machine {
             definition,
         })
     }
-
 }
 
 /// How the workflow's body ended.

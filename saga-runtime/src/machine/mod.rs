@@ -17,22 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::wire::{Attempted, Conclusion, Entry, OpId, Payload, UndoCause};
-use saga_store::{ExecutionId, RunId, Timestamp};
+use saga_store::{RunId, Timestamp};
 
 use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::context::{Context, Decision, StepCode};
 use crate::workflow::BodyFuture;
 use undo::UndoLog;
 
-pub(crate) use replay::ReplayError;
+/// Finds an activity by its durable name.
+pub(crate) type Resolve = dyn Fn(&str) -> Option<&'static ActivityDefinition> + Send + Sync;
 
 /// Which run this is, and where it finds code.
 pub(crate) struct Identity {
     pub(crate) id: RunId,
-    pub(crate) execution: ExecutionId,
     pub(crate) workflow: String,
-    pub(crate) version: u32,
-    pub(crate) resolve: Arc<dyn Fn(&str) -> Option<&'static ActivityDefinition> + Send + Sync>,
+    pub(crate) resolve: Arc<Resolve>,
 }
 
 /// An attempt's task: of a step, or of its undo.
@@ -183,7 +182,8 @@ impl Machine {
 
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
-        let running = self.steps.values().any(|step| step.state == StepState::Running) || self.undo.running().next().is_some();
+        let running =
+            self.steps.values().any(|step| step.state == StepState::Running) || self.undo.running().next().is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
 

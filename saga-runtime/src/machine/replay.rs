@@ -63,8 +63,9 @@ impl Machine {
         let (body, context) = if undoing {
             (None, None)
         } else {
-            let body = (definition.begin)(input)
-                .map_err(|error| ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name)))?;
+            let body = (definition.begin)(input).map_err(|error| {
+                ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name))
+            })?;
             let mut context = Box::new(Context::new(*seed, at));
             context.set_recorded(
                 entries()

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use saga_store::wire::{Entry, OpId, Payload, Record, RunStarted};
-use saga_store::{ExecutionId, RunId, Timestamp};
+use saga_store::{RunId, Timestamp};
 
 use super::{AttemptStart, Identity, Machine};
-use crate::activity::{AttemptFailure, ActivityDefinition, UndoKind};
+use crate::activity::{ActivityDefinition, AttemptFailure, UndoKind};
 use crate::classify::Class;
 use crate::prelude::*;
 use crate::workflow::Workflow;
@@ -28,13 +28,10 @@ async fn undo_step(number: u32) -> crate::Result<()> {
 #[workflow]
 async fn branches(lengths: Vec<u32>) -> crate::Result<u64> {
     let first = side_effect(|| 1_u64).await;
-    let (sum, _) = join!(
-        join_all(lengths.into_iter().map(branch)),
-        async {
-            sleep(std::time::Duration::from_secs(5)).await;
-            step(random::<u32>()).await
-        }
-    )
+    let (sum, _) = join!(join_all(lengths.into_iter().map(branch)), async {
+        sleep(std::time::Duration::from_secs(5)).await;
+        step(random::<u32>()).await
+    })
     .await;
     let mut total = first;
     for branch in sum {
@@ -61,9 +58,7 @@ use crate::activity::Activity;
 fn identity() -> Arc<Identity> {
     Arc::new(Identity {
         id: RunId::new("test").unwrap(),
-        execution: ExecutionId::from_bytes([7; 16]),
         workflow: branches::NAME.to_owned(),
-        version: 1,
         resolve: Arc::new(resolve),
     })
 }
@@ -175,6 +170,8 @@ fn an_undo_from_input_is_in_the_record_of_the_schedule() {
     assert_eq!(step::UNDO, UndoKind::FromInput);
     let mut machine = replay(&[start(&[1])]);
     let turn = machine.take_turn(at(1));
-    let undoable = turn.entries.iter().filter(|entry| matches!(entry, Entry::StepScheduled(step) if step.undo != saga_store::wire::UndoPlan::Nothing));
+    let undoable = turn.entries.iter().filter(
+        |entry| matches!(entry, Entry::StepScheduled(step) if step.undo != saga_store::wire::UndoPlan::Nothing),
+    );
     assert_eq!(undoable.count(), 1);
 }

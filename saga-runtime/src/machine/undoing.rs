@@ -78,7 +78,8 @@ impl Machine {
         let item = self.undo.get(&key.op)?;
         let call = item.call.as_ref()?;
         let Some(definition) = definition else {
-            let reason = format!("no activity `{}` is in this worker, and the undo of step {} needs it", call.activity, key.op);
+            let reason =
+                format!("no activity `{}` is in this worker, and the undo of step {} needs it", call.activity, key.op);
             self.park(self.at, reason);
             return None;
         };

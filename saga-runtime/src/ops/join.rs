@@ -14,7 +14,9 @@ use crate::durable::{Durable, sealed::Sealed};
 /// `let (a, b) = join!(quote(x), quote(y)).await;`
 #[macro_export]
 macro_rules! join {
-    ($first:expr, $second:expr $(,)?) => { $crate::__private::JoinPair::new($first, $second, |a, b| (a, b)) };
+    ($first:expr, $second:expr $(,)?) => {
+        $crate::__private::JoinPair::new($first, $second, |a, b| (a, b))
+    };
     ($first:expr, $second:expr, $third:expr $(,)?) => {
         $crate::__private::JoinPair::new($crate::join!($first, $second), $third, |(a, b), c| (a, b, c))
     };
@@ -22,8 +24,9 @@ macro_rules! join {
         $crate::__private::JoinPair::new($crate::join!($first, $second, $third), $fourth, |(a, b, c), d| (a, b, c, d))
     };
     ($first:expr, $second:expr, $third:expr, $fourth:expr, $fifth:expr $(,)?) => {
-        $crate::__private::JoinPair::new(
-            $crate::join!($first, $second, $third, $fourth), $fifth, |(a, b, c, d), e| (a, b, c, d, e))
+        $crate::__private::JoinPair::new($crate::join!($first, $second, $third, $fourth), $fifth, |(a, b, c, d), e| {
+            (a, b, c, d, e)
+        })
     };
 }
 
@@ -95,7 +98,9 @@ impl<D: Durable> Future for JoinAllFuture<D> {
             return Poll::Pending;
         }
         let done = std::mem::take(&mut self.items);
-        Poll::Ready(done.into_iter().filter_map(|item| if let Item::Done(output) = item { output } else { None }).collect())
+        Poll::Ready(
+            done.into_iter().filter_map(|item| if let Item::Done(output) = item { output } else { None }).collect(),
+        )
     }
 }
 

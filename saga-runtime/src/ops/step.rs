@@ -68,7 +68,8 @@ impl<A: Activity> Future for StepFuture<A> {
 }
 
 fn schedule<A: Activity>(call: ActivityCall<A>) -> Result<OpId, String> {
-    let unrecordable = |what: &str, error: codec::CodecError| format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
+    let unrecordable =
+        |what: &str, error: codec::CodecError| format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
     context::with(A::NAME, |cx| {
         let op = cx.next_op();
         let input = codec::encode(&call.input).map_err(|error| unrecordable("the input", error))?;
@@ -86,7 +87,8 @@ fn schedule<A: Activity>(call: ActivityCall<A>) -> Result<OpId, String> {
             }
         };
         let deadline = call.overrides.deadline.map(|deadline| cx.now().after(deadline).as_micros());
-        let entry = Entry::StepScheduled(StepScheduled { op: op.clone(), activity: A::NAME.to_owned(), input, undo, deadline });
+        let entry =
+            Entry::StepScheduled(StepScheduled { op: op.clone(), activity: A::NAME.to_owned(), input, undo, deadline });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };
         cx.decide(op.clone(), Decision { entry, step: Some(step) });
         Ok(op)

@@ -89,7 +89,7 @@ pub(crate) fn unit_interval(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// SplitMix64 over the seed, the place and a lane.
+/// `SplitMix64` over the seed, the place and a lane.
 fn mix(seed: u64, op: &OpId, lane: u64) -> u64 {
     let mut state = finalize(seed ^ finalize(lane.wrapping_add(0x9e37_79b9_7f4a_7c15)));
     for number in op.path() {

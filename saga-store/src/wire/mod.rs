@@ -18,8 +18,8 @@ pub use entry::{
 pub use note::{CancelRequest, EventMessage};
 pub use op::OpId;
 pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
-pub use row::{Blob, JournalRow, Row};
 pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};
+pub use row::{Blob, JournalRow, Row};
 
 use bytes::Bytes;
 

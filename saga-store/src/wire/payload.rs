@@ -80,9 +80,7 @@ impl<C> Encode<C> for Payload {
         match &self.data {
             PayloadData::Inline(bytes) if self.encoding == Encoding::JSON => e.bytes(bytes)?.ok(),
             PayloadData::Inline(bytes) => e.array(2)?.u8(self.encoding.0)?.bytes(bytes)?.ok(),
-            PayloadData::Blob { id, len } => {
-                e.array(3)?.u8(self.encoding.0)?.bytes(id.as_bytes())?.u64(*len)?.ok()
-            }
+            PayloadData::Blob { id, len } => e.array(3)?.u8(self.encoding.0)?.bytes(id.as_bytes())?.u64(*len)?.ok(),
         }
     }
 }
@@ -98,9 +96,7 @@ impl<'b, C> Decode<'b, C> for Payload {
         let data = match length {
             Some(2) => PayloadData::Inline(Bytes::copy_from_slice(bytes)),
             Some(3) => {
-                let id = bytes
-                    .try_into()
-                    .map_err(|_| minicbor::decode::Error::message("a blob id has 16 bytes"))?;
+                let id = bytes.try_into().map_err(|_| minicbor::decode::Error::message("a blob id has 16 bytes"))?;
                 PayloadData::Blob { id: BlobId::from_bytes(id), len: d.u64()? }
             }
             _ => return Err(minicbor::decode::Error::message("a payload is bytes, or an array of 2 or 3")),

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use minicbor::{Decode, Encode};
 
 use super::entry::Entry;
-use super::{DecodeError, decode, encode};
 use super::row::{JournalRow, Row};
+use super::{DecodeError, decode, encode};
 use crate::ids::Timestamp;
 
 /// The format's number. A build refuses records with a higher one, and leaves their run to others.
@@ -53,9 +53,7 @@ impl Record {
             .and_then(|_| decoder.u32())
             .map_err(|error| DecodeError::corrupt(format!("not a record: {error}")))?;
         if format > FORMAT {
-            return Err(DecodeError::newer(format!(
-                "the record has format {format}, this build reads up to {FORMAT}"
-            )));
+            return Err(DecodeError::newer(format!("the record has format {format}, this build reads up to {FORMAT}")));
         }
         decode(bytes)
     }
@@ -116,9 +114,8 @@ mod tests {
     }
 
     fn large() -> Record {
-        let entries = (0..20)
-            .map(|_| Entry::Concluded(Conclusion::Completed(Payload::json(vec![b'7'; 60_000]))))
-            .collect();
+        let entries =
+            (0..20).map(|_| Entry::Concluded(Conclusion::Completed(Payload::json(vec![b'7'; 60_000])))).collect();
         Record::new(Timestamp::from_micros(5), entries)
     }
 

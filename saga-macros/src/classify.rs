@@ -41,14 +41,14 @@ pub(crate) fn classify(item: TokenStream) -> TokenStream {
     let arms: Vec<(bool, TokenStream)> = match &input.data {
         Data::Struct(data) => {
             let marked = marked(&input.attrs, &data.fields, &mut diag);
-            vec![(marked.permanent, arm(&quote!(Self), &marked, &data.fields, &krate, span))]
+            vec![(marked.permanent, arm(&quote!(Self), &marked, &krate, span))]
         }
         Data::Enum(data) => {
             whole_enum(&input.attrs, &mut diag);
             let arms = data.variants.iter().map(|variant| {
                 let name = &variant.ident;
                 let marked = marked(&variant.attrs, &variant.fields, &mut diag);
-                (marked.permanent, arm(&quote!(Self::#name), &marked, &variant.fields, &krate, located(name.span())))
+                (marked.permanent, arm(&quote!(Self::#name), &marked, &krate, located(name.span())))
             });
             arms.collect()
         }
@@ -182,7 +182,7 @@ fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn arm(path: &TokenStream, marked: &Marked, _fields: &Fields, krate: &Krate, span: Span) -> TokenStream {
+fn arm(path: &TokenStream, marked: &Marked, krate: &Krate, span: Span) -> TokenStream {
     let private = krate.private(span);
     if marked.permanent {
         return quote_spanned!(span=> #path { .. } => #private::Class::Permanent,);

@@ -18,6 +18,8 @@ mod event;
 mod function;
 mod item;
 mod krate;
+#[cfg(test)]
+mod tests;
 mod workflow;
 
 use proc_macro::TokenStream;

@@ -43,6 +43,10 @@ pub(crate) fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
         return quote!(#item #errors);
     }
     function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
+    if !diag.is_empty() {
+        // What stands in place of a refused macro never returns.
+        function.attrs.push(syn::parse_quote!(#[allow(unreachable_code)]));
+    }
     let expanded = expand(&function, &params, &options);
     let errors = diag.into_tokens();
     quote!(#expanded #errors)

@@ -110,13 +110,11 @@ impl Opt {
 
     /// A list of options in parentheses.
     pub(crate) fn list(&self, example: &str, diag: &mut Diag) -> Option<Vec<Opt>> {
-        match &self.value {
-            Value::List(tokens) => Some(parse(tokens.clone(), diag)),
-            _ => {
-                diag.at(&self.name, format!("`{0}` takes options in parentheses: write `{0}({example})`", self.name));
-                None
-            }
+        if let Value::List(tokens) = &self.value {
+            return Some(parse(tokens.clone(), diag));
         }
+        diag.at(&self.name, format!("`{0}` takes options in parentheses: write `{0}({example})`", self.name));
+        None
     }
 
     /// A non-empty string.
@@ -185,7 +183,10 @@ impl Opt {
         match self.expr("path::to::saga_runtime", diag)? {
             Expr::Path(path) if path.qself.is_none() => Some(Krate::custom(&path.path)),
             other => {
-                diag.at(other, "`crate` is the path of the runtime crate, without quotes: write `crate = path::to::saga_runtime`");
+                diag.at(
+                    other,
+                    "`crate` is the path of the runtime crate, without quotes: write `crate = path::to::saga_runtime`",
+                );
                 None
             }
         }

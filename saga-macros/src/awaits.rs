@@ -15,7 +15,8 @@ const OURS: &[&str] = &["join", "try_join", "select"];
 /// Macros that await what they are given, out of the rewrite's sight.
 const AWAITING: &[&str] = &["join", "try_join", "select", "select_biased", "join_all"];
 /// Crates that have such macros.
-const FOREIGN: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "async_std", "smol", "futures_concurrency"];
+const FOREIGN: &[&str] =
+    &["tokio", "futures", "futures_util", "futures_lite", "async_std", "smol", "futures_concurrency"];
 
 /// Rewrites a body. The braces stay the user's.
 pub(crate) fn rewrite(body: &Group, krate: &Krate, diag: &mut Diag) -> Group {
@@ -87,9 +88,7 @@ impl Rewrite<'_> {
                 out.push(trees[at].clone());
                 1
             }
-            TokenTree::Ident(word) if is_macro_call(trees, at) => {
-                self.macro_name(word, trees, at, out)
-            }
+            TokenTree::Ident(word) if is_macro_call(trees, at) => self.macro_name(word, trees, at, out),
             TokenTree::Group(group) => {
                 out.push(self.group(group).into());
                 1
@@ -116,10 +115,7 @@ impl Rewrite<'_> {
                 length + 1
             }
             Some(TokenTree::Punct(bar)) if bar.as_char() == '|' => {
-                self.diag.at(
-                    word,
-                    "an async closure awaits out of the journal's sight: write `|x| async move { … }`",
-                );
+                self.diag.at(word, "an async closure awaits out of the journal's sight: write `|x| async move { … }`");
                 out.push(trees[at].clone());
                 1
             }
@@ -145,13 +141,15 @@ impl Rewrite<'_> {
             && FOREIGN.iter().any(|foreign| root == foreign)
         {
             let ours = if OURS.contains(&word.as_str()) { word.as_str() } else { "select" };
-            let message =
-                format!("`{root}::{word}!` awaits out of the journal's sight: write `{ours}!`, which the workflow records");
+            let message = format!(
+                "`{root}::{word}!` awaits out of the journal's sight: write `{ours}!`, which the workflow records"
+            );
             self.diag.at(name, message);
             // In its place stands what fits any type, so that this one error stays the only one.
             out.truncate(out.len() - (at - start));
             let span = located(name.span());
-            let braced = matches!(trees.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
+            let braced =
+                matches!(trees.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
             out.extend(if braced {
                 quote_spanned!(span=> ::core::unreachable! {})
             } else {
@@ -194,11 +192,13 @@ fn path_before(trees: &[TokenTree], mut at: usize) -> Option<(usize, &Ident)> {
 fn item_length(trees: &[TokenTree]) -> usize {
     for (at, tree) in trees.iter().enumerate().skip(1) {
         match tree {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                // `{ N }` as a const argument stands after `<` or `,`.
-                if !is_punct(trees.get(at - 1), '<') && !is_punct(trees.get(at - 1), ',') {
-                    return at + 1;
-                }
+            // `{ N }` as a const argument stands after `<` or `,`.
+            TokenTree::Group(group)
+                if group.delimiter() == Delimiter::Brace
+                    && !is_punct(trees.get(at - 1), '<')
+                    && !is_punct(trees.get(at - 1), ',') =>
+            {
+                return at + 1;
             }
             TokenTree::Punct(punct) if punct.as_char() == ';' => return at + 1,
             _ => {}
@@ -241,7 +241,10 @@ mod tests {
 
     #[test]
     fn a_nested_function_is_left_alone_and_a_function_pointer_is_no_function() {
-        same("async fn f() -> u32 { a().await } b().await", "async fn f() -> u32 { a().await } b().__saga_durable().await");
+        same(
+            "async fn f() -> u32 { a().await } b().await",
+            "async fn f() -> u32 { a().await } b().__saga_durable().await",
+        );
         same("fn g() -> A<{ 3 }> { x } b().await", "fn g() -> A<{ 3 }> { x } b().__saga_durable().await");
         same("let f: fn(u32) -> u32 = g; b().await", "let f: fn(u32) -> u32 = g; b().__saga_durable().await");
     }
@@ -255,7 +258,13 @@ mod tests {
 
     #[test]
     fn foreign_macros_and_async_closures_are_refused() {
-        for body in ["tokio::select! { x = a() => x }", "::tokio::join!(a())", "futures::future::try_join!(a())", "async |x| x", "async move || x.await"] {
+        for body in [
+            "tokio::select! { x = a() => x }",
+            "::tokio::join!(a())",
+            "futures::future::try_join!(a())",
+            "async |x| x",
+            "async move || x.await",
+        ] {
             assert!(!rewritten(body).1, "{body}");
         }
     }

@@ -102,7 +102,11 @@ fn marked(attrs: &[Attribute], fields: &Fields, diag: &mut Diag) -> Marked {
         }
         if let Some(first) = first {
             let (first, this) = (first.path().get_ident(), attr.path().get_ident());
-            let message = if first == this { "this is said twice: keep one" } else { "an error is permanent or transient, not both: keep one" };
+            let message = if first == this {
+                "this is said twice: keep one"
+            } else {
+                "an error is permanent or transient, not both: keep one"
+            };
             diag.at(attr, message);
             continue;
         }
@@ -121,7 +125,9 @@ fn marked(attrs: &[Attribute], fields: &Fields, diag: &mut Diag) -> Marked {
                     transient_option(&option, fields, &mut marked, diag);
                 }
             }
-            Meta::NameValue(_) => diag.at(attr, "write `#[transient]`, `#[transient(no_effect)]` or `#[transient(retry_after = field)]`"),
+            Meta::NameValue(_) => {
+                diag.at(attr, "write `#[transient]`, `#[transient(no_effect)]` or `#[transient(retry_after = field)]`");
+            }
         }
     }
     marked
@@ -163,7 +169,9 @@ fn field(option: &Opt, fields: &Fields, diag: &mut Diag) -> Option<Member> {
         return Some(member);
     }
     let message = match (by_distance(&word, &known), fields) {
-        (_, Fields::Unit) => format!("there is no field `{word}`: give the variant a field of type `std::time::Duration`"),
+        (_, Fields::Unit) => {
+            format!("there is no field `{word}`: give the variant a field of type `std::time::Duration`")
+        }
         ((Some(nearest), _), _) => format!("there is no field `{word}`: did you mean `{nearest}`?"),
         ((None, sorted), _) => format!("there is no field `{word}`: the fields are {}", list(&sorted)),
     };
@@ -188,21 +196,19 @@ fn arm(path: &TokenStream, marked: &Marked, krate: &Krate, span: Span) -> TokenS
         return quote_spanned!(span=> #path { .. } => #private::Class::Permanent,);
     }
     let no_effect = marked.no_effect;
-    match &marked.retry_after {
-        Some(member) => {
-            let at = located(member.span());
-            let private_at = krate.private(at);
-            let wait = Ident::new("wait", Span::mixed_site().located_at(at));
-            let delay = quote_spanned!(at=> #private_at::retry_after(#wait));
-            quote_spanned! {span=>
-                #path { #member: #wait, .. } => #private::Class::Transient { no_effect: #no_effect, retry_after: #delay },
-            }
-        }
-        None => quote_spanned! {span=>
-            #path { .. } => #private::Class::Transient {
-                no_effect: #no_effect,
-                retry_after: ::core::option::Option::None,
-            },
+    if let Some(member) = &marked.retry_after {
+        let at = located(member.span());
+        let private_at = krate.private(at);
+        let wait = Ident::new("wait", Span::mixed_site().located_at(at));
+        let delay = quote_spanned!(at=> #private_at::retry_after(#wait));
+        return quote_spanned! {span=>
+            #path { #member: #wait, .. } => #private::Class::Transient { no_effect: #no_effect, retry_after: #delay },
+        };
+    }
+    quote_spanned! {span=>
+        #path { .. } => #private::Class::Transient {
+            no_effect: #no_effect,
+            retry_after: ::core::option::Option::None,
         },
     }
 }

@@ -15,7 +15,7 @@ use crate::krate::{Krate, located};
 const KNOWN: &[&str] = &["crate"];
 
 /// Expands `#[durable]` on a function.
-pub(crate) fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let mut krate = Krate::default_path();
     for option in attr::parse(attr, &mut diag) {
@@ -42,7 +42,10 @@ pub(crate) fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
 fn check(function: &mut Function, diag: &mut Diag) {
     let sig = &mut function.sig;
     if sig.asyncness.is_none() {
-        diag.at(sig.fn_token, "a durable helper is `async`: write `async fn`; a function that awaits nothing needs no attribute");
+        diag.at(
+            sig.fn_token,
+            "a durable helper is `async`: write `async fn`; a function that awaits nothing needs no attribute",
+        );
     }
     if let Some(constness) = sig.constness.take() {
         diag.at(constness, "a durable helper is not `const`: remove `const`");
@@ -50,7 +53,10 @@ fn check(function: &mut Function, diag: &mut Diag) {
     if let ReturnType::Type(_, ty) = &sig.output
         && let Type::ImplTrait(ty) = &**ty
     {
-        diag.at(ty, "a durable helper is boxed and names what it returns: write the type, or a `Box<dyn Trait + Send>`");
+        diag.at(
+            ty,
+            "a durable helper is boxed and names what it returns: write the type, or a `Box<dyn Trait + Send>`",
+        );
         sig.output = ReturnType::Default;
     }
     for arg in &mut sig.inputs {
@@ -105,9 +111,8 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
         quote_spanned!(span=> #private::Helper::<#helper, #output>::new(async move #body))
     };
     let unused = broken.then(|| quote!(#[allow(unused_variables, unused_mut)]));
-    let doc = (!attrs.iter().any(|attr| attr.path().is_ident("doc"))).then(|| {
-        quote!(#[doc = "A durable helper: await it in a workflow."])
-    });
+    let doc = (!attrs.iter().any(|attr| attr.path().is_ident("doc")))
+        .then(|| quote!(#[doc = "A durable helper: await it in a workflow."]));
     quote_spanned! {span=>
         #(#attrs)*
         #doc
@@ -247,4 +252,3 @@ impl VisitMut for Lifetimes {
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut syn::ParenthesizedGenericArguments) {}
 }
-

@@ -64,7 +64,8 @@ pub(crate) fn text(duration: Duration) -> String {
     for (unit, nanos) in UNITS.iter().rev().filter(|(unit, _)| *unit != "µs") {
         let count = rest / nanos;
         if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
+            text += &count.to_string();
+            text += unit;
             rest %= nanos;
         }
     }

@@ -22,9 +22,9 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        let sig: Signature = input.parse().map_err(|error| {
-            syn::Error::new(error.span(), format!("this macro goes on a function: {error}"))
-        })?;
+        let sig: Signature = input
+            .parse()
+            .map_err(|error| syn::Error::new(error.span(), format!("this macro goes on a function: {error}")))?;
         match input.parse::<TokenTree>() {
             Ok(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => Ok(Self { attrs, vis, sig, body }),
             _ => Err(syn::Error::new(sig.ident.span(), "the function needs a body")),
@@ -101,10 +101,7 @@ pub(crate) fn check(function: &Function, kind: Kind, diag: &mut Diag) -> Params 
         broken = true;
     }
     if !sig.generics.params.is_empty() {
-        diag.at(
-            &sig.generics,
-            format!("{what} is recorded by name and cannot be generic: write the concrete types"),
-        );
+        diag.at(&sig.generics, format!("{what} is recorded by name and cannot be generic: write the concrete types"));
         broken = true;
     } else if let Some(clause) = &sig.generics.where_clause {
         diag.at(clause, format!("{what} cannot be generic: remove the `where` clause"));
@@ -142,7 +139,9 @@ pub(crate) fn check(function: &Function, kind: Kind, diag: &mut Diag) -> Params 
 
 fn check_output(function: &Function, what: &str, diag: &mut Diag) -> bool {
     let ReturnType::Type(_, ty) = &function.sig.output else {
-        let message = format!("{what} returns a `Result`: write `-> Result<T, E>`, or `-> saga_runtime::Result<T>` where a typed error is not worth it");
+        let message = format!(
+            "{what} returns a `Result`: write `-> Result<T, E>`, or `-> saga_runtime::Result<T>` where a typed error is not worth it"
+        );
         diag.at(&function.sig.ident, message);
         return false;
     };
@@ -192,7 +191,10 @@ fn param(typed: &PatType, kind: Kind, diag: &mut Diag) -> Option<Param> {
         if ["state", "context", "transaction"].iter().any(|name| attr.path().is_ident(name)) {
             markers.push(attr);
         } else if attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr") {
-            diag.at(attr, format!("an input of {} cannot come and go with `cfg`: put `#[cfg]` on the function", kind.article()));
+            diag.at(
+                attr,
+                format!("an input of {} cannot come and go with `cfg`: put `#[cfg]` on the function", kind.article()),
+            );
         } else if ["allow", "warn", "deny", "expect", "forbid"].iter().any(|name| attr.path().is_ident(name)) {
             plain.attrs.push(attr.clone());
         } else {
@@ -239,7 +241,10 @@ fn name(typed: &PatType, kind: Kind, marked: bool, diag: &mut Diag) -> Option<Id
     match &*typed.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
             if pat.ident == "output" && kind == Kind::Activity && !marked {
-                diag.at(&pat.ident, "`output` is what `compensate = …` calls the activity's output: give this input another name");
+                diag.at(
+                    &pat.ident,
+                    "`output` is what `compensate = …` calls the activity's output: give this input another name",
+                );
                 return None;
             }
             Some(pat.ident.clone())
@@ -249,7 +254,10 @@ fn name(typed: &PatType, kind: Kind, marked: bool, diag: &mut Diag) -> Option<Id
             None
         }
         pattern => {
-            let message = format!("an input of {} is recorded under its name: write a plain name here and take it apart in the body", kind.article());
+            let message = format!(
+                "an input of {} is recorded under its name: write a plain name here and take it apart in the body",
+                kind.article()
+            );
             diag.at(pattern, message);
             None
         }
@@ -270,7 +278,10 @@ fn input_type(typed: &PatType, name: Option<&Ident>, kind: Kind, diag: &mut Diag
                 Kind::Activity => format!(", or `#[state] {name}: &T` for what the engine was given"),
                 Kind::Workflow => String::new(),
             };
-            diag.at_span(span, format!("an input of {what} is recorded and cannot borrow: take it owned, `{name}: {owned}`{state}"));
+            diag.at_span(
+                span,
+                format!("an input of {what} is recorded and cannot borrow: take it owned, `{name}: {owned}`{state}"),
+            );
         }
     }
     None
@@ -319,7 +330,10 @@ fn marked(attr: &Attribute, typed: &PatType, diag: &mut Diag) -> Option<Role> {
     }
     match elem {
         Type::TraitObject(object) => {
-            diag.at(elem, format!("state is looked up by its type and has a size: write `&Arc<{}>`", crate::docs::text(object)));
+            diag.at(
+                elem,
+                format!("state is looked up by its type and has a size: write `&Arc<{}>`", crate::docs::text(object)),
+            );
             None
         }
         Type::ImplTrait(_) => {
@@ -403,15 +417,15 @@ pub(crate) fn sort_attrs(attrs: &[Attribute]) -> Attrs {
 pub(crate) fn plain(function: &Function, params: &Params, name: &Ident) -> TokenStream {
     let mut sig = function.sig.clone();
     sig.ident = name.clone();
-    if !params.broken {
-        sig.inputs = params.all.iter().map(|param| FnArg::Typed(param.plain.clone())).collect();
-    } else {
+    if params.broken {
         for arg in &mut sig.inputs {
             match arg {
                 FnArg::Typed(typed) => typed.attrs.clear(),
                 FnArg::Receiver(receiver) => receiver.attrs.clear(),
             }
         }
+    } else {
+        sig.inputs = params.all.iter().map(|param| FnArg::Typed(param.plain.clone())).collect();
     }
     let body = &function.body;
     quote!(#sig #body)

@@ -53,10 +53,8 @@ impl Item<'_> {
                     let mut typed = typed.clone();
                     if let syn::Pat::Ident(_) = &*typed.pat {
                     } else {
-                        *typed.pat = syn::Pat::Wild(syn::PatWild {
-                            attrs: Vec::new(),
-                            underscore_token: syn::Token![_](span),
-                        });
+                        *typed.pat =
+                            syn::Pat::Wild(syn::PatWild { attrs: Vec::new(), underscore_token: syn::Token![_](span) });
                     }
                     Some(quote!(#typed))
                 }

@@ -12,8 +12,8 @@ mod awaits;
 mod classify;
 mod diag;
 mod docs;
-mod duration;
 mod durable;
+mod duration;
 mod event;
 mod function;
 mod item;
@@ -48,7 +48,7 @@ use proc_macro::TokenStream;
 /// `#[context] cx: &ActivityContext` tells about the attempt.
 #[proc_macro_attribute]
 pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
-    activity::activity(attr.into(), item.into()).into()
+    activity::activity(attr.into(), &item.into()).into()
 }
 
 /// Makes a function a workflow: its steps are recorded, and it goes on after a crash where it was.
@@ -63,14 +63,14 @@ pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate = path` | where the runtime crate is, if it was renamed |
 #[proc_macro_attribute]
 pub fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
-    workflow::workflow(attr.into(), item.into()).into()
+    workflow::workflow(attr.into(), &item.into()).into()
 }
 
 /// Makes an async function a helper of workflows: it may await what a workflow may await, and it
 /// may borrow and recurse.
 #[proc_macro_attribute]
 pub fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
-    durable::durable(attr.into(), item.into()).into()
+    durable::durable(attr.into(), &item.into()).into()
 }
 
 /// Says of each value of an error type how it is classed: `#[permanent]`, `#[transient]`,

@@ -92,7 +92,7 @@ fn no_input_makes_an_attribute_panic() {
     for attr in parsed(ATTRS) {
         for item in parsed(ITEMS) {
             for expand in [activity::activity, workflow::workflow, durable::durable] {
-                let _ = expand(attr.clone(), item.clone());
+                let _ = expand(attr.clone(), &item);
             }
         }
     }
@@ -116,7 +116,7 @@ fn a_broken_option_still_gives_a_whole_item_that_parses() {
         for item in ["async fn f(a: u8) -> Result<u8, E> { Ok(a) }", "async fn f() -> R { x.await }"] {
             let item: TokenStream = item.parse().expect("it is a function");
             for expand in [activity::activity, workflow::workflow, durable::durable] {
-                let expanded = expand(attr.clone(), item.clone());
+                let expanded = expand(attr.clone(), &item);
                 let file = syn::parse2::<syn::File>(expanded);
                 assert!(file.is_ok(), "{attr}: {:?}", file.err());
             }
@@ -126,9 +126,8 @@ fn a_broken_option_still_gives_a_whole_item_that_parses() {
 
 #[test]
 fn a_clean_function_expands_without_errors_and_each_mistake_is_one() {
-    let expand = |attr: &str, item: &str| {
-        activity::activity(attr.parse().expect("tokens"), item.parse().expect("tokens"))
-    };
+    let expand =
+        |attr: &str, item: &str| activity::activity(attr.parse().expect("tokens"), &item.parse().expect("tokens"));
     let clean = "async fn f(#[state] s: &S, #[context] c: &ActivityContext, a: u8) -> Result<u8, E> { Ok(a) }";
     assert_eq!(errors(&expand("", clean)), 0);
     assert_eq!(errors(&expand("timeout = \"5s\", retry(max = \"1m\"), compensate = g(a, output)", clean)), 0);

@@ -22,7 +22,7 @@ struct Options {
 }
 
 /// Expands `#[workflow(…)]` on a function.
-pub(crate) fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let options = options(attr, &mut diag);
     let mut function: Function = match syn::parse2(item.clone()) {

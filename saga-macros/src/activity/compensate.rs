@@ -25,7 +25,9 @@ pub(crate) fn check(expr: &Expr, params: &Params, function: &Function, diag: &mu
     if !matches!(root, Expr::Call(_)) {
         let shown = docs::text(expr);
         let message = match expr {
-            Expr::Path(_) => format!("`compensate` is the call that undoes: write `compensate = {shown}(output)`, with the arguments that it needs"),
+            Expr::Path(_) => format!(
+                "`compensate` is the call that undoes: write `compensate = {shown}(output)`, with the arguments that it needs"
+            ),
             _ => "`compensate` is the call of an activity: write `compensate = release(output.id)`".to_owned(),
         };
         diag.at(expr, message);
@@ -43,7 +45,11 @@ pub(crate) fn check(expr: &Expr, params: &Params, function: &Function, diag: &mu
     let mut mentioned = Mentioned::default();
     mentioned.collect(expr.to_token_stream());
     let inputs = params.inputs().filter(|param| mentioned.names.contains(&param.ident.to_string()));
-    Some(Undo { call: expr.clone(), inputs: inputs.map(|param| param.ident.clone()).collect(), output: mentioned.output })
+    Some(Undo {
+        call: expr.clone(),
+        inputs: inputs.map(|param| param.ident.clone()).collect(),
+        output: mentioned.output,
+    })
 }
 
 /// What stands under builder calls: `release(id)` of `release(id).timeout(…)`.

@@ -40,7 +40,9 @@ pub(crate) fn expand(function: &Function, params: &Params, options: &Options, un
 fn lines(function: &Function, params: &Params, options: &Options, name: &str) -> Vec<String> {
     let signature = docs::signature(name, params.inputs().map(|p| (&p.ident, &p.ty)), &function.sig.output);
     let mut lines = vec![
-        format!("An activity: calling it runs nothing, awaiting the call in a workflow does. Recorded as `{signature}`."),
+        format!(
+            "An activity: calling it runs nothing, awaiting the call in a workflow does. Recorded as `{signature}`."
+        ),
         String::new(),
     ];
     let attempt = match options.timeout {
@@ -129,7 +131,8 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
     let options_tokens = options_tokens(options, &private, span);
     let (undo_kind, undo_fn) = undo_tokens(undo, item);
     let is_tx = options.transaction.is_some() && !item.params.broken;
-    let constructor = if is_tx { format_ident!("blocking_tx", span = span) } else { format_ident!("asynchronous", span = span) };
+    let constructor =
+        if is_tx { format_ident!("blocking_tx", span = span) } else { format_ident!("asynchronous", span = span) };
     let run = if is_tx { run_tx(item) } else { run_async(item) };
     let states: Vec<_> = states(item.params)
         .map(|ty| {
@@ -209,7 +212,8 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
             #tokens.circuit_breaker(#private::BreakerOptions { failures: #failures, cooldown: #cooldown })
         };
     }
-    for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")] {
+    for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")]
+    {
         if holds {
             let name = Ident::new(name, span);
             tokens = quote_spanned!(span=> #tokens.#name());
@@ -219,9 +223,10 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
 }
 
 fn option(value: Option<TokenStream>, span: Span) -> TokenStream {
-    match value {
-        Some(value) => quote_spanned!(span=> ::core::option::Option::Some(#value)),
-        None => quote_spanned!(span=> ::core::option::Option::None),
+    if let Some(value) = value {
+        quote_spanned!(span=> ::core::option::Option::Some(#value))
+    } else {
+        quote_spanned!(span=> ::core::option::Option::None)
     }
 }
 

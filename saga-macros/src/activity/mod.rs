@@ -11,7 +11,7 @@ use crate::diag::Diag;
 use crate::function::{self, Function, Kind, Param, Params, Role};
 
 /// Expands `#[activity(…)]` on a function.
-pub(crate) fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn activity(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let options = options::parse(attr, &mut diag);
     let function: Function = match syn::parse2(item.clone()) {
@@ -54,16 +54,14 @@ fn check_roles(function: &Function, options: &options::Options, params: &mut Par
     match (&options.transaction, transactions.as_slice()) {
         (None, []) => {
             if asyncness.is_none() {
-                let message = "an activity is `async`: write `async fn`; a plain `fn` is for `#[activity(transaction)]`";
+                let message =
+                    "an activity is `async`: write `async fn`; a plain `fn` is for `#[activity(transaction)]`";
                 diag.at(function.sig.fn_token, message);
                 params.broken = true;
             }
         }
         (None, [first, ..]) => {
-            diag.at(
-                &first.ident,
-                "`#[transaction]` needs the option: write `#[activity(transaction)]`",
-            );
+            diag.at(&first.ident, "`#[transaction]` needs the option: write `#[activity(transaction)]`");
             params.broken = true;
         }
         (Some(option), []) => {

@@ -11,7 +11,16 @@ use crate::duration;
 use crate::krate::Krate;
 
 const KNOWN: &[&str] = &[
-    "name", "timeout", "retry", "compensate", "circuit_breaker", "read_only", "pivot", "retriable", "transaction", "crate",
+    "name",
+    "timeout",
+    "retry",
+    "compensate",
+    "circuit_breaker",
+    "read_only",
+    "pivot",
+    "retriable",
+    "transaction",
+    "crate",
 ];
 const RETRY: &[&str] = &["max_attempts", "initial", "max", "multiplier", "jitter"];
 const BREAKER: &[&str] = &["failures", "cooldown"];
@@ -154,7 +163,10 @@ fn contradictions(list: &[Opt], diag: &mut Diag) {
             _ => Vec::new(),
         };
         if let Some(option) = nested.iter().find(|option| option.name == "max_attempts") {
-            diag.at(&option.name, "`max_attempts` contradicts `retriable`, which is retried until it succeeds; keep one");
+            diag.at(
+                &option.name,
+                "`max_attempts` contradicts `retriable`, which is retried until it succeeds; keep one",
+            );
         }
     }
 }

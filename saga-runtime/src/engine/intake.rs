@@ -19,6 +19,7 @@ use super::live::Mailbox;
 use super::shared::Shared;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
+use crate::workflow::WorkflowDefinition;
 
 /// Runs whose journals are read in one call.
 const LOAD_GROUP: usize = 64;
@@ -46,7 +47,7 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
         loop {
             tokio::select! {
                 () = &mut timer => break,
-                () = shared.live.changed() => break,
+                () = shared.live.room() => break,
                 hint = hints.next() => match hint {
                     Some(Hint::Inbox(execution)) => match shared.live.get(execution) {
                         Some(mailbox) => mailbox.inbox(),
@@ -95,7 +96,7 @@ pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(),
     loop {
         let slots = shared.live.free().min(1024);
         if slots == 0 {
-            shared.live.changed().await;
+            shared.live.room().await;
             continue;
         }
         let adopted = shared.store.adopt(dead, shared.incarnation, slots).await?;
@@ -117,21 +118,26 @@ async fn take_up(shared: &Arc<Shared>, claimed: Vec<ClaimedRun>) -> Result<(), S
         let loaded = load(shared, &executions).await?;
         for run in loaded {
             let claim = group.iter().find(|claim| claim.execution == run.view.execution);
-            launch(shared, run, claim.is_some_and(|claim| claim.taken_over));
+            launch(shared, run, None, claim.is_some_and(|claim| claim.taken_over));
         }
     }
     Ok(())
 }
 
 /// Begins to drive a run that is this worker's.
-pub(crate) fn launch(shared: &Arc<Shared>, run: LoadedRun, taken_over: bool) {
+pub(crate) fn launch(
+    shared: &Arc<Shared>,
+    run: LoadedRun,
+    definition: Option<&'static WorkflowDefinition>,
+    taken_over: bool,
+) {
     let execution = run.view.execution;
     let Some(mailbox) = shared.live.insert(execution) else { return };
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
-        let parting = drive(&shared, run, mailbox, taken_over).await;
+        let parting = drive(&shared, run, mailbox, definition, taken_over).await;
         shared.live.remove(execution);
         match &parting {
             Parting::Ended(conclusion) => {
@@ -176,7 +182,7 @@ pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
 async fn reload(shared: &Arc<Shared>, execution: ExecutionId) {
     for run in load(shared, &[execution]).await.unwrap_or_default() {
         if !run.view.state.is_final() {
-            launch(shared, run, false);
+            launch(shared, run, None, false);
         }
     }
 }
@@ -216,7 +222,7 @@ async fn drive(shared: &Arc<Shared>, mut run: LoadedRun, mailbox: Arc<Mailbox>, 
             Err(parting) => return parting,
         }
     }
-    let machine = match rebuild(shared, &mut run).await {
+    let machine = match rebuild(shared, &mut run, definition).await {
         Ok(machine) => machine,
         Err(reason) => return give_up(shared, &run, next, reason).await,
     };
@@ -242,8 +248,13 @@ async fn drive(shared: &Arc<Shared>, mut run: LoadedRun, mailbox: Arc<Mailbox>, 
     driver.drive().await
 }
 
-/// The machine of a run, from its journal.
-async fn rebuild(shared: &Arc<Shared>, run: &mut LoadedRun) -> Result<Machine, String> {
+/// The machine of a run, from its journal. Its code is `definition`, else what is registered
+/// under its name.
+async fn rebuild(
+    shared: &Arc<Shared>,
+    run: &mut LoadedRun,
+    definition: Option<&'static WorkflowDefinition>,
+) -> Result<Machine, String> {
     let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
     let (store, execution) = (&shared.store, run.view.execution);
     loop {
@@ -256,9 +267,8 @@ async fn rebuild(shared: &Arc<Shared>, run: &mut LoadedRun) -> Result<Machine, S
         }
     }
     let view = &run.view;
-    let definition = shared
-        .registry
-        .workflow(&view.workflow, view.version)
+    let definition = definition
+        .or_else(|| shared.registry.workflow(&view.workflow, view.version))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         id: view.id.clone(),

@@ -63,12 +63,13 @@ impl Mailbox {
 pub(crate) struct LiveRuns {
     limit: usize,
     runs: Mutex<HashMap<ExecutionId, Arc<Mailbox>>>,
-    changed: Notify,
+    room: Notify,
+    emptied: Notify,
 }
 
 impl LiveRuns {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, runs: Mutex::default(), changed: Notify::new() }
+        Self { limit, runs: Mutex::default(), room: Notify::new(), emptied: Notify::new() }
     }
 
     /// How many more runs there is room for.
@@ -92,14 +93,17 @@ impl LiveRuns {
     }
 
     pub(crate) fn remove(&self, execution: ExecutionId) {
-        let was_full = {
+        let (was_full, is_empty) = {
             let mut runs = self.lock();
             let was_full = runs.len() >= self.limit;
             runs.remove(&execution);
-            was_full || runs.is_empty()
+            (was_full, runs.is_empty())
         };
         if was_full {
-            self.changed.notify_one();
+            self.room.notify_one();
+        }
+        if is_empty {
+            self.emptied.notify_one();
         }
     }
 
@@ -118,9 +122,16 @@ impl LiveRuns {
         self.lock().is_empty()
     }
 
-    /// Waits until there may be room again, or none is left.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until there may be room again. One task waits for it.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Waits until no run is left. One task waits for it.
+    pub(crate) async fn emptied(&self) {
+        while !self.is_empty() {
+            self.emptied.notified().await;
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Arc<Mailbox>>> {

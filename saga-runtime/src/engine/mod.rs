@@ -57,13 +57,8 @@ impl Engine {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.live.for_each(Mailbox::stop);
         let over = self.shared.clock.sleep_until(self.shared.clock.now().after(self.shared.grace));
-        let emptied = async {
-            while !self.shared.live.is_empty() {
-                self.shared.live.changed().await;
-            }
-        };
         tokio::select! {
-            () = emptied => {}
+            () = self.shared.live.emptied() => {}
             () = over => {
                 tracing::warn!("attempts were still running at the end of the grace period; they are made again later");
                 self.shared.live.for_each(Mailbox::lost);

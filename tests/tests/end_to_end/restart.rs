@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_tests::steps::{SagaError, book, pay, step};
-use saga_tests::{Act, Place, World, engine, on_each_store};
+use saga_tests::{Act, Place, World, engine, engine_with, on_each_store};
 
 #[workflow]
 async fn three_steps() -> Result<String, SagaError> {
@@ -106,7 +106,8 @@ async fn a_retry_that_waits_is_made_after_the_restart(place: impl Place) {
 async fn a_shutdown_lets_attempts_end_and_repeats_none(place: impl Place) {
     let world = World::default();
     world.plan("second", [Act::Wait]);
-    let first = engine(&place, &world).await;
+    // Waiting for the grace to be over would be noticed.
+    let first = engine_with(&place, &world, |builder| builder.grace(Duration::from_secs(3600))).await;
     first.client().start(three_steps()).id("A").await.unwrap();
     world.began("second").await;
     let shutdown = tokio::spawn(first.shutdown());

@@ -27,14 +27,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
-use crate::workflow::Workflow;
+use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// The worker in the client's own process, if there is one.
 pub(crate) trait LocalWorker: Send + Sync {
     /// The worker, if it takes a new run of this workflow at once.
     fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation>;
     /// Drives a run that was started for this worker.
-    fn launch(&self, run: LoadedRun);
+    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition);
     /// A start for this worker got no answer: finds out whether it was applied, and if so drives
     /// the run, which nobody else would.
     fn resolve_start(&self, new: NewRun);

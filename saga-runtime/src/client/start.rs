@@ -110,7 +110,7 @@ impl<W: Workflow> StartRun<W> {
                     let body =
                         if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
                     let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
-                    worker.launch(LoadedRun { view, journal: vec![row], inbox: Vec::new() });
+                    worker.launch(LoadedRun { view, journal: vec![row], inbox: Vec::new() }, W::definition());
                 }
                 Ok(handle.started(true, false))
             }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::breaker::Breakers;
-use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure, Code, ContextParts, panicked};
+use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure, BreakerOptions, Code, ContextParts, panicked};
 use crate::classify::Class;
 use crate::clock::Clock;
 use crate::machine::AttemptStart;
@@ -85,9 +85,10 @@ impl AttemptEnvironment {
             let class = Class::Transient { no_effect: true, retry_after: Some(wait) };
             return Err(AttemptFailure::engine(FailureKind::CircuitOpen, class, message));
         }
+        let mut verdict = Verdict { environment: self, activity: name, breaker, healthy: false };
         let end = self.timed(run, start).await;
-        let healthy = end.as_ref().err().is_none_or(|failure| failure.class == Class::Permanent);
-        self.breakers.ended(name, breaker, healthy, self.clock.now());
+        // A permanent error is an answer: the service works.
+        verdict.healthy = end.as_ref().err().is_none_or(|failure| failure.class == Class::Permanent);
         end
     }
 
@@ -120,6 +121,22 @@ impl AttemptEnvironment {
             Some(Err(panic)) => Err(panicked(panic.as_ref())),
             None => Err(timed_out(&start)),
         }
+    }
+}
+
+/// Tells the breaker how an admitted attempt went; one that is dropped counts as failed, so that
+/// a breaker that let it through to try does not wait for its end for ever.
+struct Verdict<'a> {
+    environment: &'a AttemptEnvironment,
+    activity: &'static str,
+    breaker: BreakerOptions,
+    healthy: bool,
+}
+
+impl Drop for Verdict<'_> {
+    fn drop(&mut self) {
+        let now = self.environment.clock.now();
+        self.environment.breakers.ended(self.activity, self.breaker, self.healthy, now);
     }
 }
 

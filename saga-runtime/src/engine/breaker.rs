@@ -45,7 +45,7 @@ impl Breakers {
         }
     }
 
-    /// An admitted attempt has ended. A permanent error is an answer: the service works.
+    /// An admitted attempt has ended.
     pub(crate) fn ended(&self, activity: &'static str, options: BreakerOptions, healthy: bool, now: Timestamp) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(activity).or_insert(State::Closed(0));

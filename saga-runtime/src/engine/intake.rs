@@ -96,7 +96,8 @@ pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(),
     loop {
         let slots = shared.live.free().min(1024);
         if slots == 0 {
-            shared.live.room().await;
+            // The claim loop waits for room as well; whoever comes second looks again soon.
+            shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
             continue;
         }
         let adopted = shared.store.adopt(dead, shared.incarnation, slots).await?;
@@ -213,7 +214,13 @@ fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
     }
 }
 
-async fn drive(shared: &Arc<Shared>, mut run: LoadedRun, mailbox: Arc<Mailbox>, taken_over: bool) -> Parting {
+async fn drive(
+    shared: &Arc<Shared>,
+    mut run: LoadedRun,
+    mailbox: Arc<Mailbox>,
+    definition: Option<&'static WorkflowDefinition>,
+    taken_over: bool,
+) -> Parting {
     let mut next = Seq(run.journal.len() as u64);
     if taken_over {
         let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });

@@ -7,6 +7,7 @@ use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun};
 use super::intake;
 use super::shared::Shared;
 use crate::client::LocalWorker;
+use crate::workflow::WorkflowDefinition;
 
 impl LocalWorker for Arc<Shared> {
     fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation> {
@@ -14,8 +15,8 @@ impl LocalWorker for Arc<Shared> {
         (serves && !self.is_stopping() && self.live.free() > 0).then_some(self.incarnation)
     }
 
-    fn launch(&self, run: LoadedRun) {
-        intake::launch(self, run, false);
+    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition) {
+        intake::launch(self, run, Some(definition), false);
     }
 
     fn resolve_start(&self, new: NewRun) {

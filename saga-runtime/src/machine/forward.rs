@@ -12,7 +12,7 @@ use saga_store::wire::{
 };
 
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey};
-use crate::activity::{ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
+use crate::activity::{ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
 use crate::workflow::BodyEnd;
@@ -94,7 +94,7 @@ impl Machine {
         let settling = self.is_undoing();
         let Some(step) = self.steps.get_mut(op) else { return };
         let AttemptFailure { mut failure, class } = end;
-        step.unknown |= class.may_have_effect();
+        step.unknown |= class.may_have_effect() && !step.atomic;
         let policy = if settling { RetryPolicy::UNDO } else { step.retry };
         let delay = match class {
             Class::Permanent => None,
@@ -114,9 +114,6 @@ impl Machine {
         let attempted =
             Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
         self.push_attempted(attempted, delay);
-        if self.must_commit {
-            self.at = self.at.max(now);
-        }
     }
 
     fn step_failed(&mut self, op: &OpId, failure: saga_store::wire::Failure, permanent: bool, now: Timestamp) {
@@ -186,7 +183,7 @@ impl Machine {
         let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
         let key = TaskKey { op: op.clone(), undo: false };
         if step.state == StepState::Running {
-            step.unknown = true;
+            step.unknown = !step.atomic;
             self.aborts.push(key);
         } else {
             self.ready.retain(|ready| *ready != key);
@@ -351,6 +348,7 @@ impl Machine {
             deadline,
             attempts: 0,
             unknown: false,
+            atomic: definition.is_some_and(ActivityDefinition::is_transaction),
             state: StepState::Idle,
         };
         debug_assert!(matches!(scheduled.undo, UndoPlan::Nothing) || self.undo.get(&scheduled.op).is_some());

@@ -93,6 +93,8 @@ struct Step {
     attempts: u32,
     /// Whether an attempt may have had an effect.
     unknown: bool,
+    /// Its effect and its record are one transaction: what is not journalled did not happen.
+    atomic: bool,
     state: StepState,
 }
 

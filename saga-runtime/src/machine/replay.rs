@@ -233,7 +233,7 @@ impl Machine {
             let key = TaskKey { op: op.clone(), undo: false };
             if !waiting.contains(&key) {
                 // Its attempt may have been under way.
-                step.unknown = true;
+                step.unknown |= !step.atomic;
                 self.ready.push_back(key);
             }
         }

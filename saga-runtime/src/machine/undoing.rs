@@ -30,11 +30,16 @@ impl Machine {
         for op in open {
             let Some(step) = self.steps.get_mut(&op) else { continue };
             let running = step.state == StepState::Running;
-            let touched = running || step.unknown || after_crash;
+            let touched = !step.atomic && (running || step.unknown || after_crash);
             step.deadline = None;
             let needs_output = self.undo.get(&op).map(|item| item.call.is_none());
             if needs_output == Some(true) && touched {
                 step.unknown = true;
+                let key = TaskKey { op, undo: false };
+                let waits = self.timers.iter().any(|(_, timer)| *timer == TimerKey::Retry(key.clone()));
+                if !running && !waits {
+                    self.ready.push_back(key);
+                }
                 continue;
             }
             if needs_output.is_some() && !touched {

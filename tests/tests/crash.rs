@@ -20,52 +20,52 @@ const KILLS: usize = 24;
 /// by as long as its first answer from the store took.
 const CLOCK_LAG: i64 = 100_000;
 
-struct Shop {
+/// A program in a directory of its own, and how to see how far its work is.
+struct Victim {
     directory: tempfile::TempDir,
     program: PathBuf,
+    arguments: &'static [&'static str],
+    database: &'static str,
+    progress: &'static str,
 }
 
-impl Shop {
-    fn new(program: &Path) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), program: program.to_owned() }
+impl Victim {
+    fn new(program: &Path, arguments: &'static [&'static str], database: &'static str, progress: &'static str) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), program: program.to_owned(), arguments, database, progress }
+    }
+
+    fn order_saga(program: &Path) -> Self {
+        let arguments = &["run", "--json", "--limit", ORDERS, "--concurrency", "64", "--flaky", "10", "--seed", "7"];
+        Self::new(program, arguments, "order-saga-shop.db", "SELECT coalesce(max(seq), 0) FROM attempts")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(self.directory.path()).env("RUST_LOG", "error");
+        command.args(arguments).current_dir(self.directory.path()).env("RUST_LOG", "error").stderr(Stdio::inherit());
         command
     }
 
-    fn run_arguments(seed: &'static str) -> [&'static str; 10] {
-        ["run", "--json", "--limit", ORDERS, "--concurrency", "64", "--flaky", "10", "--seed", seed]
-    }
-
-    /// How many attempts the shop has seen; 0 while it has no table for them.
-    fn attempts(&self) -> i64 {
-        let path = self.directory.path().join("order-saga-shop.db");
+    /// How far it is; 0 while it has no table for that.
+    fn progress(&self) -> i64 {
+        let path = self.directory.path().join(self.database);
         let count = || {
-            let shop = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-            shop.query_row("SELECT coalesce(max(seq), 0) FROM attempts", [], |row| row.get(0)).ok()
+            let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+            database.query_row(self.progress, [], |row| row.get(0)).ok()
         };
         count().unwrap_or(0)
     }
 
-    /// Starts the program and kills it when it has made so many more attempts, or when it has
-    /// been looked at so often. Says whether it was alive then.
+    /// Starts it and kills it when it has come so much farther, or has been looked at so often.
+    /// Says whether it was alive then.
     fn run_and_kill(&self, more: i64, looks: u64) -> bool {
-        let until = self.attempts() + more;
-        let mut child = self
-            .command(&Self::run_arguments("7"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        let until = self.progress() + more;
+        let mut child = self.command(self.arguments).stdout(Stdio::null()).spawn().unwrap();
         let mut looked = 0;
         let alive = loop {
             if child.try_wait().unwrap().is_some() {
                 break false;
             }
-            if self.attempts() >= until || looked >= looks {
+            if looked >= looks || self.progress() >= until {
                 break true;
             }
             looked += 1;
@@ -76,8 +76,21 @@ impl Shop {
         alive
     }
 
+    /// Kills it at seeded moments, every fourth time in its start-up; says how often it lived.
+    fn kill_again_and_again(&self, most: i64) -> usize {
+        let mut random = Random::new(20_261_121);
+        (0..KILLS)
+            .filter(|round| {
+                let in_start_up = round % 4 == 3;
+                let (more, looks) =
+                    if in_start_up { (i64::MAX / 2, random.below(400)) } else { (random.below_i64(most), u64::MAX) };
+                self.run_and_kill(more, looks)
+            })
+            .count()
+    }
+
     fn finish(&self) -> Value {
-        last_line(&self.command(&Self::run_arguments("7")).stderr(Stdio::inherit()).output().unwrap())
+        last_line(&self.command(self.arguments).output().unwrap())
     }
 
     fn audit(&self) -> Value {
@@ -99,36 +112,42 @@ fn order_counts(summary: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_program_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice() {
+fn orders_whose_program_is_killed_again_and_again_are_neither_lost_nor_doubled() {
     let program = program("order-saga");
-    let undisturbed = Shop::new(&program);
+    let undisturbed = Victim::order_saga(&program);
     let expected = order_counts(&undisturbed.finish());
     let expected_audit = undisturbed.audit();
 
-    let shop = Shop::new(&program);
-    let mut random = Random::new(20_261_121);
-    let mut kills = 0;
-    for round in 0..KILLS {
-        // Every fourth kill falls into the start-up, the others into the work.
-        let (more, looks) = if round % 4 == 3 { (i64::MAX / 2, random.below(400)) } else { (random.below_i64(900), u64::MAX) };
-        kills += usize::from(shop.run_and_kill(more, looks));
-    }
+    let victim = Victim::order_saga(&program);
+    let kills = victim.kill_again_and_again(900);
     assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more orders");
-    assert_eq!(order_counts(&shop.finish()), expected);
-    assert_eq!(shop.audit(), expected_audit);
-    let steps = tokio::runtime::Runtime::new().unwrap().block_on(check_attempts(shop.directory.path()));
+    assert_eq!(order_counts(&victim.finish()), expected);
+    assert_eq!(victim.audit(), expected_audit);
+    let steps = tokio::runtime::Runtime::new().unwrap().block_on(check_attempts(victim.directory.path()));
     println!("{kills} kills, {steps} steps checked");
+}
+
+#[test]
+fn money_moved_by_a_program_that_is_killed_again_and_again_is_neither_made_nor_lost() {
+    let program = program("transfer");
+    let arguments = &["--json", "--transfers", "6000", "--concurrency", "64"];
+    let victim = Victim::new(&program, arguments, "transfer.db", "SELECT count(*) FROM bank_ledger");
+    let kills = victim.kill_again_and_again(400);
+    assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more transfers");
+    let checked = victim.finish();
+    assert_eq!(checked["open"], 0, "{checked}");
+    assert_eq!(checked["cents"], checked["initial_cents"], "{checked}");
+    assert_eq!(checked["wrong_accounts"], 0, "{checked}");
+    assert_eq!(checked["wrong_transfers"], 0, "{checked}");
+    println!("{kills} kills: {checked}");
 }
 
 /// No attempt of a step was made after its end had been journalled, and no run is left open.
 async fn check_attempts(directory: &Path) -> usize {
     let shop = Connection::open(directory.join("order-saga-shop.db")).unwrap();
     let mut statement = shop.prepare("SELECT key, max(started_at) FROM attempts GROUP BY key").unwrap();
-    let last_start: BTreeMap<String, i64> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let last_start: BTreeMap<String, i64> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap();
     let client = Client::new(SqliteStore::open(directory.join("order-saga.db")).await.unwrap());
     let mut query = Query { limit: 500, ..Query::default() };
     let mut steps = 0;
@@ -147,7 +166,11 @@ async fn check_attempts(directory: &Path) -> usize {
                     // Activities that do not touch the shop log nothing.
                     let Some(started) = last_start.get(&key) else { continue };
                     let late = started - record.at().as_micros();
-                    assert!(late <= CLOCK_LAG, "{}: an attempt of {key} began {late} µs after its end was journalled", run.id);
+                    assert!(
+                        late <= CLOCK_LAG,
+                        "{}: an attempt of {key} began {late} µs after its end was journalled",
+                        run.id
+                    );
                     steps += 1;
                 }
             }

@@ -4,10 +4,12 @@
 mod place;
 mod program;
 pub mod steps;
+mod victim;
 mod world;
 
-pub use program::{Random, program};
 pub use place::{InFile, InMemory, Place, engine, engine_with};
+pub use program::{Random, program};
+pub use victim::Victim;
 pub use world::{Act, Attempt, StepError, World};
 
 /// The README's programs, compiled and run.

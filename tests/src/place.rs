@@ -80,11 +80,7 @@ pub async fn engine(place: &impl Place, world: &World) -> Engine {
 
 /// The same, set up further. An engine that was dropped a moment ago may still hold the file's
 /// lock, until its tasks have noticed.
-pub async fn engine_with(
-    place: &impl Place,
-    world: &World,
-    set_up: impl Fn(EngineBuilder) -> EngineBuilder,
-) -> Engine {
+pub async fn engine_with(place: &impl Place, world: &World, set_up: impl Fn(EngineBuilder) -> EngineBuilder) -> Engine {
     loop {
         let builder = Engine::builder(place.open().await).state(world.clone());
         match set_up(builder).start().await {

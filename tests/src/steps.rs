@@ -25,11 +25,7 @@ pub async fn book(#[state] world: &World, #[context] cx: &ActivityContext, name:
 
 /// Undoes [`pay`].
 #[activity(retry(initial = "1ms", max = "2ms"))]
-pub async fn undo_step(
-    #[state] world: &World,
-    #[context] cx: &ActivityContext,
-    name: String,
-) -> Result<(), StepError> {
+pub async fn undo_step(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<(), StepError> {
     world.attempt(cx, &format!("undo {name}")).await.map(drop)
 }
 
@@ -53,4 +49,3 @@ pub enum SagaError {
     #[error("the workflow gives up")]
     GivesUp,
 }
-

@@ -2,109 +2,49 @@
 //! nothing happens twice.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 
 use saga_runtime::Client;
 use saga_runtime::store::wire::Entry;
 use saga_runtime::store::{Query, RunState};
 use saga_sqlite::SqliteStore;
-use saga_sqlite::rusqlite::{Connection, OpenFlags};
-use saga_tests::{Random, program};
+use saga_sqlite::rusqlite::Connection;
+use saga_tests::{Random, Victim, program};
 use serde_json::Value;
 
-const ORDERS: &str = "3000";
+const ORDERS: &[&str] = &["run", "--json", "--limit", "3000", "--concurrency", "64", "--flaky", "10", "--seed", "7"];
+const SHOP: &str = "order-saga-shop.db";
+const ATTEMPTS: &str = "SELECT coalesce(max(seq), 0) FROM attempts";
+
+const TRANSFERS: &[&str] = &["--json", "--transfers", "6000", "--concurrency", "64"];
+
 const KILLS: usize = 24;
 
 /// Attempts are logged by the machine's clock, records by the engine's, which can be behind it
 /// by as long as its first answer from the store took.
 const CLOCK_LAG: i64 = 100_000;
 
-/// A program in a directory of its own, and how to see how far its work is.
-struct Victim {
-    directory: tempfile::TempDir,
-    program: PathBuf,
-    arguments: &'static [&'static str],
-    database: &'static str,
-    progress: &'static str,
+/// Kills it at seeded moments, every fourth time in its start-up; says how often it lived.
+fn kill_again_and_again(victim: &Victim, most: i64) -> usize {
+    let mut random = Random::new(20_261_121);
+    (0..KILLS)
+        .filter(|round| {
+            let in_start_up = round % 4 == 3;
+            let (more, looks) =
+                if in_start_up { (i64::MAX / 2, random.below(400)) } else { (random.below_i64(most), u64::MAX) };
+            let mut child = victim.start();
+            let alive = victim.wait_for(&mut child, more, looks);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            alive
+        })
+        .count()
 }
 
-impl Victim {
-    fn new(program: &Path, arguments: &'static [&'static str], database: &'static str, progress: &'static str) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), program: program.to_owned(), arguments, database, progress }
-    }
-
-    fn order_saga(program: &Path) -> Self {
-        let arguments = &["run", "--json", "--limit", ORDERS, "--concurrency", "64", "--flaky", "10", "--seed", "7"];
-        Self::new(program, arguments, "order-saga-shop.db", "SELECT coalesce(max(seq), 0) FROM attempts")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(self.directory.path()).env("RUST_LOG", "error").stderr(Stdio::inherit());
-        command
-    }
-
-    /// How far it is; 0 while it has no table for that.
-    fn progress(&self) -> i64 {
-        let path = self.directory.path().join(self.database);
-        let count = || {
-            let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-            database.query_row(self.progress, [], |row| row.get(0)).ok()
-        };
-        count().unwrap_or(0)
-    }
-
-    /// Starts it and kills it when it has come so much farther, or has been looked at so often.
-    /// Says whether it was alive then.
-    fn run_and_kill(&self, more: i64, looks: u64) -> bool {
-        let until = self.progress() + more;
-        let mut child = self.command(self.arguments).stdout(Stdio::null()).spawn().unwrap();
-        let mut looked = 0;
-        let alive = loop {
-            if child.try_wait().unwrap().is_some() {
-                break false;
-            }
-            if looked >= looks || self.progress() >= until {
-                break true;
-            }
-            looked += 1;
-            std::thread::yield_now();
-        };
-        child.kill().unwrap();
-        child.wait().unwrap();
-        alive
-    }
-
-    /// Kills it at seeded moments, every fourth time in its start-up; says how often it lived.
-    fn kill_again_and_again(&self, most: i64) -> usize {
-        let mut random = Random::new(20_261_121);
-        (0..KILLS)
-            .filter(|round| {
-                let in_start_up = round % 4 == 3;
-                let (more, looks) =
-                    if in_start_up { (i64::MAX / 2, random.below(400)) } else { (random.below_i64(most), u64::MAX) };
-                self.run_and_kill(more, looks)
-            })
-            .count()
-    }
-
-    fn finish(&self) -> Value {
-        last_line(&self.command(self.arguments).output().unwrap())
-    }
-
-    fn audit(&self) -> Value {
-        let output = self.command(&["audit", "--json", "--limit", ORDERS]).output().unwrap();
-        let audit = last_line(&output);
-        assert!(output.status.success(), "the audit found a violation: {audit}");
-        audit
-    }
-}
-
-fn last_line(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().last().unwrap_or_else(|| panic!("no output: {output:?}"));
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+fn audit(victim: &Victim) -> Value {
+    let (audit, success) = victim.run(&["audit", "--json", "--limit", "3000"]);
+    assert!(success, "the audit found a violation: {audit}");
+    audit
 }
 
 fn order_counts(summary: &Value) -> Vec<Value> {
@@ -114,25 +54,24 @@ fn order_counts(summary: &Value) -> Vec<Value> {
 #[test]
 fn orders_whose_program_is_killed_again_and_again_are_neither_lost_nor_doubled() {
     let program = program("order-saga");
-    let undisturbed = Victim::order_saga(&program);
+    let undisturbed = Victim::new(&program, ORDERS, SHOP, ATTEMPTS);
     let expected = order_counts(&undisturbed.finish());
-    let expected_audit = undisturbed.audit();
+    let expected_audit = audit(&undisturbed);
 
-    let victim = Victim::order_saga(&program);
-    let kills = victim.kill_again_and_again(900);
+    let victim = Victim::new(&program, ORDERS, SHOP, ATTEMPTS);
+    let kills = kill_again_and_again(&victim, 900);
     assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more orders");
     assert_eq!(order_counts(&victim.finish()), expected);
-    assert_eq!(victim.audit(), expected_audit);
-    let steps = tokio::runtime::Runtime::new().unwrap().block_on(check_attempts(victim.directory.path()));
+    assert_eq!(audit(&victim), expected_audit);
+    let steps = tokio::runtime::Runtime::new().unwrap().block_on(check_attempts(victim.directory()));
     println!("{kills} kills, {steps} steps checked");
 }
 
 #[test]
 fn money_moved_by_a_program_that_is_killed_again_and_again_is_neither_made_nor_lost() {
     let program = program("transfer");
-    let arguments = &["--json", "--transfers", "6000", "--concurrency", "64"];
-    let victim = Victim::new(&program, arguments, "transfer.db", "SELECT count(*) FROM bank_ledger");
-    let kills = victim.kill_again_and_again(400);
+    let victim = Victim::new(&program, TRANSFERS, "transfer.db", "SELECT count(*) FROM bank_ledger");
+    let kills = kill_again_and_again(&victim, 400);
     assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more transfers");
     let checked = victim.finish();
     assert_eq!(checked["open"], 0, "{checked}");

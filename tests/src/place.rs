@@ -17,6 +17,9 @@ pub trait Place: Send + Sync {
     /// The store as a new process finds it: whoever had it before is gone.
     fn open(&self) -> impl Future<Output = Self::Store> + Send;
 
+    /// The store as a process beside others opens it.
+    fn beside(&self) -> impl Future<Output = Self::Store> + Send;
+
     /// An empty place of the same kind.
     fn another(&self) -> Self;
 }
@@ -30,6 +33,10 @@ impl Place for InMemory {
 
     async fn open(&self) -> MemoryStore {
         self.0.crash();
+        self.0.clone()
+    }
+
+    async fn beside(&self) -> MemoryStore {
         self.0.clone()
     }
 
@@ -66,6 +73,10 @@ impl Place for InFile {
             Ok(store) => store,
             Err(error) => panic!("the store does not open: {error}"),
         }
+    }
+
+    async fn beside(&self) -> SqliteStore {
+        self.open().await
     }
 
     fn another(&self) -> Self {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use saga_runtime::prelude::*;
 use saga_runtime::Client;
+use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_runtime::store::wire::Conclusion;
 use saga_tests::steps::{SagaError, book, pay, step};

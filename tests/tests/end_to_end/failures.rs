@@ -193,7 +193,10 @@ async fn an_output_over_the_limit_is_an_error_of_the_step(place: impl Place) {
     let Outcome::Failed(SagaError::Step(ActivityError::Payload(message))) = run.outcome().await.unwrap() else {
         panic!("not an error of the step");
     };
-    assert!(message.contains("the output of `step` cannot be recorded") && message.contains("the limit is"), "{message}");
+    assert!(
+        message.contains("the output of `step` cannot be recorded") && message.contains("the limit is"),
+        "{message}"
+    );
 }
 
 async fn a_result_over_the_limit_is_dead(place: impl Place) {

@@ -1,8 +1,12 @@
 //! Runs from start to end, each scenario on each store.
 
 mod cancel;
+mod cut;
 mod failures;
+mod ids;
 mod journal;
+mod ops;
+mod payloads;
 mod restart;
 mod retry;
 mod undo;

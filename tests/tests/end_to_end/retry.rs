@@ -12,7 +12,8 @@ use crate::journal::{attempted, entries};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Repeats at once, but not often.
-const TWICE: RetryPolicy = RetryPolicy { max_attempts: Some(2), initial: Duration::from_millis(1), ..RetryPolicy::NONE };
+const TWICE: RetryPolicy =
+    RetryPolicy { max_attempts: Some(2), initial: Duration::from_millis(1), ..RetryPolicy::NONE };
 
 #[workflow]
 async fn two_steps() -> Result<String, SagaError> {
@@ -43,8 +44,10 @@ async fn a_flaky_step_is_repeated_until_it_succeeds(place: impl Place) {
     let numbers: Vec<u32> = world.attempts("first").iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     let failed = attempted(engine.client(), "A").await;
-    let kinds: Vec<_> = failed.iter().map(|attempted| (attempted.attempt, attempted.failure.kind, attempted.unknown)).collect();
-    let expected = [(1, FailureKind::Returned, true), (2, FailureKind::Returned, true), (3, FailureKind::Panicked, true)];
+    let kinds: Vec<_> =
+        failed.iter().map(|attempted| (attempted.attempt, attempted.failure.kind, attempted.unknown)).collect();
+    let expected =
+        [(1, FailureKind::Returned, true), (2, FailureKind::Returned, true), (3, FailureKind::Panicked, true)];
     assert_eq!(kinds, expected, "short delays ride on the next record, and are not lost");
     assert_eq!(engine.client().show("A").await.unwrap().records.len(), 4, "and cost no record of their own");
 }
@@ -70,7 +73,10 @@ async fn a_permanent_error_is_not_retried(place: impl Place) {
     world.plan("first", [Act::Decline]);
     let engine = engine(&place, &world).await;
     let run = engine.client().start(two_steps()).id("A").await.unwrap();
-    assert_eq!(run.outcome().await.unwrap(), Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Declined))));
+    assert_eq!(
+        run.outcome().await.unwrap(),
+        Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Declined)))
+    );
     assert_eq!(world.log(), ["first"]);
 }
 
@@ -79,7 +85,10 @@ async fn the_last_attempt_ends_the_step_with_its_error(place: impl Place) {
     world.plan("first", [Act::Lose, Act::Lose, Act::Lose, Act::Lose, Act::Refuse]);
     let engine = engine(&place, &world).await;
     let run = engine.client().start(two_steps()).id("A").await.unwrap();
-    assert_eq!(run.outcome().await.unwrap(), Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Refused))));
+    assert_eq!(
+        run.outcome().await.unwrap(),
+        Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Refused)))
+    );
     assert_eq!(world.log().len(), 5, "five attempts are the default");
     let failure = entries(engine.client(), "A").await.into_iter().find_map(|entry| match entry {
         saga_store::wire::Entry::StepFailed(failed) => Some(failed),

@@ -81,7 +81,7 @@ fn expand(function: &Function, params: &Params, options: &Options) -> TokenStrea
         krate,
         call_type: quote_spanned!(span=> WorkflowCall),
         docs: vec![format!(
-            "A workflow, version {version}: give the call to a client to start a run, or await it in a workflow to run it as a child. Recorded as `{signature}`."
+            "A workflow, version {version}: give the call to a client to start a run. Recorded as `{signature}`."
         )],
     };
     let (call, data, serde) = (item.call(), item.data(), item.serde());

@@ -105,15 +105,22 @@ pub trait Store: Send + Sync + 'static {
     /// Says that the worker lives, and asks for the time and the others.
     fn beat(&self, incarnation: Incarnation) -> impl Future<Output = Result<Beat, StoreError>> + Send;
 
-    /// Ends the membership; the runs it still owns can be claimed at once.
+    /// Ends the membership; the runs it still owns can be claimed at once, as taken over, and
+    /// their deaths are not counted.
     fn leave(&self, incarnation: Incarnation) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Starts runs, each on its own: the write of record 0.
+    ///
+    /// The same start again answers [`Started::Existing`] with its own execution. Another workflow
+    /// under the id is a conflict, whatever was to be done with an existing run.
     fn start(&self, runs: Vec<NewRun>) -> impl Future<Output = Result<Vec<Started>, StoreError>> + Send;
 
     /// Appends to journals, with all that belongs to the appends.
     ///
-    /// An error gives the commits back, to be sent again unchanged.
+    /// An error gives the commits back, to be sent again unchanged. Whoever appends is the owner
+    /// from then on; an operator who owns nothing can append too. A release for another build
+    /// never stays, and such marks add up. Deaths are cleared by the second commit after a
+    /// takeover: a claim record is no progress.
     fn commit(&self, commits: Vec<RunCommit>) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
 
     /// Puts messages into inboxes.
@@ -131,7 +138,7 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
 
-    /// When the next released run is due, if any waits for a time.
+    /// When the next run is due that waits for a time, released ones and delayed starts alike.
     fn next_wake(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
     /// Reads runs with their journals and unconsumed messages; unknown ones are left out.
@@ -145,7 +152,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<InboxMessage>, StoreError>> + Send;
 
     /// Messages that runs of this worker have sent and that are not known to be delivered, oldest
-    /// first.
+    /// first. They outlive the release and the end of their run and move with [`Store::adopt`].
     fn outbox(
         &self,
         owner: Incarnation,
@@ -173,5 +180,6 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, query: &Query) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
     /// Deletes up to `budget` executions that ended before a moment, with all that is theirs.
+    /// Dead runs stay, since they wait for an operator, and so do runs with messages to send.
     fn purge(&self, before: Timestamp, budget: usize) -> impl Future<Output = Result<Purged, StoreError>> + Send;
 }

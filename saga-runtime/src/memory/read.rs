@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use saga_store::{
-    BlobId, ExecutionId, InboxMessage, Incarnation, LoadedRun, Message, Page, Purged, Query, RunView, Timestamp,
+    BlobId, ExecutionId, InboxMessage, Incarnation, LoadedRun, Message, Page, Purged, Query, RunState, RunView,
+    Timestamp,
 };
 
 use super::state::State;
@@ -51,8 +52,10 @@ impl State {
     }
 
     pub(super) fn purge(&mut self, before: Timestamp, budget: usize) -> Purged {
-        let old = |run: &super::state::Run| run.ended_at.is_some_and(|at| at < before);
-        let mut found = self.runs.iter().filter(|(_, run)| old(run)).map(|(execution, _)| *execution);
+        let sends = |execution| self.outbox.values().any(|sent| sent.execution == execution);
+        let old =
+            |run: &super::state::Run| run.view.state != RunState::Dead && run.ended_at.is_some_and(|at| at < before);
+        let mut found = self.runs.iter().filter(|(id, run)| old(run) && !sends(**id)).map(|(execution, _)| *execution);
         let doomed: Vec<_> = found.by_ref().take(budget).collect();
         let more = found.next().is_some();
         for execution in &doomed {

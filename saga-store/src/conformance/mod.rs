@@ -200,6 +200,8 @@ macro_rules! __conformance_list {
                 only_runs_that_ended_before_the_moment_are_purged
                 a_purge_stays_within_its_budget_and_says_if_there_is_more
                 nothing_is_left_of_a_purged_run
+                a_dead_run_is_kept_for_the_operator
+                a_run_with_messages_to_send_is_kept
                 an_old_execution_is_purged_without_the_newer_one
             }
             hints {

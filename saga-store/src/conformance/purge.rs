@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::lab::{HOUR, Lab, run_id};
-use crate::{Delivery, NewRun, OnExisting, Purged, Query, RunCommit, Store};
+use crate::{Delivery, NewRun, OnExisting, Purged, Query, RunCommit, RunState, StateChange, Store};
 
 pub async fn only_runs_that_ended_before_the_moment_are_purged<S: Store>(lab: &Lab<S>) {
     let worker = lab.worker().await;
@@ -32,6 +32,28 @@ pub async fn a_purge_stays_within_its_budget_and_says_if_there_is_more<S: Store>
         assert_eq!(lab.store.purge(later, 2).await.unwrap(), Purged { runs, more });
     }
     assert_eq!(lab.list(&Query { limit: 100, ..Query::default() }).await, []);
+}
+
+pub async fn a_dead_run_is_kept_for_the_operator<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let dead = lab.owned("dead", worker).await;
+    let mut end = lab.end(dead, worker, 1);
+    end.change = Some(StateChange { state: RunState::Dead, conclusion: Some(Bytes::from_static(b"why")) });
+    lab.apply(end).await;
+    let later = lab.now().await.after(HOUR);
+    assert_eq!(lab.store.purge(later, 10).await.unwrap(), Purged { runs: 0, more: false });
+    assert_eq!(lab.view(dead).await.state, RunState::Dead);
+}
+
+pub async fn a_run_with_messages_to_send_is_kept<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let sender = lab.owned("sender", worker).await;
+    let target = lab.pending("target").await;
+    let message = lab.message(target);
+    lab.apply(RunCommit { outbox: vec![message], ..lab.end(sender, worker, 1) }).await;
+    let later = lab.now().await.after(HOUR);
+    assert_eq!(lab.store.purge(later, 10).await.unwrap(), Purged { runs: 0, more: false });
+    assert_eq!(lab.store.outbox(worker, 10).await.unwrap().len(), 1);
 }
 
 pub async fn nothing_is_left_of_a_purged_run<S: Store>(lab: &Lab<S>) {

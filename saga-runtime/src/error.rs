@@ -10,12 +10,12 @@ use crate::classify::{Class, Classify};
 /// text and the texts of its sources.
 ///
 /// It takes any std error and is therefore none itself; it belongs in the bodies of activities
-/// and workflows only. It is transient unless made with [`Error::permanent`].
+/// and workflows only. It is transient unless made permanent with [`Error::permanent`].
 ///
 /// ```
 /// use saga_runtime::Error;
 /// fn parse(text: &str) -> saga_runtime::Result<u32> {
-///     Ok(text.parse::<u32>().map_err(Error::permanent)?)
+///     Ok(text.parse::<u32>().map_err(|error| Error::from(error).permanent())?)
 /// }
 /// assert!(parse("x").unwrap_err().is_permanent());
 /// ```
@@ -38,8 +38,9 @@ impl Error {
     }
 
     /// The same error, never retried.
-    pub fn permanent(error: impl Into<Self>) -> Self {
-        Self { permanent: true, ..error.into() }
+    #[must_use]
+    pub fn permanent(self) -> Self {
+        Self { permanent: true, ..self }
     }
 
     /// Whether it is never retried.

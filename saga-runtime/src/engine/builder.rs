@@ -32,6 +32,7 @@ pub struct EngineBuilder {
     only: Option<BTreeSet<(&'static str, u32)>>,
     name: String,
     max_runs: usize,
+    max_history: u64,
     grace: Duration,
     beat: Duration,
     lease: Duration,
@@ -46,6 +47,7 @@ impl EngineBuilder {
             only: None,
             name: String::new(),
             max_runs: 10_000,
+            max_history: 100_000,
             grace: Duration::from_secs(10),
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
@@ -81,6 +83,13 @@ impl EngineBuilder {
     /// The most runs that are in memory at once. Default: 10,000. More wait in the store.
     pub fn max_runs(mut self, runs: usize) -> Self {
         self.max_runs = runs.max(1);
+        self
+    }
+
+    /// The most records of one run. Default: 100,000. A run that reaches it is dead, its journal
+    /// intact; one that passes 10,000 is logged as a warning. Undoing is not limited.
+    pub fn max_history(mut self, records: u64) -> Self {
+        self.max_history = records.max(2);
         self
     }
 
@@ -141,6 +150,7 @@ impl EngineBuilder {
             build: BuildId(self.build.unwrap_or_else(executable_build).into()),
             lease: self.lease,
             beat: self.beat,
+            history_limit: self.max_history,
             grace: self.grace,
             stopping: AtomicBool::new(false),
             lease_until: AtomicI64::new(lease_until.as_micros()),

@@ -23,6 +23,9 @@ const RELEASE_AFTER: Duration = Duration::from_secs(60);
 /// At most so many arrivals go into one record.
 const ARRIVALS_A_TURN: usize = 256;
 
+/// A history of so many records is logged as a warning.
+const LONG_HISTORY: u64 = 10_000;
+
 /// How often a worker without its lease looks whether it has it again.
 const LEASE_CHECK: Duration = Duration::from_millis(100);
 
@@ -222,7 +225,9 @@ impl Driver {
         match outcome {
             None => Some(Parting::Stopped),
             Some(CommitOutcome::Applied(Applied { stay })) => {
+                let before = self.next;
                 self.next = self.next.plus(rows);
+                self.check_history(before);
                 // The inbox is read between commits only, never while one is under way.
                 self.inbox_consumed = self.inbox_seen;
                 if let Some(ended) = ended {
@@ -248,6 +253,20 @@ impl Driver {
                 self.machine.park(self.shared.clock.now(), format!("the store cannot take its record: {why}"));
                 None
             }
+        }
+    }
+
+    /// A history without end fills the store and takes ever longer to take over.
+    fn check_history(&mut self, before: Seq) {
+        let (records, limit) = (self.next.0, self.shared.history_limit);
+        if before.0 < LONG_HISTORY && records >= LONG_HISTORY {
+            tracing::warn!(run = %self.run.id, records, limit, "the history is long; split the work into several runs");
+        }
+        if records >= limit && !self.machine.has_ended() && !self.machine.is_undoing() {
+            let reason = format!(
+                "its history has {records} records, and the limit is {limit}; split the work into several runs, or raise `max_history`"
+            );
+            self.machine.park(self.shared.clock.now(), reason);
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     pub(crate) beat: Duration,
+    pub(crate) history_limit: u64,
     pub(crate) grace: Duration,
     pub(crate) stopping: AtomicBool,
     /// Until when this worker's lease is sure, by the engine's time.

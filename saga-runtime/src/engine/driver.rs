@@ -88,7 +88,9 @@ impl Driver {
             {
                 return parting;
             }
-            if !self.machine.needs_commit() {
+            // A transaction that changed nothing else may have made the next attempt ready.
+            let idle = mail.stop || !self.machine.has_ready() || !self.arrived.is_empty();
+            if !self.machine.needs_commit() && idle {
                 self.wait().await;
                 self.feed();
             }
@@ -107,9 +109,6 @@ impl Driver {
             }
             self.mailbox_again(mail.inbox);
         }
-        if let Some(start) = self.machine.dispatch_transaction() {
-            return self.commit_transaction(None, start).await;
-        }
         let starts = self.machine.dispatch();
         let alone = starts.len() == 1;
         for start in starts {
@@ -118,7 +117,10 @@ impl Driver {
             let attempt = Box::pin(async move { shared.environment.attempt(&run, start).await });
             self.attempts.start(key, alone, attempt);
         }
-        None
+        match self.machine.next_transaction() {
+            Some(start) => self.commit_transaction(None, start).await,
+            None => None,
+        }
     }
 
     fn mailbox_again(&self, inbox: bool) {

@@ -150,13 +150,34 @@ impl Machine {
         Turn { at: self.at, entries: std::mem::take(&mut self.entries), change: self.change.take() }
     }
 
-    /// The attempts to start, once all that was taken is durable.
+    /// The attempts to start, once all that was taken is durable. Those that run inside the
+    /// journal's transaction stay ready: they go one at a time.
     pub(crate) fn dispatch(&mut self) -> Vec<AttemptStart> {
         let mut starts = Vec::with_capacity(self.ready.len());
-        while let Some(key) = self.ready.pop_front() {
-            starts.extend(self.start_attempt(key));
+        for key in std::mem::take(&mut self.ready) {
+            if self.is_transaction(&key) {
+                self.ready.push_back(key);
+            } else {
+                starts.extend(self.start_attempt(key));
+            }
         }
         starts
+    }
+
+    /// The next attempt to make inside the journal's transaction, once the others are started.
+    pub(crate) fn next_transaction(&mut self) -> Option<AttemptStart> {
+        let at = self.ready.iter().position(|key| self.is_transaction(key))?;
+        let key = self.ready.remove(at)?;
+        self.start_attempt(key)
+    }
+
+    /// Whether an attempt is to be started.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn is_transaction(&self, key: &TaskKey) -> bool {
+        self.definition_of(key).is_some_and(ActivityDefinition::is_transaction)
     }
 
     /// The attempt to start, if it is the only one and runs inside the journal's transaction:
@@ -164,8 +185,7 @@ impl Machine {
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
         let [key] = self.ready.make_contiguous() else { return None };
         let key = key.clone();
-        let is_transaction = self.definition_of(&key).is_some_and(ActivityDefinition::is_transaction);
-        if !is_transaction {
+        if !self.is_transaction(&key) {
             return None;
         }
         self.ready.clear();

@@ -32,6 +32,8 @@ pub enum Act {
     WaitForCancel,
     /// Succeeds with an output of this many bytes.
     Fill(usize),
+    /// Waits as [`Act::Wait`] does, then succeeds with an output of this many bytes.
+    WaitAndFill(usize),
 }
 
 /// Why an attempt failed.
@@ -136,7 +138,7 @@ impl World {
             Act::Refuse => return Err(StepError::Refused),
             Act::Postpone(wait) => return Err(StepError::Postponed { wait }),
             Act::Panic => panic!("{name} fell over"),
-            Act::Wait => self.heard(&format!("open {name}")).await,
+            Act::Wait | Act::WaitAndFill(_) => self.heard(&format!("open {name}")).await,
             Act::Hang => {
                 let _tell = TellDrop { world: self, name };
                 std::future::pending().await
@@ -151,7 +153,7 @@ impl World {
         lock(&self.0.effects).insert(key);
         match act {
             Act::Lose => Err(StepError::Lost),
-            Act::Fill(bytes) => Ok("x".repeat(bytes)),
+            Act::Fill(bytes) | Act::WaitAndFill(bytes) => Ok("x".repeat(bytes)),
             _ => Ok(format!("{name}!")),
         }
     }

@@ -21,6 +21,7 @@ pub trait Place: Send + Sync {
     fn beside(&self) -> impl Future<Output = Self::Store> + Send;
 
     /// An empty place of the same kind.
+    #[must_use]
     fn another(&self) -> Self;
 }
 
@@ -85,12 +86,20 @@ impl Place for InFile {
 }
 
 /// An engine over the place as a new process finds it.
+///
+/// # Panics
+///
+/// If the engine does not start: the test has failed.
 pub async fn engine(place: &impl Place, world: &World) -> Engine {
     engine_with(place, world, |builder| builder).await
 }
 
 /// The same, set up further. An engine that was dropped a moment ago may still hold the file's
 /// lock, until its tasks have noticed.
+///
+/// # Panics
+///
+/// If the engine does not start: the test has failed.
 pub async fn engine_with(place: &impl Place, world: &World, set_up: impl Fn(EngineBuilder) -> EngineBuilder) -> Engine {
     loop {
         let builder = Engine::builder(place.open().await).state(world.clone());

@@ -127,6 +127,10 @@ impl World {
     }
 
     /// Makes an attempt.
+    ///
+    /// # Panics
+    ///
+    /// If that was planned.
     pub async fn attempt(&self, cx: &ActivityContext, name: &str) -> Result<String, StepError> {
         let key = cx.idempotency_key().to_string();
         let attempt = Attempt { name: name.to_owned(), key: key.clone(), number: cx.attempt() };
@@ -141,7 +145,7 @@ impl World {
             Act::Wait | Act::WaitAndFill(_) => self.heard(&format!("open {name}")).await,
             Act::Hang => {
                 let _tell = TellDrop { world: self, name };
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Act::WaitForCancel => {
                 cx.cancelled().await;

@@ -198,7 +198,8 @@ async fn runs_wait_for_room_on_a_full_disk_and_then_go_on() {
     // The commit of the step's end is refused again and again, and the next step does not begin.
     for _ in 0..20 {
         // Each goes through the writer, behind the commit that is refused.
-        let fill = |tx: &SqliteTx<'_>| tx.execute("INSERT INTO entry (what, account) VALUES (?1, 1)", ["x".repeat(50_000)]);
+        let fill =
+            |tx: &SqliteTx<'_>| tx.execute("INSERT INTO entry (what, account) VALUES (?1, 1)", ["x".repeat(50_000)]);
         assert!(office.store.db().write(fill).await.is_err());
         assert_eq!(office.store.db().stats().rows, before);
         assert_eq!(run.view().await.unwrap().state, RunState::Running);

@@ -93,7 +93,7 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
     id
 }
 
-async fn death_of<T, E>(outcome: Outcome<T, E>) -> String {
+fn death_of<T, E>(outcome: Outcome<T, E>) -> String {
     match outcome {
         Outcome::Dead(reason) => reason,
         _ => panic!("the run is not dead"),
@@ -130,7 +130,7 @@ async fn a_panicking_workflow_is_dead_and_its_neighbours_go_on(place: impl Place
     let neighbour = engine.client().start(one_step("neighbour".to_owned())).id("N").await.unwrap();
     world.began("neighbour").await;
     let run = engine.client().start(panics("before".to_owned())).id("MONDAY").await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert_eq!(reason, "the workflow panicked: it was a Monday (workflow `panics`, run MONDAY)");
     assert_eq!(run.view().await.unwrap().state, RunState::Dead);
     assert!(entries(engine.client(), "MONDAY").await.len() >= 4, "its journal is intact");
@@ -141,10 +141,10 @@ async fn a_panicking_workflow_is_dead_and_its_neighbours_go_on(place: impl Place
 async fn awaiting_something_foreign_is_dead_and_does_not_hang(place: impl Place) {
     let engine = engine(&place, &World::default()).await;
     let run = engine.client().start(awaits_something_foreign()).id("A").await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("not durable") && reason.contains("move it into an activity"), "{reason}");
     let run = engine.client().start(awaits_what_never_comes()).id("B").await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("no durable operation") && reason.contains("run B"), "{reason}");
 }
 
@@ -153,7 +153,7 @@ async fn an_input_that_does_not_decode_is_dead(place: impl Place) {
     let id = plant(&place.open().await, "one_step", r#"{"name":7}"#, Vec::new()).await;
     let engine = engine(&place, &world).await;
     let run = engine.client().attach::<one_step>(id.as_str()).await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("`one_step` cannot read its recorded input"), "{reason}");
     assert!(reason.contains("invalid type: integer `7`") && reason.contains("run planted"), "{reason}");
     assert!(world.log().is_empty());
@@ -171,7 +171,7 @@ async fn a_journal_that_does_not_match_the_code_is_dead(place: impl Place) {
     let id = plant(&place.open().await, "one_step", r#"{"name":"x"}"#, vec![other]).await;
     let engine = engine(&place, &world).await;
     let run = engine.client().attach::<one_step>(id.as_str()).await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("recorded activity `ship`"), "{reason}");
     assert!(reason.contains("the code now does activity `step`") && reason.contains("run planted"), "{reason}");
     assert!(world.log().is_empty());
@@ -206,7 +206,7 @@ async fn a_result_over_the_limit_is_dead(place: impl Place) {
     }
     let engine = engine(&place, &World::default()).await;
     let run = engine.client().start(returns_too_much()).id("A").await.unwrap();
-    let reason = death_of(run.outcome().await.unwrap()).await;
+    let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("the workflow's result cannot be recorded"), "{reason}");
 }
 

@@ -176,8 +176,9 @@ async fn a_helper_can_borrow_and_await(place: impl Place) {
 async fn awaits_inside_macros_are_durable(place: impl Place) {
     #[workflow]
     async fn awaits_in_macros() -> Result<String, SagaError> {
-        let both = vec![step("one".to_owned()).await?, step("two".to_owned()).await?];
-        Ok(format!("{} {}", both.join(" "), step("three".to_owned()).await?))
+        let mut both = vec![step("one".to_owned()).await?, step("two".to_owned()).await?];
+        both.push(format!("{}", step("three".to_owned()).await?));
+        Ok(both.join(" "))
     }
     let engine = engine(&place, &World::default()).await;
     let run = engine.client().start(awaits_in_macros()).await.unwrap();

@@ -2,12 +2,17 @@
 //!
 //! Run it: `cargo run --release --bin speed -- [--runs N] [--concurrency N] [--steps N]`
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use futures_util::stream::{self, StreamExt};
 use saga_runtime::prelude::*;
 use saga_sqlite::SqliteStore;
+use saga_sqlite::rusqlite::Connection;
+
+/// Runs that are measured alone.
+const ALONE: usize = 300;
 
 #[derive(Parser)]
 struct Options {
@@ -49,19 +54,6 @@ async fn main() -> anyhow::Result<()> {
     let store = SqliteStore::open(&path).await?;
     let engine = Engine::builder(store.clone()).only::<steps>().start().await?;
 
-    let mut alone = Vec::new();
-    for _ in 0..200 {
-        alone.push(run(&engine, options.steps).await?);
-    }
-    alone.sort_unstable();
-    println!(
-        "alone: a run of {} steps takes {:?} (median of {}), p99 {:?}",
-        options.steps,
-        alone[alone.len() / 2],
-        alone.len(),
-        alone[alone.len() * 99 / 100]
-    );
-
     let begun = Instant::now();
     let mut together: Vec<Duration> = stream::iter(0..options.runs)
         .map(|_| run(&engine, options.steps))
@@ -81,9 +73,50 @@ async fn main() -> anyhow::Result<()> {
         together[together.len() * 99 / 100],
         options.runs,
     );
+    // The log has its size by now: a file that still grows makes each commit slower.
+    let mut alone = Vec::new();
+    for _ in 0..ALONE {
+        alone.push(run(&engine, options.steps).await?);
+    }
+    alone.sort_unstable();
+    println!(
+        "alone: a run of {} steps takes {:?} (median of {}), p99 {:?}",
+        options.steps,
+        alone[alone.len() / 2],
+        alone.len(),
+        alone[alone.len() * 99 / 100]
+    );
+
+    let limit = limit(directory.path(), options.steps + 2)?;
+    println!(
+        "limit: {} commits of one row each, with no engine, take {limit:?} (median); alone is {:.2} times that",
+        options.steps + 2,
+        alone[alone.len() / 2].as_secs_f64() / limit.as_secs_f64()
+    );
     println!("store: {:?}", store.db().stats());
     engine.shutdown().await;
     Ok(())
+}
+
+/// The physical limit: as many one-row commits as a run needs, on one connection.
+fn limit(directory: &Path, commits: u32) -> anyhow::Result<Duration> {
+    let connection = Connection::open(directory.join("limit.db"))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("CREATE TABLE journal (row INTEGER PRIMARY KEY, body BLOB)")?;
+    let mut insert = connection.prepare("INSERT INTO journal (body) VALUES (?1)")?;
+    let mut took = Vec::new();
+    // The first half brings the log to its size.
+    for _ in 0..2 * ALONE {
+        let begun = Instant::now();
+        for _ in 0..commits {
+            insert.execute([[0_u8; 150]])?;
+        }
+        took.push(begun.elapsed());
+    }
+    let mut took = took.split_off(ALONE);
+    took.sort_unstable();
+    Ok(took[took.len() / 2])
 }
 
 async fn run(engine: &Engine, count: u32) -> anyhow::Result<Duration> {

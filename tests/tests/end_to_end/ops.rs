@@ -177,10 +177,10 @@ async fn awaits_inside_macros_are_durable(place: impl Place) {
     #[workflow]
     async fn awaits_in_macros() -> Result<String, SagaError> {
         let mut both = vec![step("one".to_owned()).await?, step("two".to_owned()).await?];
-        both.push(format!("{}", step("three".to_owned()).await?));
+        both.push(format!("{}?", step("three".to_owned()).await?));
         Ok(both.join(" "))
     }
     let engine = engine(&place, &World::default()).await;
     let run = engine.client().start(awaits_in_macros()).await.unwrap();
-    assert_eq!(run.result().await.unwrap(), "one! two! three!");
+    assert_eq!(run.result().await.unwrap(), "one! two! three!?");
 }

@@ -12,12 +12,6 @@ use crate::krate::{Krate, located};
 
 /// Macros of ours that stand for others of the same name.
 const OURS: &[&str] = &["join", "try_join", "select"];
-/// Macros that await what they are given, out of the rewrite's sight.
-const AWAITING: &[&str] = &["join", "try_join", "select", "select_biased", "join_all"];
-/// Crates that have such macros.
-const FOREIGN: &[&str] =
-    &["tokio", "futures", "futures_util", "futures_lite", "async_std", "smol", "futures_concurrency"];
-
 /// Rewrites a body. The braces stay the user's.
 pub(crate) fn rewrite(body: &Group, krate: &Krate, diag: &mut Diag) -> Group {
     Rewrite { krate, diag }.group(body)
@@ -88,7 +82,10 @@ impl Rewrite<'_> {
                 out.push(trees[at].clone());
                 1
             }
-            TokenTree::Ident(word) if is_macro_call(trees, at) => self.macro_name(word, trees, at, out),
+            TokenTree::Ident(word) if is_macro_call(trees, at) => {
+                self.macro_name(word, trees, at, out);
+                1
+            }
             TokenTree::Group(group) => {
                 out.push(self.group(group).into());
                 1
@@ -126,70 +123,32 @@ impl Rewrite<'_> {
         }
     }
 
-    /// A macro of ours, or one that awaits out of sight. Returns how many trees it has.
-    fn macro_name(&mut self, name: &Ident, trees: &[TokenTree], at: usize, out: &mut Vec<TokenTree>) -> usize {
-        let word = name.to_string();
-        let path = path_before(trees, at);
-        if path.is_none() && OURS.contains(&word.as_str()) {
+    /// A macro of ours takes the place of others of its name.
+    fn macro_name(&mut self, name: &Ident, trees: &[TokenTree], at: usize, out: &mut Vec<TokenTree>) {
+        if !is_punct(at.checked_sub(1).and_then(|before| trees.get(before)), ':')
+            && OURS.iter().any(|ours| name == ours)
+        {
             let span = located(name.span());
             let krate = self.krate.at(span);
             out.extend(quote_spanned!(span=> #krate::#name));
-            return 1;
+        } else {
+            out.push(name.clone().into());
         }
-        if let Some((start, root)) = path
-            && AWAITING.contains(&word.as_str())
-            && FOREIGN.iter().any(|foreign| root == foreign)
-        {
-            let ours = if OURS.contains(&word.as_str()) { word.as_str() } else { "select" };
-            let message = format!(
-                "`{root}::{word}!` awaits out of the journal's sight: write `{ours}!`, which the workflow records"
-            );
-            self.diag.at(name, message);
-            // In its place stands what fits any type, so that this one error stays the only one.
-            out.truncate(out.len() - (at - start));
-            let span = located(name.span());
-            let braced =
-                matches!(trees.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
-            out.extend(if braced {
-                quote_spanned!(span=> ::core::unreachable! {})
-            } else {
-                quote_spanned!(span=> ::core::unreachable!())
-            });
-            let awaited = is_punct(trees.get(at + 3), '.')
-                && matches!(trees.get(at + 4), Some(TokenTree::Ident(next)) if next == "await");
-            return if awaited { 5 } else { 3 };
-        }
-        out.push(name.clone().into());
-        1
     }
 }
 
-fn is_punct(tree: Option<&TokenTree>, c: char) -> bool {
+/// Whether this is that punctuation.
+pub(crate) fn is_punct(tree: Option<&TokenTree>, c: char) -> bool {
     matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == c)
 }
 
-fn is_macro_call(trees: &[TokenTree], at: usize) -> bool {
+/// Whether the word at `at` is the name of a macro that is called there.
+pub(crate) fn is_macro_call(trees: &[TokenTree], at: usize) -> bool {
     is_punct(trees.get(at + 1), '!') && matches!(trees.get(at + 2), Some(TokenTree::Group(_)))
 }
 
-/// Where the path that ends before `at` starts, and its first word, if there is a path.
-fn path_before(trees: &[TokenTree], mut at: usize) -> Option<(usize, &Ident)> {
-    let mut root = None;
-    while at >= 2 && is_punct(trees.get(at - 1), ':') && is_punct(trees.get(at - 2), ':') {
-        at -= 2;
-        match at.checked_sub(1).and_then(|before| trees.get(before)) {
-            Some(TokenTree::Ident(ident)) => {
-                root = Some(ident);
-                at -= 1;
-            }
-            _ => break,
-        }
-    }
-    root.map(|root| (at, root))
-}
-
 /// How many trees a nested `fn` item has: up to its body, or its semicolon.
-fn item_length(trees: &[TokenTree]) -> usize {
+pub(crate) fn item_length(trees: &[TokenTree]) -> usize {
     for (at, tree) in trees.iter().enumerate().skip(1) {
         match tree {
             // `{ N }` as a const argument stands after `<` or `,`.
@@ -257,14 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn foreign_macros_and_async_closures_are_refused() {
-        for body in [
-            "tokio::select! { x = a() => x }",
-            "::tokio::join!(a())",
-            "futures::future::try_join!(a())",
-            "async |x| x",
-            "async move || x.await",
-        ] {
+    fn async_closures_are_refused() {
+        for body in ["async |x| x", "async move || x.await"] {
             assert!(!rewritten(body).1, "{body}");
         }
     }

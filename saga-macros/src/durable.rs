@@ -8,18 +8,21 @@ use syn::{FnArg, GenericParam, Generics, Lifetime, ReturnType, Type, TypeParamBo
 
 use crate::attr;
 use crate::awaits;
+use crate::determinism::{self, Allowances};
 use crate::diag::Diag;
 use crate::function::Function;
 use crate::krate::{Krate, located};
 
-const KNOWN: &[&str] = &["crate"];
+const KNOWN: &[&str] = &["allow", "crate"];
 
 /// Expands `#[durable]` on a function.
 pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let mut krate = Krate::default_path();
+    let mut allowed = Allowances::default();
     for option in attr::parse(attr, &mut diag) {
         match option.name.to_string().as_str() {
+            "allow" => allowed = Allowances::parse(&option, &mut diag),
             "crate" => krate = option.krate(&mut diag).unwrap_or(krate),
             _ => diag.unknown(&option.name, "`#[durable]`", KNOWN),
         }
@@ -33,10 +36,17 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
         }
     };
     check(&mut function, &mut diag);
-    function.body = awaits::rewrite(&function.body, &krate, &mut diag);
+    let mut in_body = Diag::default();
+    function.body = awaits::rewrite(&function.body, &krate, &mut in_body);
+    function.body = determinism::check(&function.body, &allowed, &krate, &mut in_body);
+    if !in_body.is_empty() {
+        // What stands in place of a refused macro never returns, and uses nothing.
+        function.attrs.push(parse_quote!(#[allow(unreachable_code, unused_imports)]));
+    }
     let expanded = expand(function, &krate, &mut diag);
     let errors = diag.into_tokens();
-    quote!(#expanded #errors)
+    let errors_in_body = in_body.into_tokens();
+    quote!(#expanded #errors #errors_in_body)
 }
 
 fn check(function: &mut Function, diag: &mut Diag) {

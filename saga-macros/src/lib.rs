@@ -10,6 +10,7 @@ mod activity;
 mod attr;
 mod awaits;
 mod classify;
+mod determinism;
 mod diag;
 mod docs;
 mod durable;
@@ -60,6 +61,7 @@ pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `name = "…"` | the durable name; the function's name if left out |
 /// | `version = 2` | the version; old runs end on the code of their version |
+/// | `allow(clock, …)` | lifts rules that a replay depends on, by name: `hash_order`, `clock`, `random`, `env`, `io`, `threads`, `print` |
 /// | `crate = path` | where the runtime crate is, if it was renamed |
 #[proc_macro_attribute]
 pub fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -67,7 +69,7 @@ pub fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Makes an async function a helper of workflows: it may await what a workflow may await, and it
-/// may borrow and recurse.
+/// may borrow and recurse. It takes the options `allow(…)` and `crate = path` of a workflow.
 #[proc_macro_attribute]
 pub fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
     durable::durable(attr.into(), &item.into()).into()

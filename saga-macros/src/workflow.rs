@@ -6,19 +6,21 @@ use syn::ext::IdentExt as _;
 
 use crate::attr;
 use crate::awaits;
+use crate::determinism::{self, Allowances};
 use crate::diag::Diag;
 use crate::docs;
 use crate::function::{self, Function, Kind, Params};
 use crate::item::{self, Item};
 use crate::krate::{Krate, located};
 
-const KNOWN: &[&str] = &["name", "version", "crate"];
+const KNOWN: &[&str] = &["name", "version", "allow", "crate"];
 
 /// What `#[workflow(…)]` says.
 struct Options {
     krate: Krate,
     name: Option<String>,
     version: u32,
+    allowed: Allowances,
 }
 
 /// Expands `#[workflow(…)]` on a function.
@@ -43,9 +45,10 @@ pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
         return quote!(#item #errors);
     }
     function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
+    function.body = determinism::check(&function.body, &options.allowed, &options.krate, &mut diag);
     if !diag.is_empty() {
-        // What stands in place of a refused macro never returns.
-        function.attrs.push(syn::parse_quote!(#[allow(unreachable_code)]));
+        // What stands in place of a refused macro never returns, and uses nothing.
+        function.attrs.push(syn::parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
     let expanded = expand(&function, &params, &options);
     let errors = diag.into_tokens();
@@ -53,11 +56,12 @@ pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
 }
 
 fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
-    let mut options = Options { krate: Krate::default_path(), name: None, version: 1 };
+    let mut options = Options { krate: Krate::default_path(), name: None, version: 1, allowed: Allowances::default() };
     for option in attr::parse(tokens, diag) {
         match option.name.to_string().as_str() {
             "name" => options.name = option.name_string(diag),
             "version" => options.version = option.count(diag).map_or(1, |(version, _)| version),
+            "allow" => options.allowed = Allowances::parse(&option, diag),
             "crate" => options.krate = option.krate(diag).unwrap_or(options.krate),
             _ => diag.unknown(&option.name, "`#[workflow]`", KNOWN),
         }

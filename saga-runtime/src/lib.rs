@@ -38,6 +38,7 @@ mod machine;
 mod memory;
 pub mod ops;
 mod place;
+mod probes;
 mod registry;
 mod state;
 mod workflow;

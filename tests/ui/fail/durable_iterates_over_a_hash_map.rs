@@ -1,0 +1,18 @@
+use std::collections::HashMap;
+
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[durable]
+async fn helper(map: &HashMap<String, u32>) -> saga_runtime::Result<()> {
+    for (name, _) in map {
+        greet(name.clone()).await?;
+    }
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+use std::collections::HashMap;
+
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga(map: HashMap<String, u32>) -> saga_runtime::Result<()> {
+    for name in map.keys().cloned().enumerate() {
+        greet(name.1).await?;
+    }
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    let _ = tokio::spawn(async { greet(String::new()).await });
+    let _ = tokio::spawn(greet(String::new()));
+    let _ = tokio::task::spawn_blocking(|| 7).await;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,121 @@
+//! Sessions with the database, and how statements are sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use saga_store::{ErrorKind, StoreError, Timestamp};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::address::Address;
+use crate::error::{Abort, unavailable};
+use crate::options::Options;
+use crate::sql::{self, Sql, Texts};
+
+/// Values of a statement.
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A call that has no answer for so long has none: the server's own limit comes before.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Whose session a statement needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The engine's own: commits, beats, claims. Never behind clients.
+    Engine,
+    /// Clients' and operators'.
+    Clients,
+}
+
+/// A database with its sessions.
+#[derive(Debug)]
+pub(crate) struct Db {
+    pub(crate) address: Address,
+    pub(crate) schema: String,
+    pub(crate) texts: Texts,
+    engine: Pool,
+    clients: Pool,
+    /// The latest time that the server has told. Its clock may be set back.
+    last: AtomicI64,
+}
+
+impl Db {
+    pub(crate) fn new(address: Address, options: &Options) -> Result<Arc<Self>, StoreError> {
+        let engine = options.pool_size.div_ceil(2);
+        let clients = (options.pool_size - engine).max(1);
+        let (engine, clients) = (pool(&address, options, engine)?, pool(&address, options, clients)?);
+        let (schema, texts) = (options.schema.clone(), Texts::new(&options.schema));
+        Ok(Arc::new(Self { address, schema, texts, engine, clients, last: AtomicI64::new(i64::MIN) }))
+    }
+
+    /// A session, for more than one statement.
+    pub(crate) async fn session(&self, whose: For) -> Result<Object, Abort> {
+        let pool = match whose {
+            For::Engine => &self.engine,
+            For::Clients => &self.clients,
+        };
+        Ok(pool.get().await?)
+    }
+
+    /// Sends one statement and gives its rows.
+    pub(crate) async fn query(&self, whose: For, sql: Sql, values: Values<'_>) -> Result<Vec<Row>, Abort> {
+        let session = self.session(whose).await?;
+        self.query_in(session, sql, values).await
+    }
+
+    /// Sends one statement in a session that is of no further use if it fails for long.
+    async fn query_in(&self, session: Object, sql: Sql, values: Values<'_>) -> Result<Vec<Row>, Abort> {
+        let send = async {
+            let statement = session.prepare_cached(self.texts.of(sql)).await?;
+            session.query(&statement, values).await
+        };
+        let answer = tokio::time::timeout(PATIENCE, send).await;
+        match answer {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => {
+                let abort = Abort::from(error);
+                if abort.is_stale_session() {
+                    drop(Object::take(session));
+                }
+                Err(abort)
+            }
+            Err(_) => {
+                drop(Object::take(session));
+                Err(unavailable(format!("{} did not answer the statement {} in time", self.address.place, sql.name))
+                    .into())
+            }
+        }
+    }
+
+    /// The server's time as a call's caller sees it: it does not go back.
+    pub(crate) fn time(&self, micros: i64) -> Timestamp {
+        Timestamp::from_micros(self.last.fetch_max(micros, Ordering::Relaxed).max(micros))
+    }
+
+    pub(crate) fn call_error(&self, abort: Abort) -> StoreError {
+        abort.into_call_error(&self.address.place)
+    }
+
+    pub(crate) fn close(&self) {
+        self.engine.close();
+        self.clients.close();
+    }
+}
+
+fn pool(address: &Address, options: &Options, size: usize) -> Result<Pool, StoreError> {
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(address.config.clone(), address.tls()?, config);
+    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move { client.batch_execute(sql::SESSION).await.map_err(HookError::Backend) })
+    });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(options.wait))
+        .create_timeout(Some(options.wait))
+        .post_create(set_up)
+        .build()
+        .map_err(|error| StoreError::new(ErrorKind::Bug, format!("no pool of sessions: {error}")))
+}

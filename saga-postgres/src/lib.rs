@@ -1,0 +1,37 @@
+//! The `PostgreSQL` store of the saga framework: many workers, one database.
+//!
+//! A group commit is one statement, fenced by the rows that it moves on, so that a client that
+//! stops in the middle holds nothing. Runs that are due are handed out with `SKIP LOCKED`; hints
+//! travel by `NOTIFY` on a session of their own, outside of commits.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), saga_store::StoreError> {
+//! let store = saga_postgres::PostgresStore::connect("postgres://app@db.example/shop").await?;
+//! # let _ = store;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Modules in reading order:
+//!
+//! - `store`: [`PostgresStore`], each call of the contract.
+//! - `options`: how it is opened. `address`: URLs and `PG*` variables. `migrate`: its schema.
+//! - `verbs`: what the calls do, one idea a file. `sql`: their statements.
+//! - `db`: the sessions. `hints`: who is told, in this process and others. `error`.
+
+mod address;
+mod db;
+mod error;
+mod hints;
+mod migrate;
+mod options;
+mod sql;
+mod store;
+mod verbs;
+
+pub use options::{Migrate, PostgresBuilder, migration_sql};
+pub use store::PostgresStore;
+pub use tokio_postgres;
+
+/// What [`saga_store::Store::kind`] says of this store.
+const KIND: &str = "postgres";

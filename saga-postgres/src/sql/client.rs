@@ -1,0 +1,59 @@
+//! What clients and operators read, and purging.
+
+use super::{owner, statements};
+
+/// The columns of a view, for [`crate::verbs::read`].
+macro_rules! view {
+    () => {
+        "r.id, r.execution, r.workflow, r.version, r.state, r.created_at, r.updated_at, r.attributes, r.status, \
+         r.conclusion"
+    };
+}
+
+/// A list, but for its conditions.
+pub(crate) const LIST: &str = concat!("SELECT ", view!(), " FROM @.runs r WHERE true");
+
+statements! { owner::END;
+    GET = concat!("-- get\nSELECT ", view!(), " FROM @.runs r WHERE r.id = $1 AND r.newest");
+    VIEWS = concat!("-- views\nSELECT ", view!(), "
+        FROM unnest($1::uuid[]) AS c (execution) JOIN @.runs r ON r.execution = c.execution");
+    JOURNALS = "-- journals
+        SELECT j.execution, j.seq, j.nonce, j.more, j.body
+        FROM unnest($1::uuid[]) AS c (execution) JOIN @.journal j ON j.execution = c.execution
+        ORDER BY j.execution, j.seq";
+    INBOXES = "-- inboxes
+        SELECT i.execution, i.position, i.message, i.at, i.body
+        FROM unnest($1::uuid[]) AS c (execution) JOIN @.live l ON l.execution = c.execution
+        JOIN @.inbox i ON i.execution = c.execution AND i.position > GREATEST($2, l.inbox_seen)
+        ORDER BY i.execution, i.position";
+    BLOBS = "-- blobs
+        SELECT b.blob, b.bytes FROM unnest($2::uuid[]) AS c (blob)
+        JOIN @.blobs b ON b.execution = $1 AND b.blob = c.blob";
+
+    /// Deletes executions that ended long ago, with all that is theirs. A dead run waits for an
+    /// operator however long; undelivered messages are needed still. If the newest execution of
+    /// an id goes, the one before is the newest again.
+    PURGE = "-- purge
+        WITH found AS MATERIALIZED (
+            SELECT r.execution, r.ended_at FROM @.runs r JOIN @.live l ON l.execution = r.execution
+            WHERE r.ended_at < $1 AND r.state <> $2 AND l.ended = 1
+                AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = r.execution)
+            ORDER BY r.ended_at LIMIT $3::int8 + 1 FOR UPDATE OF l SKIP LOCKED),
+        doomed AS MATERIALIZED (SELECT execution FROM found ORDER BY ended_at LIMIT $3::int8),
+        journal AS (DELETE FROM @.journal t USING doomed d WHERE t.execution = d.execution),
+        blobs AS (DELETE FROM @.blobs t USING doomed d WHERE t.execution = d.execution),
+        inbox AS (DELETE FROM @.inbox t USING doomed d WHERE t.execution = d.execution),
+        attributes AS (DELETE FROM @.attributes t USING doomed d WHERE t.execution = d.execution),
+        marks AS (DELETE FROM @.not_build t USING doomed d WHERE t.execution = d.execution),
+        ready AS (DELETE FROM @.ready t USING doomed d WHERE t.execution = d.execution),
+        live AS (DELETE FROM @.live t USING doomed d WHERE t.execution = d.execution),
+        gone AS (
+            DELETE FROM @.runs t USING doomed d WHERE t.execution = d.execution RETURNING t.id, t.newest),
+        promoted AS (
+            UPDATE @.runs r SET newest = true FROM gone g
+            WHERE g.newest AND r.execution = (
+                SELECT o.execution FROM @.runs o
+                WHERE o.id = g.id AND (o.execution IN (SELECT execution FROM doomed)) IS NOT TRUE
+                ORDER BY o.execution DESC LIMIT 1))
+        SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8";
+}

@@ -1,0 +1,217 @@
+//! The store: each call of the contract.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use saga_store::{
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream, InboxMessage,
+    Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId, RunView, Started,
+    Store, StoreError, Timestamp,
+};
+
+use crate::address::Address;
+use crate::db::{Db, For};
+use crate::error::Abort;
+use crate::hints::Hints;
+use crate::options::{Options, PostgresBuilder};
+use crate::verbs::plain::Plain;
+use crate::verbs::{commit, deliver, own, purge, read, start};
+use crate::{KIND, migrate, sql};
+
+/// How often a worker looks for runs that strangers own.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// A store in a `PostgreSQL` database. A clone is another handle to the same store.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    db: Arc<Db>,
+    hints: Hints,
+    turn: Mutex<Turn>,
+}
+
+/// What the claims of this store remember.
+#[derive(Default)]
+struct Turn {
+    last_lane: Option<String>,
+    swept: Option<Instant>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.db.close();
+    }
+}
+
+impl PostgresStore {
+    /// Opens a store with the default options: creates its tables, in the schema `saga`, or
+    /// brings them up to date.
+    ///
+    /// The address is a URL as `libpq` takes it, completed from `PG*` variables:
+    /// `postgres://user@host:port/database`, several hosts for a cluster
+    /// (`postgres://a,b/shop`: the one that takes writes is chosen), or a socket's folder
+    /// (`postgres:///shop?host=/var/run/postgresql`).
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Options for a store that is about to be opened.
+    pub fn builder(url: &str) -> PostgresBuilder {
+        PostgresBuilder::new(url)
+    }
+
+    pub(crate) async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
+        let address = Address::parse(url, |name| std::env::var(name).ok())?;
+        let db = Db::new(address, &options)?;
+        migrate::prepare(&db, options.migrate).await?;
+        let origin = db.query(For::Clients, sql::ORIGIN, &[]).await.map_err(|abort| db.call_error(abort))?;
+        let (hints, session) = Hints::new(&db, origin.first().map(|row| row.get(0)).unwrap_or_default());
+        tokio::spawn(session);
+        Ok(Self { shared: Arc::new(Shared { db, hints, turn: Mutex::default() }) })
+    }
+
+    fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
+    fn failed(&self, abort: Abort) -> StoreError {
+        self.db().call_error(abort)
+    }
+
+    fn turn<T>(&self, with: impl FnOnce(&mut Turn) -> T) -> T {
+        with(&mut self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, hints: Vec<Hint>) {
+        self.shared.hints.send(hints);
+    }
+
+    async fn sweep_in_turn(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let due = self.turn(|turn| {
+            let due = turn.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP_EVERY);
+            turn.swept = if due { Some(now) } else { turn.swept };
+            due
+        });
+        if due && own::sweep(self.db()).await.map_err(|abort| self.failed(abort))? {
+            self.tell(vec![Hint::Ready]);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let db = self.db();
+        f.debug_struct("PostgresStore").field("at", &db.address).field("schema", &db.schema).finish_non_exhaustive()
+    }
+}
+
+impl Store for PostgresStore {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        own::join(self.db(), node).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
+        own::beat(self.db(), incarnation).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        if own::leave(self.db(), incarnation).await.map_err(|abort| self.failed(abort))? {
+            self.tell(vec![Hint::Ready]);
+        }
+        Ok(())
+    }
+
+    async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        let (answers, hints) = start::start(self.db(), &runs).await.map_err(|abort| self.failed(abort))?;
+        self.tell(hints);
+        Ok(answers)
+    }
+
+    async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
+        let (plain, steps): (Vec<Plain>, Vec<_>) = commits.into_iter().map(Plain::take).unzip();
+        match commit::commit(self.db(), &plain).await {
+            Ok((outcomes, hints)) => {
+                self.tell(hints);
+                Ok(outcomes)
+            }
+            Err((abort, hints)) => {
+                self.tell(hints);
+                let commits = plain.into_iter().zip(steps).map(|(plain, step)| plain.give_back(step)).collect();
+                Err(CommitError { error: self.failed(abort), commits })
+            }
+        }
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        let (answers, hints) = deliver::deliver(self.db(), &messages).await.map_err(|abort| self.failed(abort))?;
+        self.tell(hints);
+        Ok(answers)
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        self.sweep_in_turn().await?;
+        let last = self.turn(|turn| turn.last_lane.clone());
+        let (claimed, lane, hints) =
+            own::claim(self.db(), claim, last.as_deref()).await.map_err(|abort| self.failed(abort))?;
+        if lane.is_some() {
+            self.turn(|turn| turn.last_lane = lane);
+        }
+        self.tell(hints);
+        Ok(claimed)
+    }
+
+    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        own::adopt(self.db(), dead, by, max).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        read::next_wake(self.db()).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+        read::load(self.db(), executions).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
+        read::inbox(self.db(), execution, after).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        read::outbox(self.db(), owner, limit).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
+        read::blobs(self.db(), execution, ids).await.map_err(|abort| self.failed(abort))
+    }
+
+    fn hints(&self) -> Box<dyn HintStream> {
+        Box::new(self.shared.hints.listen())
+    }
+
+    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
+        read::get(self.db(), id).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
+        read::get_execution(self.db(), execution).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        read::list(self.db(), query).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
+        purge::purge(self.db(), before, budget).await.map_err(|abort| self.failed(abort))
+    }
+}

@@ -1,0 +1,346 @@
+//! Appends to journals, with all that belongs to the appends.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join;
+use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
+use uuid::Uuid;
+
+use super::plain::Plain;
+use super::{Slices, index, number, place};
+use crate::KIND;
+use crate::db::{Db, For};
+use crate::error::{Abort, unavailable};
+use crate::sql;
+
+/// The most that one statement carries, unless one commit alone is larger.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// A commit larger than this cannot be one message to the server.
+const LARGEST: usize = 256 * 1024 * 1024;
+
+/// How often a group is looked at again whose runs moved on meanwhile.
+const ROUNDS: usize = 8;
+
+/// Some commits of a call, by their index.
+type Group = Vec<usize>;
+
+/// What a call works on.
+pub(crate) struct Batch<'a> {
+    db: &'a Db,
+    commits: &'a [Plain],
+}
+
+/// What a statement did: the outcomes so far, by index, and what to tell.
+#[derive(Default)]
+struct Done {
+    outcomes: Vec<(usize, CommitOutcome)>,
+    hints: Vec<Hint>,
+}
+
+/// Commits each run's commit on its own, in as few statements as can be.
+///
+/// On an error what was applied is applied: the caller sends the same again, and the marks of
+/// the rows tell.
+pub(crate) async fn commit(db: &Db, commits: &[Plain]) -> Result<(Vec<CommitOutcome>, Vec<Hint>), (Abort, Vec<Hint>)> {
+    let mut outcomes: Vec<Option<CommitOutcome>> =
+        commits.iter().map(|commit| unacceptable(commit).map(CommitOutcome::Rejected)).collect();
+    let batch = Batch { db, commits };
+    let mut hints = Vec::new();
+    for group in groups(commits, &outcomes) {
+        let (lean, full): (Group, Group) = group.into_iter().partition(|at| commits[*at].is_lean());
+        let mut failed = None;
+        let (lean, full) = join(batch.lean(lean), batch.full(full)).await;
+        for done in [lean, full] {
+            match done {
+                Ok(done) => {
+                    hints.extend(done.hints);
+                    done.outcomes.into_iter().for_each(|(at, outcome)| outcomes[at] = Some(outcome));
+                }
+                Err(abort) => failed = Some(abort),
+            }
+        }
+        if let Some(abort) = failed {
+            return Err((abort, hints));
+        }
+    }
+    let lost = || unavailable("the runs moved on while their commits were looked at; send them again");
+    match outcomes.into_iter().collect() {
+        Some(outcomes) => Ok((outcomes, hints)),
+        None => Err((lost().into(), hints)),
+    }
+}
+
+fn unacceptable(commit: &Plain) -> Option<String> {
+    if let Some(kind) = commit.step_kind {
+        return Some(if kind == KIND {
+            "this version of saga-postgres runs no transactional steps".to_owned()
+        } else {
+            format!("the step is written for a store of the kind \"{kind}\", and this one is \"{KIND}\"")
+        });
+    }
+    if commit.rows.is_empty() {
+        return Some("a commit appends at least one row".to_owned());
+    }
+    let size = commit.size();
+    (size > LARGEST).then(|| format!("a commit of {size} bytes is more than the server takes"))
+}
+
+/// The commits that are to be sent, in groups, each sorted by execution so that two statements
+/// take their locks in one order. A run's second commit goes into a later group than its first.
+fn groups(commits: &[Plain], answered: &[Option<CommitOutcome>]) -> Vec<Group> {
+    let mut of_run: BTreeMap<ExecutionId, Group> = BTreeMap::new();
+    for (at, commit) in commits.iter().enumerate().filter(|(at, _)| answered[*at].is_none()) {
+        of_run.entry(commit.execution).or_default().push(at);
+    }
+    let mut groups = Vec::new();
+    for turn in 0.. {
+        let mut group = Group::new();
+        let mut bytes = 0;
+        let mut any = false;
+        for at in of_run.values().filter_map(|of_run| of_run.get(turn)) {
+            any = true;
+            let more = commits[*at].size();
+            if bytes + more > MOST_BYTES && !group.is_empty() {
+                groups.push(std::mem::take(&mut group));
+                bytes = 0;
+            }
+            bytes += more;
+            group.push(*at);
+        }
+        if !any {
+            break;
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+impl Batch<'_> {
+    /// Sends commits of a row each. Those that the lean statement leaves out, because they come
+    /// out of place or because there is more to do than to append, are answered or sent in full.
+    async fn lean(&self, group: Group) -> Result<Done, Abort> {
+        let mut done = Done::default();
+        let mut left = Group::new();
+        let mut parts = vec![group];
+        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+            match self.send_lean(&part).await {
+                Ok(applied) => {
+                    left.extend(part.iter().filter(|at| applied.binary_search(at).is_err()));
+                    done.outcomes.extend(applied.into_iter().map(|at| (at, applied_with(false))));
+                }
+                Err(abort) => self.isolate(abort, part, &mut parts, &mut done)?,
+            }
+        }
+        if !left.is_empty() {
+            let rest = self.look_at(left, &mut done).await?;
+            let full = self.full(rest).await?;
+            done.outcomes.extend(full.outcomes);
+            done.hints.extend(full.hints);
+        }
+        Ok(done)
+    }
+
+    /// Sends commits with all that they bring.
+    async fn full(&self, mut group: Group) -> Result<Done, Abort> {
+        let mut done = Done::default();
+        for _ in 0..ROUNDS {
+            let mut left = Group::new();
+            let mut parts = vec![std::mem::take(&mut group)];
+            while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+                match self.send_full(&part).await {
+                    Ok(applied) => {
+                        left.extend(part.iter().filter(|at| !applied.iter().any(|(other, ..)| other == *at)));
+                        for (at, stay, due) in applied {
+                            self.tell(at, due, &mut done.hints);
+                            done.outcomes.push((at, applied_with(stay)));
+                        }
+                    }
+                    Err(abort) => self.isolate(abort, part, &mut parts, &mut done)?,
+                }
+            }
+            if left.is_empty() {
+                break;
+            }
+            group = self.look_at(left, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    fn tell(&self, at: usize, due: bool, hints: &mut Vec<Hint>) {
+        let commit = &self.commits[at];
+        if commit.then == Then::End {
+            hints.push(Hint::Ended(commit.execution));
+        }
+        if due {
+            hints.push(Hint::Ready);
+        }
+    }
+
+    /// After a statement was refused because of a row: halves its commits, until the culprit is
+    /// alone.
+    fn isolate(&self, abort: Abort, mut part: Group, parts: &mut Vec<Group>, done: &mut Done) -> Result<(), Abort> {
+        if !abort.is_of_the_row() {
+            return Err(abort);
+        }
+        if let [culprit] = part[..] {
+            tracing::warn!(execution = %self.commits[culprit].execution, error = abort.text(), "a commit is refused for good");
+            done.outcomes.push((culprit, CommitOutcome::Rejected(abort.text())));
+            return Ok(());
+        }
+        let rest = part.split_off(part.len() / 2);
+        parts.extend([rest, part]);
+        Ok(())
+    }
+
+    async fn send_lean(&self, group: &[usize]) -> Result<Group, Abort> {
+        let of = |at: &usize| &self.commits[*at];
+        let ords: Vec<i32> = group.iter().map(|at| place(*at)).collect();
+        let executions: Vec<Uuid> = group.iter().map(|at| *of(at).execution.as_uuid()).collect();
+        let owners: Vec<Uuid> = group.iter().map(|at| *of(at).owner.as_uuid()).collect();
+        let seqs: Vec<i64> = group.iter().map(|at| number(of(at).seq.0)).collect();
+        let nonces: Vec<i64> = group.iter().map(|at| of(at).nonce.0.cast_signed()).collect();
+        let bodies: Vec<&[u8]> = group.iter().map(|at| &of(at).rows[0].body[..]).collect();
+        let values: crate::db::Values<'_> = &[&ords, &executions, &owners, &seqs, &nonces, &bodies];
+        let rows = self.db.query(For::Engine, sql::LEAN, values).await?;
+        let applied: Option<Vec<i32>> = rows.first().and_then(|row| row.get(0));
+        let mut applied: Group = applied.unwrap_or_default().into_iter().map(index).collect();
+        applied.sort_unstable();
+        Ok(applied)
+    }
+
+    /// What was applied: its index, whether the run stays, and whether it is due at once.
+    async fn send_full(&self, group: &[usize]) -> Result<Vec<(usize, bool, bool)>, Abort> {
+        let of = || group.iter().map(|at| &self.commits[*at]);
+        let ords: Vec<i32> = group.iter().map(|at| place(*at)).collect();
+        let executions: Vec<Uuid> = of().map(|c| *c.execution.as_uuid()).collect();
+        let owners: Vec<Uuid> = of().map(|c| *c.owner.as_uuid()).collect();
+        let seqs: Vec<i64> = of().map(|c| number(c.seq.0)).collect();
+        let nonces: Vec<i64> = of().map(|c| c.nonce.0.cast_signed()).collect();
+        let seen: Vec<Option<i64>> = of().map(|c| c.inbox_seen.map(number)).collect();
+        let states: Vec<Option<i16>> =
+            of().map(|c| c.change.as_ref().map(|change| change.state.code().into())).collect();
+        let conclusions: Vec<Option<&[u8]>> =
+            of().map(|c| c.change.as_ref().and_then(|change| change.conclusion.as_deref())).collect();
+        let statuses: Vec<Option<&[u8]>> = of().map(|c| c.status.as_deref()).collect();
+        let kinds: Vec<i16> = of().map(|c| kind_of(&c.then)).collect();
+        let wakes: Vec<Option<i64>> = of().map(|c| wake_of(&c.then)).collect();
+        let builds: Vec<Option<&str>> = of().map(|c| build_of(&c.then)).collect();
+
+        let (mut rows, mut blobs, mut out, mut sent) =
+            (Slices::default(), Slices::default(), Slices::default(), Slices::default());
+        let (mut more, mut bodies) = (Vec::new(), Vec::new());
+        let (mut blob_ids, mut blob_bytes) = (Vec::new(), Vec::new());
+        let (mut out_ids, mut to_runs, mut to_executions, mut out_bodies) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut sent_ids = Vec::new();
+        for commit in of() {
+            let before = bodies.len();
+            more.extend(commit.rows.iter().map(|row| row.more));
+            bodies.extend(commit.rows.iter().map(|row| &row.body[..]));
+            rows.push(before, bodies.len());
+            let before = blob_ids.len();
+            blob_ids.extend(commit.blobs.iter().map(|blob| *blob.id.as_uuid()));
+            blob_bytes.extend(commit.blobs.iter().map(|blob| &blob.bytes[..]));
+            blobs.push(before, blob_ids.len());
+            let before = out_ids.len();
+            for message in &commit.outbox {
+                let (to_run, to_execution) = match &message.to {
+                    Target::Run(id) => (Some(id.as_str()), None),
+                    Target::Execution(execution) => (None, Some(*execution.as_uuid())),
+                };
+                out_ids.push(*message.id.as_uuid());
+                to_runs.push(to_run);
+                to_executions.push(to_execution);
+                out_bodies.push(&message.body[..]);
+            }
+            out.push(before, out_ids.len());
+            let before = sent_ids.len();
+            sent_ids.extend(commit.sent.iter().map(|id| *id.as_uuid()));
+            sent.push(before, sent_ids.len());
+        }
+        let values: crate::db::Values<'_> = &[
+            &ords,
+            &executions,
+            &owners,
+            &seqs,
+            &nonces,
+            &rows.from,
+            &rows.to,
+            &seen,
+            &states,
+            &conclusions,
+            &statuses,
+            &kinds,
+            &wakes,
+            &builds,
+            &blobs.from,
+            &blobs.to,
+            &out.from,
+            &out.to,
+            &sent.from,
+            &sent.to,
+            &more,
+            &bodies,
+            &blob_ids,
+            &blob_bytes,
+            &out_ids,
+            &to_runs,
+            &to_executions,
+            &out_bodies,
+            &sent_ids,
+        ];
+        let rows = self.db.query(For::Engine, sql::FULL, values).await?;
+        Ok(rows.iter().map(|row| (index(row.get(0)), row.get(1), row.get(2))).collect())
+    }
+
+    /// Answers commits that were not applied, but for those that can be: they are given back.
+    async fn look_at(&self, group: Group, done: &mut Done) -> Result<Group, Abort> {
+        let ords: Vec<i32> = group.iter().map(|at| place(*at)).collect();
+        let executions: Vec<Uuid> = group.iter().map(|at| *self.commits[*at].execution.as_uuid()).collect();
+        let seqs: Vec<i64> = group.iter().map(|at| number(self.commits[*at].seq.0)).collect();
+        let rows = self.db.query(For::Engine, sql::PLACES, &[&ords, &executions, &seqs]).await?;
+        let mut rest = Group::new();
+        for row in rows {
+            let at = index(row.get(0));
+            let commit = &self.commits[at];
+            let head = row.get::<_, Option<i64>>(1).map(|seq| saga_store::Seq(seq.cast_unsigned()));
+            let nonce: Option<i64> = row.get(2);
+            if nonce == Some(commit.nonce.0.cast_signed()) {
+                let owned = row.get::<_, Option<Uuid>>(3) == Some(*commit.owner.as_uuid());
+                done.outcomes.push((at, applied_with(owned && matches!(commit.then, Then::Release { .. }))));
+            } else if head.is_some_and(|head| head.plus(1) == commit.seq) {
+                rest.push(at);
+            } else {
+                done.outcomes.push((at, CommitOutcome::Refused { head }));
+            }
+        }
+        Ok(rest)
+    }
+}
+
+fn applied_with(stay: bool) -> CommitOutcome {
+    CommitOutcome::Applied(Applied { stay })
+}
+
+fn kind_of(then: &Then) -> i16 {
+    match then {
+        Then::Keep => 0,
+        Then::Release { .. } => 1,
+        Then::End => 2,
+    }
+}
+
+fn wake_of(then: &Then) -> Option<i64> {
+    match then {
+        Then::Release { wake_at, .. } => wake_at.map(saga_store::Timestamp::as_micros),
+        _ => None,
+    }
+}
+
+fn build_of(then: &Then) -> Option<&str> {
+    match then {
+        Then::Release { not_build, .. } => not_build.as_ref().map(|build| &*build.0),
+        _ => None,
+    }
+}

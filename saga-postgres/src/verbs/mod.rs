@@ -1,0 +1,40 @@
+//! What the calls of the contract do: one idea a file.
+
+pub(crate) mod commit;
+pub(crate) mod deliver;
+pub(crate) mod own;
+pub(crate) mod plain;
+pub(crate) mod purge;
+pub(crate) mod read;
+pub(crate) mod start;
+
+/// A position, a count or a length as the server keeps it. None is ever near the limit.
+pub(crate) fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+/// A place in an array of one statement.
+pub(crate) fn place(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}
+
+/// Which of the requests a row of an answer is about.
+pub(crate) fn index(place: i32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}
+
+/// The parts of an array that belong to each request: from the first to the last, counted from
+/// one, as the server slices arrays.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    pub(crate) from: Vec<i32>,
+    pub(crate) to: Vec<i32>,
+}
+
+impl Slices {
+    /// The next request has what is in the array from `before` to its end, `after`.
+    pub(crate) fn push(&mut self, before: usize, after: usize) {
+        self.from.push(place(before + 1));
+        self.to.push(place(after));
+    }
+}

@@ -1,0 +1,128 @@
+//! Who is there, and who gets what.
+
+use std::time::Duration;
+
+use saga_store::{
+    Beat, Claim, ClaimedRun, ErrorKind, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunId, StoreError,
+};
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::number;
+use crate::db::{Db, For};
+use crate::error::Abort;
+use crate::sql;
+
+pub(crate) async fn join(db: &Db, node: &NodeInfo) -> Result<Joined, Abort> {
+    let lease = number(node.lease.as_micros());
+    // A name is for operators; none is worth a failure.
+    let name: String = node.name.chars().filter(|char| *char != '\0').collect();
+    let rows = db.query(For::Engine, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease]).await?;
+    let now = match rows.first() {
+        Some(row) => row.get(0),
+        // It has joined already: the answer was lost.
+        None => db.query(For::Engine, sql::NOW, &[]).await?.first().map_or(0, |row| row.get(0)),
+    };
+    Ok(Joined { now: db.time(now), proven_dead: Vec::new() })
+}
+
+pub(crate) async fn beat(db: &Db, incarnation: Incarnation) -> Result<Beat, Abort> {
+    let rows = db.query(For::Engine, sql::BEAT, &[incarnation.as_uuid()]).await?;
+    let now = rows.first().map_or(0, |row| row.get(0));
+    let member = rows.first().is_some_and(|row| row.get(1));
+    let peer = |row: &Row| {
+        Some(Peer {
+            incarnation: Incarnation::from_uuid(row.get::<_, Option<Uuid>>(2)?),
+            beats: row.get::<_, i64>(3).cast_unsigned(),
+            lease: Duration::from_micros(row.get::<_, i64>(4).cast_unsigned()),
+        })
+    };
+    Ok(Beat { now: db.time(now), member, peers: rows.iter().filter_map(peer).collect() })
+}
+
+/// Ends a membership; whether it owned runs, which are ready now.
+pub(crate) async fn leave(db: &Db, incarnation: Incarnation) -> Result<bool, Abort> {
+    let rows = db.query(For::Engine, sql::LEAVE, &[incarnation.as_uuid()]).await?;
+    Ok(freed(&rows))
+}
+
+/// Lets go what strangers own; whether there was any.
+pub(crate) async fn sweep(db: &Db) -> Result<bool, Abort> {
+    Ok(freed(&db.query(For::Engine, sql::SWEEP, &[]).await?))
+}
+
+fn freed(rows: &[Row]) -> bool {
+    rows.first().is_some_and(|row| row.get::<_, i64>(0) > 0)
+}
+
+/// Runs that are due, the lane that was served last, and what to tell.
+pub(crate) async fn claim(
+    db: &Db,
+    claim: &Claim,
+    last_lane: Option<&str>,
+) -> Result<(Vec<ClaimedRun>, Option<String>, Vec<Hint>), Abort> {
+    let names: Vec<&str> = claim.filter.workflows.iter().map(|(name, _)| name.as_str()).collect();
+    let versions: Vec<i64> = claim.filter.workflows.iter().map(|(_, version)| (*version).into()).collect();
+    let build = &*claim.build.0;
+    let slots = number(claim.slots);
+    let values: crate::db::Values<'_> = &[claim.incarnation.as_uuid(), &names, &versions, &build, &slots, &last_lane];
+    let rows = db.query(For::Engine, sql::CLAIM, values).await?;
+    require_member(&rows, claim.incarnation)?;
+    let claimed = claimed(&rows)?;
+    let lane = if claimed.is_empty() { None } else { rows.last().and_then(|row| row.get(7)) };
+    // Others may have looked while these rows were locked, and found nothing.
+    let more = rows.first().is_some_and(|row| row.get(8));
+    let hints = if more && !claimed.is_empty() { vec![Hint::Ready] } else { Vec::new() };
+    Ok((claimed, lane, hints))
+}
+
+pub(crate) async fn adopt(db: &Db, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, Abort> {
+    if dead == by {
+        let message = format!("the worker {by} cannot take over from itself");
+        return Err(StoreError::new(ErrorKind::Invalid, message).into());
+    }
+    let rows = db.query(For::Engine, sql::ADOPT, &[dead.as_uuid(), by.as_uuid(), &number(max)]).await?;
+    require_member(&rows, by)?;
+    let adopted = claimed(&rows)?;
+    if adopted.len() < max {
+        db.query(For::Engine, sql::BURY, &[dead.as_uuid()]).await?;
+    }
+    Ok(adopted)
+}
+
+fn require_member(rows: &[Row], incarnation: Incarnation) -> Result<(), Abort> {
+    if rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    let message = format!("the worker {incarnation} is not a member of this store; join with a new incarnation");
+    Err(StoreError::new(ErrorKind::Locked, message).into())
+}
+
+fn claimed(rows: &[Row]) -> Result<Vec<ClaimedRun>, Abort> {
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(execution) = row.get::<_, Option<Uuid>>(1) else { continue };
+        claimed.push(ClaimedRun {
+            execution: ExecutionId::from_uuid(execution),
+            id: run_id(row.get(2))?,
+            workflow: row.get(3),
+            version: version(row.get(4)),
+            taken_over: row.get(5),
+            deaths: row.get::<_, i32>(6).cast_unsigned(),
+        });
+    }
+    Ok(claimed)
+}
+
+/// A name that the store has taken before.
+pub(crate) fn run_id(text: &str) -> Result<RunId, Abort> {
+    RunId::new(text).map_err(|error| {
+        let message = format!("the database has a run of a name that no store takes: {error}");
+        StoreError::new(ErrorKind::Incompatible, message).into()
+    })
+}
+
+pub(crate) fn version(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

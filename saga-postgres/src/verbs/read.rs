@@ -1,0 +1,228 @@
+//! Everything that changes nothing.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use saga_store::{
+    BlobId, ExecutionId, InboxMessage, Incarnation, JournalRow, LoadedRun, Message, MessageId, Nonce, Page, Query,
+    RunId, RunState, RunView, Seq, Target, Timestamp,
+};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use super::number;
+use super::own::{run_id, version};
+use crate::db::{Db, For};
+use crate::error::Abort;
+use crate::sql;
+
+pub(crate) async fn get(db: &Db, id: &RunId) -> Result<Option<RunView>, Abort> {
+    let rows = db.query(For::Clients, sql::GET, &[&id.as_str()]).await?;
+    rows.first().map(view).transpose()
+}
+
+pub(crate) async fn get_execution(db: &Db, execution: ExecutionId) -> Result<Option<RunView>, Abort> {
+    let rows = db.query(For::Clients, sql::VIEWS, &[&vec![*execution.as_uuid()]]).await?;
+    rows.first().map(view).transpose()
+}
+
+pub(crate) async fn load(db: &Db, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, Abort> {
+    if executions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = executions.iter().map(|execution| *execution.as_uuid()).collect();
+    let (views, journals, inboxes) = futures_util::future::try_join3(
+        db.query(For::Engine, sql::VIEWS, &[&ids]),
+        db.query(For::Engine, sql::JOURNALS, &[&ids]),
+        db.query(For::Engine, sql::INBOXES, &[&ids, &0_i64]),
+    )
+    .await?;
+    let mut runs: BTreeMap<ExecutionId, LoadedRun> = BTreeMap::new();
+    for row in &views {
+        let view = view(row)?;
+        runs.insert(view.execution, LoadedRun { view, journal: Vec::new(), inbox: Vec::new() });
+    }
+    let execution = |row: &Row| ExecutionId::from_uuid(row.get(0));
+    for row in &journals {
+        if let Some(run) = runs.get_mut(&execution(row)) {
+            run.journal.push(JournalRow {
+                seq: Seq(row.get::<_, i64>(1).cast_unsigned()),
+                nonce: Nonce(row.get::<_, i64>(2).cast_unsigned()),
+                more: row.get(3),
+                body: bytes(row, 4),
+            });
+        }
+    }
+    for row in &inboxes {
+        if let Some(run) = runs.get_mut(&execution(row)) {
+            run.inbox.push(inbox_message(row));
+        }
+    }
+    Ok(executions.iter().filter_map(|execution| runs.get(execution).cloned()).collect())
+}
+
+pub(crate) async fn inbox(db: &Db, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, Abort> {
+    let values: crate::db::Values<'_> = &[&vec![*execution.as_uuid()], &number(after)];
+    let rows = db.query(For::Engine, sql::INBOXES, values).await?;
+    Ok(rows.iter().map(inbox_message).collect())
+}
+
+pub(crate) async fn outbox(db: &Db, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, Abort> {
+    let rows = db.query(For::Engine, sql::OUTBOX, &[owner.as_uuid(), &number(limit)]).await?;
+    let mut messages = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let to = match row.get::<_, Option<Uuid>>(3) {
+            Some(execution) => Target::Execution(ExecutionId::from_uuid(execution)),
+            None => Target::Run(run_id(row.get(2))?),
+        };
+        let message = Message { id: MessageId::from_uuid(row.get(1)), to, body: bytes(row, 4) };
+        messages.push((ExecutionId::from_uuid(row.get(0)), message));
+    }
+    Ok(messages)
+}
+
+pub(crate) async fn blobs(db: &Db, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, Abort> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+    let rows = db.query(For::Engine, sql::BLOBS, &[execution.as_uuid(), &ids]).await?;
+    Ok(rows.iter().map(|row| (BlobId::from_uuid(row.get(0)), bytes(row, 1))).collect())
+}
+
+pub(crate) async fn next_wake(db: &Db) -> Result<Option<Timestamp>, Abort> {
+    let rows = db.query(For::Engine, sql::NEXT_WAKE, &[]).await?;
+    Ok(rows.first().map(|row| Timestamp::from_micros(row.get(0))))
+}
+
+pub(crate) async fn list(db: &Db, query: &Query) -> Result<Page, Abort> {
+    if query.limit == 0 {
+        return Ok(Page::default());
+    }
+    let conditions = Conditions::of(query);
+    let session = db.session(For::Clients).await?;
+    let values: Vec<(&(dyn ToSql + Sync), Type)> =
+        conditions.values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+    let rows = session.query_typed(&sql::fill(&conditions.sql, &db.schema), &values).await?;
+    let more = rows.len() > query.limit;
+    let runs: Vec<RunView> = rows.iter().take(query.limit).map(view).collect::<Result<_, _>>()?;
+    let next = runs.last().filter(|_| more).map(|last| last.execution);
+    Ok(Page { runs, next })
+}
+
+/// A list's text, with the values of its places.
+struct Conditions {
+    sql: String,
+    values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
+}
+
+impl Conditions {
+    fn of(query: &Query) -> Self {
+        let mut list = Self { sql: sql::LIST.to_owned(), values: Vec::new() };
+        if let Some(workflow) = &query.workflow {
+            list.and("r.workflow = $", workflow.clone(), Type::TEXT);
+        }
+        if let Some(after) = query.after {
+            list.and("r.execution < $", *after.as_uuid(), Type::UUID);
+        }
+        if let Some(from) = query.started_from {
+            list.and("r.created_at >= $", from.as_micros(), Type::INT8);
+        }
+        if let Some(before) = query.started_before {
+            list.and("r.created_at < $", before.as_micros(), Type::INT8);
+        }
+        if let Some(prefix) = &query.id_prefix {
+            list.and("r.id >= $", prefix.clone(), Type::TEXT);
+            if let Some(end) = end_of_prefix(prefix) {
+                list.and("r.id < $", end, Type::TEXT);
+            }
+        }
+        for (name, value) in &query.attributes {
+            list.and(
+                "EXISTS (SELECT FROM @.attributes a WHERE a.execution = r.execution AND a.name = $",
+                name.clone(),
+                Type::TEXT,
+            );
+            list.and("a.value = $", value.clone(), Type::TEXT);
+            list.sql.push(')');
+        }
+        if !query.states.is_empty() {
+            let states: Vec<i16> = query.states.iter().map(|state| state.code().into()).collect();
+            list.and("r.state = ANY ($", states, Type::INT2_ARRAY);
+            list.sql.push(')');
+        }
+        list.sql.push_str(" ORDER BY r.execution DESC LIMIT ");
+        list.sql.push_str(&number(query.limit).saturating_add(1).to_string());
+        list
+    }
+
+    /// One more condition; it ends with the place of its value.
+    fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static, kind: Type) {
+        self.values.push((Box::new(value), kind));
+        self.sql.push_str(&format!(" AND {condition}{}", self.values.len()));
+    }
+}
+
+/// The least text that is greater than all that begin so.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // From one to the next in the range is a step over the surrogates where need be.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// The columns that `view!` names.
+fn view(row: &Row) -> Result<RunView, Abort> {
+    let attributes: Vec<String> = row.get(7);
+    Ok(RunView {
+        id: run_id(row.get(0))?,
+        execution: ExecutionId::from_uuid(row.get(1)),
+        workflow: row.get(2),
+        version: version(row.get(3)),
+        state: state(row.get(4)),
+        created_at: Timestamp::from_micros(row.get(5)),
+        updated_at: Timestamp::from_micros(row.get(6)),
+        attributes: attributes.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
+        status: optional_bytes(row, 8),
+        conclusion: optional_bytes(row, 9),
+    })
+}
+
+fn inbox_message(row: &Row) -> InboxMessage {
+    InboxMessage {
+        position: row.get::<_, i64>(1).cast_unsigned(),
+        id: MessageId::from_uuid(row.get(2)),
+        at: Timestamp::from_micros(row.get(3)),
+        body: optional_bytes(row, 4).unwrap_or_default(),
+    }
+}
+
+fn bytes(row: &Row, column: usize) -> Bytes {
+    Bytes::copy_from_slice(row.get(column))
+}
+
+fn optional_bytes(row: &Row, column: usize) -> Option<Bytes> {
+    row.get::<_, Option<&[u8]>>(column).map(Bytes::copy_from_slice)
+}
+
+/// A state that a newer build has written is one that this one cannot drive: it waits.
+pub(crate) fn state(code: i16) -> RunState {
+    u8::try_from(code).ok().and_then(RunState::from_code).unwrap_or(RunState::Suspended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text_of_its_length() {
+        assert_eq!(end_of_prefix("ORD-").as_deref(), Some("ORD."));
+        assert_eq!(end_of_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(end_of_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(end_of_prefix("\u{10ffff}"), None);
+        assert_eq!(end_of_prefix(""), None);
+    }
+}

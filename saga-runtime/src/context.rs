@@ -153,6 +153,19 @@ impl Context {
         self.awaited_events.values().any(|ops| !ops.is_empty())
     }
 
+    /// A branch is let go: nothing will arrive for its operations, and what they did is undone.
+    /// One that has begun nothing leaves no trace.
+    pub(crate) fn drop_branch(&mut self, branch: &Branch) {
+        if branch.next == 0 {
+            return;
+        }
+        self.slots.retain(|op, _| !op.is_within(&branch.path));
+        for waiting in self.awaited_events.values_mut() {
+            waiting.retain(|op| !op.is_within(&branch.path));
+        }
+        self.note(Entry::Dropped(branch.path.clone()));
+    }
+
     /// A value that the journal has recorded at this place.
     pub(crate) fn recorded(&mut self, op: &OpId) -> Option<Payload> {
         self.recorded.remove(op)

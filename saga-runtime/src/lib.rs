@@ -8,7 +8,7 @@
 //! its await, then its undo steps run.
 //!
 //! Data flows one way: calls → context → journal → store. The modules, in reading order:
-//! [`activity`], `workflow`, `call`, `durable` and `ops` are what users write; `context` and
+//! [`mod@activity`], `workflow`, `call`, `durable` and `ops` are what users write; `context` and
 //! `machine` are how a run is remembered and taken back, without IO; `engine` drives runs on a
 //! worker; `client` starts and inspects them; `memory` is the reference store.
 
@@ -63,6 +63,7 @@ pub use workflow::{Workflow, WorkflowDefinition};
 pub mod prelude {
     pub use crate::{
         ActivityContext, ActivityError, Classify, Client, Engine, Event, MemoryStore, Outcome, RetryPolicy, RunError,
-        activity, durable, event, join, join_all, new_uuid, now, random, side_effect, sleep, sleep_until, workflow,
+        activity, durable, event, join, join_all, new_uuid, now, random, select, side_effect, sleep, sleep_until,
+        try_join, workflow,
     };
 }

@@ -53,21 +53,22 @@ impl Machine {
         let position = self.position;
         self.position += 1;
         if key.undo {
-            self.undo.remove(&key.op);
+            self.undo_done(&key.op);
             self.advance_undo();
+            self.advance_orphans();
             return;
         }
         if let Some(context) = &mut self.context {
             context.set_now(at);
         }
         self.close_step(&key.op);
-        self.undo.ended(position, &key.op, undo);
+        self.undo_known(position, &key.op, undo);
         self.resume(&key.op, Arrival::Value(output));
     }
 
     /// Whether the undo of this task's step needs the output of the attempt.
     pub(crate) fn undo_needs_output(&self, key: &TaskKey) -> bool {
-        !key.undo && self.undo.get(&key.op).is_some_and(|item| item.call.is_none())
+        !key.undo && self.undoable(&key.op).is_some_and(|item| item.call.is_none())
     }
 
     /// The undo of a step that returned this, where it needs the output.
@@ -86,18 +87,21 @@ impl Machine {
         let attempt = self.close_step(op);
         let position = self.position;
         self.push(Entry::StepEnded(StepEnded { op: op.clone(), attempt, output: output.clone(), undo: undo.clone() }));
-        self.undo.ended(position, op, undo.as_ref());
+        self.undo_known(position, op, undo.as_ref());
         self.resume(op, Arrival::Value(output));
     }
 
     fn attempt_failed(&mut self, op: &OpId, end: AttemptFailure, now: Timestamp, random: f64) {
-        let settling = self.is_undoing();
+        let undoing = self.is_undoing();
         let Some(step) = self.steps.get_mut(op) else { return };
+        let settling = undoing || step.orphan;
         let AttemptFailure { mut failure, class } = end;
         step.unknown |= class.may_have_effect() && !step.atomic;
         let policy = if settling { RetryPolicy::UNDO } else { step.retry };
         let delay = match class {
             Class::Permanent => None,
+            // What it returned cannot be recorded, and another attempt would return the same.
+            Class::Transient { no_effect: false, .. } if failure.kind == FailureKind::Payload => None,
             Class::Transient { retry_after, .. } => {
                 policy.delay_after(step.attempts, random).map(|delay| retry_after.unwrap_or(delay))
             }
@@ -121,7 +125,8 @@ impl Machine {
         let Some(step) = self.steps.remove(op) else { return };
         self.clear_step_timers(op, &step);
         // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
-        let unknown = step.unknown && !(permanent && self.is_undoing());
+        let settling = step.orphan || self.is_undoing();
+        let unknown = step.unknown && !(permanent && settling);
         let position = self.position;
         self.push(Entry::StepFailed(StepFailed {
             op: op.clone(),
@@ -136,11 +141,11 @@ impl Machine {
     /// Keeps what is needed to undo a failed step, if it may have had an effect.
     pub(super) fn note_failed(&mut self, position: u64, op: &OpId, unknown: bool, step: Step) {
         if !unknown {
-            self.undo.remove(op);
+            self.undo_done(op);
             return;
         }
-        match self.undo.get(op) {
-            Some(item) if item.call.is_some() => self.undo.ended(position, op, None),
+        match self.undoable(op) {
+            Some(item) if item.call.is_some() => self.undo_known(position, op, None),
             Some(_) => {
                 self.unsettled.insert(op.clone(), step);
             }
@@ -225,6 +230,7 @@ impl Machine {
             }
             None => self.advance_undo(),
         }
+        self.advance_orphans();
     }
 
     /// Polls the workflow and takes what it decides.
@@ -296,6 +302,7 @@ impl Machine {
 
     pub(super) fn apply_ending(&mut self, ending: Ending) {
         match ending {
+            Ending::Completed(_) if self.has_orphans() => self.closing = Some(ending),
             Ending::Completed(output) => self.conclude(Conclusion::Completed(output)),
             Ending::Failed { error, message } => self.begin_undo(UndoCause::Failed { error, message }),
             Ending::Dead(reason) => {
@@ -323,6 +330,7 @@ impl Machine {
     pub(super) fn apply_decision(&mut self, position: u64, entry: &Entry, code: Option<StepCode>) {
         match entry {
             Entry::StepScheduled(scheduled) => self.open_step(position, scheduled, code),
+            Entry::Dropped(scope) => self.drop_branch(scope),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
             }
@@ -348,6 +356,8 @@ impl Machine {
             deadline,
             attempts: 0,
             unknown: false,
+            record: self.record,
+            orphan: false,
             atomic: definition.is_some_and(ActivityDefinition::is_transaction),
             state: StepState::Idle,
         };

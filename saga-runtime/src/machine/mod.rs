@@ -5,6 +5,7 @@
 //! acknowledged asks for the attempts to start. Time and randomness are given with each call.
 
 mod forward;
+mod orphans;
 mod replay;
 mod undo;
 mod undoing;
@@ -93,6 +94,10 @@ struct Step {
     attempts: u32,
     /// Whether an attempt may have had an effect.
     unknown: bool,
+    /// The record that scheduled it: no attempt was made before that was durable.
+    record: usize,
+    /// Its branch was dropped: it is only settled, nobody waits for it.
+    orphan: bool,
     /// Its effect and its record are one transaction: what is not journalled did not happen.
     atomic: bool,
     state: StepState,
@@ -115,6 +120,10 @@ pub(crate) struct Machine {
     /// Steps that failed with an unknown outcome and whose undo needs their output.
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
+    /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
+    orphans: Vec<UndoLog>,
+    /// The workflow has ended, and what dropped branches did is still being undone.
+    closing: Option<forward::Ending>,
     timers: BTreeSet<(Timestamp, TimerKey)>,
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
@@ -125,6 +134,8 @@ pub(crate) struct Machine {
     /// Whether the turn that is being made has an arrival, whose time it then has.
     arrived: bool,
     position: u64,
+    /// While replaying: the number of the record.
+    record: usize,
     /// While replaying: what the code has decided and the journal has not yet confirmed.
     unconfirmed: Option<VecDeque<Decision>>,
     /// While replaying: how the code ended, before the journal says so.
@@ -204,8 +215,8 @@ impl Machine {
 
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
-        let running =
-            self.steps.values().any(|step| step.state == StepState::Running) || self.undo.running().next().is_some();
+        let running = self.steps.values().any(|step| step.state == StepState::Running)
+            || self.undo.running().chain(self.orphans.iter().flat_map(UndoLog::running)).next().is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
 
@@ -261,7 +272,8 @@ impl Machine {
                 self.aborts.push(TaskKey { op, undo: false });
             }
         }
-        self.aborts.extend(self.undo.running().map(|op| TaskKey { op, undo: true }));
+        let undos = self.undo.running().chain(self.orphans.iter().flat_map(UndoLog::running));
+        self.aborts.extend(undos.map(|op| TaskKey { op, undo: true }));
         self.timers.clear();
         self.ready.clear();
         self.unsettled.clear();
@@ -281,7 +293,7 @@ impl Machine {
 
     fn definition_of(&self, key: &TaskKey) -> Option<&'static ActivityDefinition> {
         if key.undo {
-            let call = self.undo.get(&key.op)?.call.as_ref()?;
+            let call = self.undoable(&key.op)?.call.as_ref()?;
             (self.identity.resolve)(&call.activity)
         } else {
             let step = self.steps.get(&key.op)?;

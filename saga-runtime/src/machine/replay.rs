@@ -33,6 +33,7 @@ impl Machine {
         let mut machine = Self::start(identity, definition, records)?;
         let mut row = 0;
         for (index, record) in records.iter().enumerate() {
+            machine.record = index;
             machine.at = machine.at.max(record.at());
             for entry in &record.entries {
                 machine.replay_entry(entry, record.at()).map_err(|error| {
@@ -85,6 +86,8 @@ impl Machine {
             steps: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             undo: UndoLog::default(),
+            orphans: Vec::new(),
+            closing: None,
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             aborts: Vec::new(),
@@ -94,6 +97,7 @@ impl Machine {
             at,
             arrived: false,
             position: 0,
+            record: 0,
             unconfirmed: Some(VecDeque::new()),
             replayed_ending: None,
         })
@@ -112,7 +116,7 @@ impl Machine {
             Entry::Started(_) => self.poll_body(),
             Entry::StepEnded(ended) => {
                 self.close_step(&ended.op);
-                self.undo.ended(position, &ended.op, ended.undo.as_ref());
+                self.undo_known(position, &ended.op, ended.undo.as_ref());
                 self.replay_arrival(&ended.op, Arrival::Value(ended.output.clone()));
             }
             Entry::StepFailed(failed) => {
@@ -135,10 +139,14 @@ impl Machine {
                     self.poll_body();
                 }
             }
-            Entry::UndoEnded(op, _) => self.undo.remove(op),
+            Entry::UndoEnded(op, _) => self.undo_done(op),
             Entry::UndoBegan(cause) => self.enter_undo(cause.clone(), true),
             Entry::Concluded(_) => self.phase = Phase::Ended,
-            Entry::StepScheduled(_) | Entry::TimerSet(_) | Entry::EventAwaited(..) | Entry::Value(_) => {
+            Entry::StepScheduled(_)
+            | Entry::TimerSet(_)
+            | Entry::EventAwaited(..)
+            | Entry::Dropped(_)
+            | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
             _ => {}
@@ -157,7 +165,7 @@ impl Machine {
         let retry_at = Timestamp::from_micros(attempted.retry_at);
         let key = TaskKey { op: attempted.op.clone(), undo: attempted.undo };
         if attempted.undo {
-            let Some(item) = self.undo.get_mut(&attempted.op) else { return };
+            let Some(item) = self.undoable_mut(&attempted.op) else { return };
             item.attempts = attempted.attempt;
         } else {
             let Some(step) = self.steps.get_mut(&attempted.op) else { return };
@@ -217,6 +225,7 @@ impl Machine {
             self.apply_ending(ending);
         }
         self.advance_undo();
+        self.advance_orphans();
         Ok(())
     }
 
@@ -239,7 +248,7 @@ impl Machine {
         }
         for key in waiting {
             if key.undo
-                && let Some(item) = self.undo.get_mut(&key.op)
+                && let Some(item) = self.undoable_mut(&key.op)
             {
                 item.begun = true;
             }
@@ -264,6 +273,7 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         (Entry::TimerSet(a), Entry::TimerSet(b)) => a.op == b.op,
         (Entry::EventAwaited(a, name), Entry::EventAwaited(b, other)) => a == b && name == other,
         (Entry::Value(a), Entry::Value(b)) => a.op == b.op,
+        (Entry::Dropped(a), Entry::Dropped(b)) => a == b,
         _ => false,
     }
 }
@@ -278,6 +288,7 @@ fn describe(entry: &Entry) -> String {
         Entry::EventAwaited(op, name) => format!("waiting for event `{name}` at {op}"),
         Entry::EventReceived(event) => format!("event `{}`", event.name),
         Entry::Value(value) => format!("a side effect at {}", value.op),
+        Entry::Dropped(scope) => format!("the drop of branch {scope}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),
         other => format!("{other:?}"),
     }

@@ -33,6 +33,15 @@ async fn branches(lengths: Vec<u32>) -> crate::Result<u64> {
         step(random::<u32>()).await
     })
     .await;
+    select! {
+        _ = branch(2) => {},
+        _ = async { branch(1).await?; sleep(std::time::Duration::from_secs(50)).await; Ok::<_, crate::Error>(()) } => {},
+    }
+    let _ = try_join!(branch(2), async {
+        step(7).await?;
+        Err::<(), _>(crate::Error::msg("fails"))
+    })
+    .await;
     let mut total = first;
     for branch in sum {
         total += branch?;

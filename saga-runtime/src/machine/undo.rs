@@ -43,9 +43,7 @@ impl UndoLog {
             UndoPlan::FromOutput => None,
         };
         let item = Undoable { op: op.clone(), call, attempts: 0, begun: false, running: false, ended_at: NEVER };
-        self.by_schedule.insert(position, item);
-        self.by_end.insert((NEVER, position));
-        self.schedule_of.insert(op.clone(), position);
+        self.insert(position, item);
     }
 
     /// The step has ended at this position; `call` is its undo, if that needed the output.
@@ -68,6 +66,30 @@ impl UndoLog {
         }
     }
 
+    /// Takes out what was done within a scope, to be undone by itself.
+    pub(crate) fn split_off(&mut self, scope: &OpId) -> Self {
+        let mut taken = Self::default();
+        let within: Vec<OpId> = self.schedule_of.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        for op in within {
+            let Some(schedule) = self.schedule_of.remove(&op) else { continue };
+            let Some(item) = self.by_schedule.remove(&schedule) else { continue };
+            self.by_end.remove(&(item.ended_at, schedule));
+            taken.insert(schedule, item);
+        }
+        taken
+    }
+
+    fn insert(&mut self, schedule: u64, item: Undoable) {
+        self.by_end.insert((item.ended_at, schedule));
+        self.schedule_of.insert(item.op.clone(), schedule);
+        self.by_schedule.insert(schedule, item);
+    }
+
+    /// Where the last step of the log was scheduled.
+    pub(crate) fn last_schedule(&self) -> Option<u64> {
+        self.by_schedule.last_key_value().map(|(schedule, _)| *schedule)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_schedule.is_empty()
     }
@@ -86,9 +108,12 @@ impl UndoLog {
     }
 
     /// Marks the undos that may start now as begun, and names them: those whose step had not
-    /// ended before any other remaining step was scheduled, and whose call is known.
-    pub(crate) fn begin(&mut self) -> Vec<OpId> {
-        let Some((&last_schedule, _)) = self.by_schedule.last_key_value() else { return Vec::new() };
+    /// ended before any other remaining step was scheduled, and whose call is known. `beside` is
+    /// where the last step of other logs was scheduled that are to be undone first.
+    pub(crate) fn begin(&mut self, beside: Option<u64>) -> Vec<OpId> {
+        let Some(last_schedule) = self.last_schedule().max(beside) else {
+            return Vec::new();
+        };
         let free: Vec<u64> = self.by_end.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect();
         let mut begun = Vec::new();
         for schedule in free.into_iter().rev() {
@@ -131,8 +156,8 @@ mod tests {
             log.ended(u64::from(number) * 2 + 1, &op(number), None);
         }
         for number in (0..3).rev() {
-            assert_eq!(log.begin(), [op(number)]);
-            assert_eq!(log.begin(), []);
+            assert_eq!(log.begin(None), [op(number)]);
+            assert_eq!(log.begin(None), []);
             log.remove(&op(number));
         }
         assert!(log.is_empty());
@@ -147,13 +172,13 @@ mod tests {
         log.scheduled(3, &op(2), &known());
         log.ended(4, &op(2), None);
         log.ended(5, &op(1), None);
-        let mut both = log.begin();
+        let mut both = log.begin(None);
         both.sort();
         assert_eq!(both, [op(1), op(2)]);
         log.remove(&op(1));
-        assert_eq!(log.begin(), [], "one of the two is still being undone");
+        assert_eq!(log.begin(None), [], "one of the two is still being undone");
         log.remove(&op(2));
-        assert_eq!(log.begin(), [op(0)]);
+        assert_eq!(log.begin(None), [op(0)]);
     }
 
     #[test]
@@ -162,9 +187,9 @@ mod tests {
         log.scheduled(0, &op(0), &known());
         log.ended(1, &op(0), None);
         log.scheduled(2, &op(1), &UndoPlan::FromOutput);
-        assert_eq!(log.begin(), []);
+        assert_eq!(log.begin(None), []);
         let UndoPlan::Known(call) = known() else { return };
         log.ended(3, &op(1), Some(&call));
-        assert_eq!(log.begin(), [op(1)]);
+        assert_eq!(log.begin(None), [op(1)]);
     }
 }

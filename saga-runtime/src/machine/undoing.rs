@@ -5,6 +5,7 @@ use std::time::Duration;
 use saga_store::Timestamp;
 use saga_store::wire::{Attempted, Conclusion, Entry, OpId, StepFailed, UndoCause};
 
+use super::undo::UndoLog;
 use super::{AttemptStart, Change, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy};
 use crate::classify::Class;
@@ -25,32 +26,11 @@ impl Machine {
     pub(super) fn enter_undo(&mut self, cause: UndoCause, after_crash: bool) {
         self.phase = Phase::Undoing(cause);
         self.timers.retain(|(_, timer)| matches!(timer, TimerKey::Retry(_)));
-        self.ready.clear();
+        self.ready.retain(|key| key.undo);
+        self.closing = None;
         let open: Vec<OpId> = self.steps.keys().cloned().collect();
         for op in open {
-            let Some(step) = self.steps.get_mut(&op) else { continue };
-            let running = step.state == StepState::Running;
-            let touched = !step.atomic && (running || step.unknown || after_crash);
-            step.deadline = None;
-            let needs_output = self.undo.get(&op).map(|item| item.call.is_none());
-            if needs_output == Some(true) && touched {
-                step.unknown = true;
-                let key = TaskKey { op, undo: false };
-                let waits = self.timers.iter().any(|(_, timer)| *timer == TimerKey::Retry(key.clone()));
-                if !running && !waits {
-                    self.ready.push_back(key);
-                }
-                continue;
-            }
-            if needs_output.is_some() && !touched {
-                self.undo.remove(&op);
-            }
-            self.steps.remove(&op);
-            let key = TaskKey { op, undo: false };
-            self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
-            if running {
-                self.aborts.push(key);
-            }
+            self.sort_open_step(op, after_crash);
         }
         for (op, mut step) in std::mem::take(&mut self.unsettled) {
             step.state = StepState::Idle;
@@ -65,10 +45,11 @@ impl Machine {
         if !self.is_undoing() || self.unconfirmed.is_some() {
             return;
         }
-        for op in self.undo.begin() {
-            self.ready.push_back(TaskKey { op, undo: true });
-        }
-        if self.undo.is_empty() && self.steps.is_empty() {
+        self.begin_orphans();
+        let beside = self.orphans.iter().filter_map(UndoLog::last_schedule).max();
+        let begun = self.undo.begin(beside);
+        self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
+        if self.undo.is_empty() && !self.has_orphans() && self.steps.is_empty() {
             let Phase::Undoing(cause) = &self.phase else { return };
             let conclusion = match cause.clone() {
                 UndoCause::Failed { error, message } => Conclusion::Failed { error, message },
@@ -80,7 +61,7 @@ impl Machine {
 
     pub(super) fn start_undo_attempt(&mut self, key: TaskKey) -> Option<AttemptStart> {
         let definition = self.definition_of(&key);
-        let item = self.undo.get(&key.op)?;
+        let item = self.undoable(&key.op)?;
         let call = item.call.as_ref()?;
         let Some(definition) = definition else {
             let reason =
@@ -96,17 +77,17 @@ impl Machine {
             default_timeout: definition.options.timeout.is_none(),
             key,
         };
-        if let Some(item) = self.undo.get_mut(&start.key.op) {
+        if let Some(item) = self.undoable_mut(&start.key.op) {
             item.running = true;
         }
         Some(start)
     }
 
     pub(super) fn undo_attempt_ended(&mut self, op: &OpId, end: AttemptEnd, now: Timestamp, random: f64) {
-        if !self.is_undoing() {
+        if self.has_ended() {
             return;
         }
-        let Some(item) = self.undo.get_mut(op) else { return };
+        let Some(item) = self.undoable_mut(op) else { return };
         item.attempts += 1;
         item.running = false;
         let attempt = item.attempts;
@@ -116,8 +97,9 @@ impl Machine {
             Ok(_) => {
                 self.open_turn(now);
                 self.push(Entry::UndoEnded(op.clone(), attempt));
-                self.undo.remove(op);
+                self.undo_done(op);
                 self.advance_undo();
+                self.advance_orphans();
             }
             Err(AttemptFailure { failure, class }) => {
                 let delay = match class {

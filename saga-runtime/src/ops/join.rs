@@ -134,21 +134,27 @@ where
 
     fn into_operation(self) -> Self::Operation {
         JoinFuture {
-            first: Side::Running(Box::pin(self.first.into_operation())),
-            second: Side::Running(Box::pin(self.second.into_operation())),
+            first: Side::new(self.first),
+            second: Side::new(self.second),
             branches: None,
             merge: Some(self.merge),
         }
     }
 }
 
-enum Side<D: Durable> {
+/// One side of a pair, before and after its end.
+pub(super) enum Side<D: Durable> {
     Running(Pin<Box<D::Operation>>),
     Done(Option<D::Output>),
 }
 
 impl<D: Durable> Side<D> {
-    fn poll(&mut self, branch: &mut Branch, cx: &mut Context<'_>) -> bool {
+    pub(super) fn new(durable: D) -> Self {
+        Self::Running(Box::pin(durable.into_operation()))
+    }
+
+    /// Polls it in its branch; whether it is done.
+    pub(super) fn poll(&mut self, branch: &mut Branch, cx: &mut Context<'_>) -> bool {
         if let Self::Running(operation) = self {
             match branch.within(|| operation.as_mut().poll(cx)) {
                 Poll::Ready(output) => *self = Self::Done(Some(output)),
@@ -158,7 +164,7 @@ impl<D: Durable> Side<D> {
         true
     }
 
-    fn take(&mut self) -> Option<D::Output> {
+    pub(super) fn take(&mut self) -> Option<D::Output> {
         match self {
             Self::Done(output) => output.take(),
             Self::Running(_) => None,

@@ -2,12 +2,14 @@
 
 mod event;
 mod join;
+mod select;
 mod sleep;
 mod step;
 mod value;
 
 pub use event::{EventFuture, EventWait, event};
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
+pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
 pub use step::StepFuture;
 pub(crate) use value::unit_interval;

@@ -3,7 +3,7 @@
 //! A store's crate calls [`conformance!`](macro@crate::conformance) once, in a test file, with
 //! something that makes a fresh store, and passes all tests unchanged:
 //!
-//! ```ignore
+//! ```text
 //! saga_store::conformance!(|| async { MemoryStore::new() });
 //! ```
 //!
@@ -199,9 +199,9 @@ macro_rules! __conformance_list {
             purge {
                 only_runs_that_ended_before_the_moment_are_purged
                 a_purge_stays_within_its_budget_and_says_if_there_is_more
-                nothing_is_left_of_a_purged_run
                 a_dead_run_is_kept_for_the_operator
                 a_run_with_messages_to_send_is_kept
+                nothing_is_left_of_a_purged_run
                 an_old_execution_is_purged_without_the_newer_one
             }
             hints {

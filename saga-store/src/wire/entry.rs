@@ -56,6 +56,9 @@ pub enum Entry {
     /// The workflow awaits an event of this name.
     #[n(34)]
     EventAwaited(#[n(0)] OpId, #[n(1)] String),
+    /// The workflow let a branch go: what it did is undone.
+    #[n(35)]
+    Dropped(#[n(0)] OpId),
     /// A value that is not the same twice was recorded.
     #[n(36)]
     Value(#[n(0)] OpValue),
@@ -96,6 +99,7 @@ impl Entry {
             | Self::UndoEnded(..)
             | Self::TimerSet(_)
             | Self::EventAwaited(..)
+            | Self::Dropped(_)
             | Self::UndoBegan(UndoCause::Cancelled(_)) => {}
         }
     }

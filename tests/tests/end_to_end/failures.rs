@@ -36,9 +36,13 @@ macro_rules! elsewhere {
     };
 }
 
+fn yielding() -> impl Future<Output = ()> {
+    tokio::task::yield_now()
+}
+
 #[workflow]
 async fn awaits_something_foreign() -> Result<(), SagaError> {
-    elsewhere!(tokio::task::yield_now());
+    elsewhere!(yielding());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod cut;
+mod drops;
 mod failures;
 mod ids;
 mod journal;

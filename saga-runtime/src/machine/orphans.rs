@@ -1,0 +1,112 @@
+//! Dropped branches: a failed nested saga each. What they did is undone at once, while the
+//! workflow goes on; no run is final before.
+
+use saga_store::wire::OpId;
+
+use super::undo::Undoable;
+use super::{Machine, Phase, StepState, TaskKey, TimerKey};
+
+impl Machine {
+    /// A branch was dropped: its open steps are sorted, what it did is undone. In a replay every
+    /// open step may have been attempted.
+    pub(super) fn drop_branch(&mut self, scope: &OpId) {
+        let replaying = self.unconfirmed.is_some();
+        self.timers.retain(|(_, timer)| match timer {
+            TimerKey::Sleep(op) | TimerKey::Deadline(op) => !op.is_within(scope),
+            TimerKey::Retry(_) => true,
+        });
+        let open: Vec<OpId> = self.steps.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        for op in open {
+            self.sort_open_step(op, replaying);
+        }
+        let unsettled: Vec<OpId> = self.unsettled.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        for op in unsettled {
+            if let Some(mut step) = self.unsettled.remove(&op) {
+                (step.state, step.deadline, step.orphan) = (StepState::Idle, None, true);
+                self.ready.push_back(TaskKey { op: op.clone(), undo: false });
+                self.steps.insert(op, step);
+            }
+        }
+        let dropped = self.undo.split_off(scope);
+        self.orphans.push(dropped);
+        self.advance_orphans();
+    }
+
+    /// A step that nobody waits for any more: one that did nothing is forgotten, one that may have
+    /// done something is undone, one whose undo needs its output is settled first.
+    pub(super) fn sort_open_step(&mut self, op: OpId, after_crash: bool) {
+        let needs_output = self.undoable(&op).map(|item| item.call.is_none());
+        let Some(step) = self.steps.get_mut(&op) else { return };
+        let running = step.state == StepState::Running;
+        let attempted = running || step.unknown || (after_crash && step.record != self.record);
+        let touched = !step.atomic && attempted;
+        step.deadline = None;
+        let key = TaskKey { op, undo: false };
+        let waits = self.timers.iter().any(|(_, timer)| *timer == TimerKey::Retry(key.clone()));
+        self.ready.retain(|ready| *ready != key);
+        if needs_output == Some(true) && touched {
+            (step.unknown, step.orphan) = (true, true);
+            if !running && !waits {
+                self.ready.push_back(key);
+            }
+            return;
+        }
+        if needs_output.is_some() && !touched {
+            self.undo_done(&key.op);
+        }
+        self.steps.remove(&key.op);
+        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        if running {
+            self.aborts.push(key);
+        }
+    }
+
+    /// Begins the undos of dropped branches that may start now; ends the run if it waited for the
+    /// last of them.
+    pub(super) fn advance_orphans(&mut self) {
+        if !matches!(self.phase, Phase::Forward) || self.unconfirmed.is_some() {
+            return;
+        }
+        self.begin_orphans();
+        if !self.has_orphans()
+            && let Some(ending) = self.closing.take()
+        {
+            self.apply_ending(ending);
+        }
+    }
+
+    pub(super) fn begin_orphans(&mut self) {
+        self.orphans.retain(|log| !log.is_empty());
+        let begun: Vec<OpId> = self.orphans.iter_mut().flat_map(|log| log.begin(None)).collect();
+        self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
+    }
+
+    /// Whether what dropped branches did is still being undone.
+    pub(super) fn has_orphans(&self) -> bool {
+        self.orphans.iter().any(|log| !log.is_empty()) || self.steps.values().any(|step| step.orphan)
+    }
+
+    /// A step's place in the undo log, its own or that of dropped branches.
+    pub(super) fn undoable(&self, op: &OpId) -> Option<&Undoable> {
+        self.undo.get(op).or_else(|| self.orphans.iter().find_map(|log| log.get(op)))
+    }
+
+    pub(super) fn undoable_mut(&mut self, op: &OpId) -> Option<&mut Undoable> {
+        match self.undo.get(op) {
+            Some(_) => self.undo.get_mut(op),
+            None => self.orphans.iter_mut().find_map(|log| log.get_mut(op)),
+        }
+    }
+
+    /// A step has ended at this position of the journal.
+    pub(super) fn undo_known(&mut self, position: u64, op: &OpId, call: Option<&saga_store::wire::UndoStep>) {
+        self.undo.ended(position, op, call);
+        self.orphans.iter_mut().for_each(|log| log.ended(position, op, call));
+    }
+
+    /// There is nothing to undo of a step, or no longer.
+    pub(super) fn undo_done(&mut self, op: &OpId) {
+        self.undo.remove(op);
+        self.orphans.iter_mut().for_each(|log| log.remove(op));
+    }
+}

@@ -53,7 +53,7 @@ pub use engine::{Engine, EngineBuilder, StartError};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use memory::MemoryStore;
-pub use ops::{event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until};
+pub use ops::{Elapsed, event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until};
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;

@@ -4,9 +4,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use saga_store::wire::OpId;
 
+use super::select::{Either, SelectFuture, SelectPair};
+use super::sleep::Sleep;
 use crate::codec;
 use crate::context::{self, Arrival};
 use crate::durable::{Durable, sealed::Sealed};
@@ -32,6 +35,49 @@ impl<E: Event> Durable for EventWait<E> {
 
     fn into_operation(self) -> EventFuture<E> {
         EventFuture { op: None, event: PhantomData }
+    }
+}
+
+impl<E: Event> EventWait<E> {
+    /// Waits for the event no longer than this. The moment at which the wait ends is recorded
+    /// once, so that a crash does not extend it. Costs one entry more than the wait alone.
+    pub fn timeout(self, patience: Duration) -> EventTimeout<E> {
+        EventTimeout(SelectPair::new(self, super::sleep(patience)))
+    }
+}
+
+/// The event did not come in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[error("the event did not come in time")]
+pub struct Elapsed;
+
+/// What [`EventWait::timeout`] returns: await it in a workflow.
+#[must_use = "waiting for an event does nothing until a workflow awaits it: add `.await`"]
+pub struct EventTimeout<E: Event>(SelectPair<EventWait<E>, Sleep>);
+
+impl<E: Event> Sealed for EventTimeout<E> {}
+
+impl<E: Event> Durable for EventTimeout<E> {
+    type Output = Result<E, Elapsed>;
+    type Operation = EventTimeoutFuture<E>;
+
+    fn into_operation(self) -> EventTimeoutFuture<E> {
+        EventTimeoutFuture(self.0.into_operation())
+    }
+}
+
+/// An awaited [`EventTimeout`].
+#[doc(hidden)]
+pub struct EventTimeoutFuture<E: Event>(SelectFuture<EventWait<E>, Sleep>);
+
+impl<E: Event> Future for EventTimeoutFuture<E> {
+    type Output = Result<E, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|first| match first {
+            Either::Left(event) => Ok(event),
+            Either::Right(()) => Err(Elapsed),
+        })
     }
 }
 

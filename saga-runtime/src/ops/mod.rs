@@ -7,7 +7,7 @@ mod sleep;
 mod step;
 mod value;
 
-pub use event::{EventFuture, EventWait, event};
+pub use event::{Elapsed, EventFuture, EventTimeout, EventTimeoutFuture, EventWait, event};
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};

@@ -21,6 +21,7 @@ on_each_store!(
     a_dropped_attempt_that_may_have_had_effect_is_undone,
     a_dropped_step_whose_undo_needs_its_output_is_settled_first,
     an_event_and_a_timeout_race,
+    an_event_is_waited_for_no_longer_than_said,
     the_first_error_of_a_try_join_drops_the_others,
     a_try_join_gives_all_values,
     a_dropped_branch_is_undone_after_a_restart,
@@ -129,6 +130,23 @@ async fn an_event_and_a_timeout_race(place: impl Place) {
     let run = engine.client().start(waits_for_approval(DAY)).await.unwrap();
     run.send(Approval { by: "me".to_owned() }).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "me");
+}
+
+/// Waits for an approval, for that long.
+#[workflow]
+async fn waits_no_longer(patience: Duration) -> Result<Option<String>, SagaError> {
+    let in_time: Result<Approval, saga_runtime::Elapsed> = event::<Approval>().timeout(patience).await;
+    Ok(in_time.ok().map(|approval| approval.by))
+}
+
+async fn an_event_is_waited_for_no_longer_than_said(place: impl Place) {
+    let world = World::default();
+    let engine = engine(&place, &world).await;
+    let late = engine.client().start(waits_no_longer(Duration::from_millis(1))).await.unwrap();
+    assert_eq!(late.result().await.unwrap(), None);
+    let run = engine.client().start(waits_no_longer(DAY)).await.unwrap();
+    run.send(Approval { by: "me".to_owned() }).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), Some("me".to_owned()));
 }
 
 /// Two at once, and then the run fails if it is told to.

@@ -43,10 +43,11 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
         // What stands in place of a refused macro never returns, and uses nothing.
         function.attrs.push(parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
+    let lints = determinism::lints(&allowed, located(function.sig.ident.span()));
     let expanded = expand(function, &krate, &mut diag);
     let errors = diag.into_tokens();
     let errors_in_body = in_body.into_tokens();
-    quote!(#expanded #errors #errors_in_body)
+    quote!(#lints #expanded #errors #errors_in_body)
 }
 
 fn check(function: &mut Function, diag: &mut Diag) {

@@ -93,6 +93,7 @@ fn expand(function: &Function, params: &Params, options: &Options) -> TokenStrea
     let (cfg, lints, on_plain, vis) = (&attrs.cfg, &attrs.lints, &attrs.plain, &function.vis);
     let body = (!params.broken).then(|| body(function, params, &private));
     let allow = item::allow_on_body();
+    let lints_on_body = determinism::lints(&options.allowed, span);
     let inputs: Vec<_> = item.inputs().map(|param| &param.ident).collect();
     let run = if params.broken {
         quote_spanned!(span=> async { ::core::panic!("this workflow has errors") })
@@ -102,6 +103,7 @@ fn expand(function: &Function, params: &Params, options: &Options) -> TokenStrea
     };
     let body = body.map(|body| {
         quote_spanned! {span=>
+            #lints_on_body
             #(#lints)*
             #(#on_plain)*
             #allow

@@ -33,6 +33,34 @@ pub(crate) fn check(body: &Group, allowed: &Allowances, krate: &Krate, diag: &mu
     check.group(body, &Uses::default())
 }
 
+/// What clippy is asked for a body: it sees types where this check sees words. It finds nothing
+/// unless the user's `clippy.toml` says which methods are meant.
+pub(crate) fn lints(allowed: &Allowances, span: Span) -> TokenStream {
+    let by_method = [Rule::Clock, Rule::Random, Rule::Env, Rule::Io, Rule::Threads];
+    let methods = (!by_method.iter().any(|rule| allowed.has(*rule)))
+        .then(|| quote_spanned!(span=> #[warn(clippy::disallowed_methods)]));
+    let order = (!allowed.has(Rule::HashOrder)).then(|| quote_spanned!(span=> #[warn(clippy::iter_over_hash_type)]));
+    quote_spanned!(span=> #methods #order)
+}
+
+/// What `side_effect` is given: what clippy says of the rest of the body does not hold there.
+fn recorded(given: &Group) -> Group {
+    let effect = given.stream();
+    if syn::parse2::<syn::ExprClosure>(effect.clone()).is_err() {
+        return given.clone();
+    }
+    let span = given.span();
+    let name = Ident::new("effect", located(span));
+    let let_effect = quote_spanned! {located(span)=>
+        {
+            #[allow(clippy::disallowed_methods, clippy::iter_over_hash_type)]
+            let #name = #effect;
+            #name
+        }
+    };
+    regroup(given, let_effect)
+}
+
 struct Check<'a> {
     allowed: &'a Allowances,
     krate: &'a Krate,
@@ -127,7 +155,8 @@ impl Check<'_> {
         };
         if let (Some(given), Some(name)) = (given, resolved.last()) {
             if name == "side_effect" {
-                out.extend(trees[at..=called].iter().cloned());
+                out.extend(trees[at..called].iter().cloned());
+                out.push(recorded(given).into());
                 return called + 1 - at;
             }
             if name == "join_all" || name == "try_join_all" {

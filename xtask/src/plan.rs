@@ -4,10 +4,13 @@ use crate::step::Step;
 
 const BUILD_TESTS: &str = "build tests";
 
-/// All tests. They need nothing but the Rust toolchain: the stores under test are in memory or
-/// in files of their own, and tests that kill a program build it themselves.
+/// All tests. Besides the Rust toolchain they need `PostgreSQL`'s server programs, which the first
+/// step installs where it may: each test binary starts a private server, unless
+/// `SAGA_TEST_POSTGRES_URL` names one. Other stores under test are in memory or in files of their
+/// own, and tests that kill a program build it themselves.
 pub(crate) fn test() -> Vec<Step> {
     vec![
+        Step::script("PostgreSQL", &["xtask/postgresql.sh"]),
         Step::cargo(BUILD_TESTS, &["test", "--workspace", "--no-run"]),
         Step::cargo("tests", &["test", "--workspace", "--no-fail-fast"]).counts_tests().after(BUILD_TESTS),
     ]

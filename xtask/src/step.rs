@@ -1,5 +1,6 @@
 //! One command, run and timed.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ const OWN_VARIABLES: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_",
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
+    program: &'static str,
     args: &'static [&'static str],
     env: Option<(&'static str, &'static str)>,
     /// The step without whose success this one makes no sense.
@@ -49,7 +51,12 @@ impl Done {
 impl Step {
     /// A cargo command.
     pub(crate) fn cargo(name: &'static str, args: &'static [&'static str]) -> Self {
-        Self { name, args, env: None, needs: None, optional: None, counts_tests: false, quiet: false }
+        Self { name, program: "cargo", args, env: None, needs: None, optional: None, counts_tests: false, quiet: false }
+    }
+
+    /// A shell script.
+    pub(crate) fn script(name: &'static str, args: &'static [&'static str]) -> Self {
+        Self { program: "sh", ..Self::cargo(name, args) }
     }
 
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
@@ -82,7 +89,7 @@ impl Step {
     /// The command as one would type it.
     pub(crate) fn command_line(&self) -> String {
         let env = self.env.map(|(name, value)| format!("{name}=\"{value}\" ")).unwrap_or_default();
-        format!("{env}cargo {}", self.args.join(" "))
+        format!("{env}{} {}", self.program, self.args.join(" "))
     }
 
     /// Runs it, with its output shown as it comes.
@@ -98,7 +105,7 @@ impl Step {
         let mut tally = self.counts_tests.then(Tally::default);
         let end = match self.execute(tally.as_mut()) {
             Ok(end) => end,
-            Err(error) => End::Failed(format!("cannot run cargo: {error}")),
+            Err(error) => End::Failed(format!("cannot run {}: {error}", self.program)),
         };
         self.done(begun.elapsed(), end, tally)
     }
@@ -109,12 +116,16 @@ impl Step {
         self.done(Duration::ZERO, End::NotRun(why), None)
     }
 
+    fn command(&self) -> Command {
+        if self.program == "cargo" { cargo() } else { in_the_root(self.program.into()) }
+    }
+
     fn done(&self, took: Duration, end: End, tally: Option<Tally>) -> Done {
         Done { name: self.name, took, end, tally }
     }
 
     fn execute(&self, tally: Option<&mut Tally>) -> std::io::Result<End> {
-        let mut command = cargo();
+        let mut command = self.command();
         command.args(self.args).envs(self.env);
         if tally.is_some() {
             command.stdout(Stdio::piped());
@@ -136,7 +147,12 @@ impl Step {
 }
 
 fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    in_the_root(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A command in the repository's root, without what cargo has set for this program.
+fn in_the_root(program: OsString) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| OWN_VARIABLES.iter().any(|own| name.starts_with(own))) {
             command.env_remove(name);
@@ -159,6 +175,11 @@ mod tests {
     fn a_command_that_succeeds_passes_and_one_that_fails_fails() {
         assert_eq!(Step::cargo("version", &["--version"]).quiet().run().end, End::Passed);
         assert!(Step::cargo("nonsense", &["no-such-subcommand"]).quiet().run().failed());
+    }
+
+    #[test]
+    fn a_script_runs_in_the_root_of_the_repository() {
+        assert_eq!(Step::script("here", &["-c", "test -d xtask"]).run().end, End::Passed);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
 use uuid::Uuid;
 
@@ -18,6 +18,10 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// A commit larger than this cannot be one message to the server.
 const LARGEST: usize = 256 * 1024 * 1024;
+
+/// So many commits of a row each are two statements, in two sessions: the server has more cores
+/// than one, and both share the flush of its log.
+const SPLIT_FROM: usize = 128;
 
 /// How often a group is looked at again whose runs moved on meanwhile.
 const ROUNDS: usize = 8;
@@ -50,8 +54,11 @@ pub(crate) async fn commit(db: &Db, commits: &[Plain]) -> Result<(Vec<CommitOutc
     for group in groups(commits, &outcomes) {
         let (lean, full): (Group, Group) = group.into_iter().partition(|at| commits[*at].is_lean());
         let mut failed = None;
-        let (lean, full) = join(batch.lean(lean), batch.full(full)).await;
-        for done in [lean, full] {
+        let half = if lean.len() >= SPLIT_FROM { lean.len() / 2 } else { 0 };
+        let mut first = lean;
+        let second = first.split_off(half);
+        let (first, second, full) = join3(batch.lean(first), batch.lean(second), batch.full(full)).await;
+        for done in [first, second, full] {
             match done {
                 Ok(done) => {
                     hints.extend(done.hints);

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use saga_postgres::PostgresStore;
+use saga_store::ExecutionId;
 use saga_store::conformance::lab::Lab;
 
 pub(crate) use server::TestServer;
@@ -49,4 +50,50 @@ pub(crate) async fn session() -> tokio_postgres::Client {
         tokio_postgres::connect(&server().url(), tokio_postgres::NoTls).await.expect("a session can be opened");
     tokio::spawn(connection);
     client
+}
+
+/// A lock that a session of the test's own holds, until it is released.
+pub(crate) struct Hold {
+    client: tokio_postgres::Client,
+    watch: tokio_postgres::Client,
+    pid: i32,
+}
+
+impl Hold {
+    /// Locks the row of a run that a commit moves on.
+    pub(crate) async fn run(schema: &str, execution: ExecutionId) -> Self {
+        let sql = format!("SELECT FROM {schema}.live WHERE execution = '{execution}' FOR UPDATE");
+        Self::sql(&sql).await
+    }
+
+    /// Whatever this statement locks.
+    pub(crate) async fn sql(sql: &str) -> Self {
+        let (client, watch) = (session().await, session().await);
+        client.batch_execute(&format!("BEGIN; {sql}")).await.expect("a lock can be taken");
+        let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a session has a number").get(0);
+        Self { client, watch, pid }
+    }
+
+    /// Gives up the lock, and what the statement wrote.
+    pub(crate) async fn release(self) {
+        self.client.batch_execute("ROLLBACK").await.expect("a lock can be given up");
+    }
+
+    /// Ends the sessions that wait for the lock.
+    pub(crate) async fn terminate_blocked(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))";
+        self.watch.query(sql, &[&self.pid]).await.expect("sessions can be ended");
+    }
+}
+
+/// Waits until a session waits for what is held.
+pub(crate) async fn until_blocked(hold: &Hold) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))";
+    loop {
+        let row = hold.watch.query_one(sql, &[&hold.pid]).await.expect("sessions can be watched");
+        if row.get::<_, i64>(0) > 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
 }

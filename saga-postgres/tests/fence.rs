@@ -1,0 +1,139 @@
+//! A statement that was held up does not land after a takeover, and a batch that got no answer
+//! is applied once.
+
+mod common;
+
+use common::{Hold, until_blocked};
+use saga_store::conformance::lab::{Lab, again, executions};
+use saga_store::{Applied, CommitOutcome, ErrorKind, Incarnation, RunCommit, Seq, Store};
+
+const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
+
+/// The old owner's statement has its snapshot and waits for the first run; meanwhile the second
+/// is taken over, by what the store itself does. Gives what the old owner is told.
+async fn held_up(
+    commits: impl Fn(&Lab<saga_postgres::PostgresStore>, Incarnation) -> [RunCommit; 2],
+    lab: &Lab<saga_postgres::PostgresStore>,
+    schema: &str,
+    owner: Incarnation,
+) -> (Vec<CommitOutcome>, Incarnation) {
+    let batch = commits(lab, owner);
+    let (held, wanted) = (batch[0].execution, batch[1].execution);
+    let hold = Hold::run(schema, held).await;
+    let store = lab.store.clone();
+    let late = tokio::spawn(async move { store.commit(batch.into()).await });
+    until_blocked(&hold).await;
+
+    let next = lab.worker().await;
+    assert_eq!(executions(&lab.adopt(owner, next).await), [wanted], "the other run is locked");
+    lab.apply(lab.append(wanted, next, 1)).await;
+
+    hold.release().await;
+    (late.await.unwrap().unwrap(), next)
+}
+
+#[tokio::test]
+async fn a_statement_that_was_held_up_does_not_land_after_a_takeover() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
+    let lean = |lab: &Lab<_>, owner| runs.map(|run| lab.append(run, owner, 1));
+    let (answers, next) = held_up(lean, &lab, &schema, owner).await;
+    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
+    assert_eq!(lab.journal(runs[1]).await.len(), 2);
+    lab.apply(lab.append(runs[1], next, 2)).await;
+}
+
+#[tokio::test]
+async fn a_full_statement_that_was_held_up_does_not_land_after_a_takeover() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
+    let full = |lab: &Lab<_>, owner| runs.map(|run| lab.end(run, owner, 1));
+    let (answers, next) = held_up(full, &lab, &schema, owner).await;
+    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
+    assert!(!lab.view(runs[1]).await.state.is_final());
+    lab.apply(lab.append(runs[1], next, 2)).await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_sessions_are_terminated_is_given_back_and_applied_once() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let (held, free) = (lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await);
+    let hold = Hold::run(&schema, held).await;
+    let batch = vec![lab.append(held, owner, 1), lab.end(free, owner, 1)];
+    let copies: Vec<RunCommit> = batch.iter().map(again).collect();
+    let store = lab.store.clone();
+    let cut = tokio::spawn(async move { store.commit(batch).await });
+    until_blocked(&hold).await;
+    hold.terminate_blocked().await;
+    let mut error = cut.await.unwrap().unwrap_err();
+    hold.release().await;
+    let answers = loop {
+        assert_eq!(error.error.kind(), ErrorKind::Unavailable, "{}", error.error);
+        let given_back: Vec<_> = error.commits.iter().map(|commit| (commit.execution, commit.nonce)).collect();
+        let sent: Vec<_> = copies.iter().map(|commit| (commit.execution, commit.nonce)).collect();
+        assert_eq!(given_back, sent);
+        match lab.store.commit(error.commits).await {
+            Ok(answers) => break answers,
+            Err(next) => error = next,
+        }
+    };
+    assert_eq!(answers, [APPLIED, APPLIED]);
+    for run in [held, free] {
+        assert_eq!(lab.journal(run).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_the_server_refuses_fails_no_neighbour() {
+    let (_, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let mut commits = Vec::new();
+    for number in 0..20 {
+        let run = lab.owned(&format!("ORD-{number}"), owner).await;
+        let mut commit = lab.append(run, owner, 1);
+        if number % 2 == 0 {
+            commit = lab.release(run, owner, 1, None);
+        }
+        if number == 6 {
+            let not_build = Some(saga_store::BuildId("a\0b".into()));
+            commit.then = saga_store::Then::Release { wake_at: None, not_build };
+        }
+        commits.push(commit);
+    }
+    let bad = commits[6].execution;
+    let answers = lab.store.commit(commits).await.unwrap();
+    for (number, answer) in answers.into_iter().enumerate() {
+        match answer {
+            CommitOutcome::Rejected(why) => assert!(number == 6 && why.contains("0x00"), "{number}: {why}"),
+            other => assert!(number != 6 && other == APPLIED, "{number}: {other:?}"),
+        }
+    }
+    assert_eq!(lab.journal(bad).await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_commits_of_one_run_in_one_batch_are_applied_in_order() {
+    let (_, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    let batch = vec![lab.append(run, owner, 1), lab.append(run, owner, 2), lab.end(run, owner, 3)];
+    assert_eq!(lab.store.commit(batch).await.unwrap(), [APPLIED, APPLIED, APPLIED]);
+    assert_eq!(lab.journal(run).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_large_batch_is_applied_whole() {
+    let (_, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let new = |number| {
+        let run = lab.new_run(&format!("ORD-{number}"));
+        saga_store::NewRun { claim_for: Some(owner), ..run }
+    };
+    let runs: Vec<_> = (0..700).map(new).collect();
+    let commits = runs.iter().map(|run| lab.append(run.execution, owner, 1)).collect();
+    lab.store.start(runs).await.unwrap();
+    assert!(lab.store.commit(commits).await.unwrap().iter().all(|answer| *answer == APPLIED));
+}

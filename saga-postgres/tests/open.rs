@@ -1,0 +1,184 @@
+//! How a store is opened, and what is told when it cannot be.
+
+mod common;
+
+use std::error::Error as _;
+
+use common::{TestServer, fresh_name, server, session};
+use saga_postgres::{Migrate, PostgresStore, migration_sql};
+use saga_store::conformance::lab::Lab;
+use saga_store::{ErrorKind, Store as _, StoreError};
+
+/// The tests' address with another user and password.
+fn url_of(user: &str, password: &str) -> String {
+    server().url().replacen("saga@", &format!("{user}:{password}@"), 1)
+}
+
+/// An error's text with those of its sources, as people and logs see them.
+fn whole(error: &StoreError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn many_workers_open_a_new_schema_at_once() {
+    let schema = fresh_name();
+    let opened = (0..6).map(|_| common::open(&schema));
+    assert_eq!(futures_util::future::join_all(opened).await.len(), 6);
+}
+
+#[tokio::test]
+async fn two_schemas_of_one_database_know_nothing_of_each_other() {
+    let ((_, one), (_, two)) = (common::lab().await, common::lab().await);
+    let run = one.pending("ORD-1").await;
+    assert_eq!(two.store.get_execution(run).await.unwrap(), None);
+    two.pending("ORD-1").await;
+}
+
+#[tokio::test]
+async fn a_schema_may_have_any_name() {
+    let schema = format!("{} \"größe\"; --", fresh_name());
+    let lab = Lab::new(common::open(&schema).await);
+    lab.pending("ORD-1").await;
+    assert!(format!("{:?}", lab.store).contains("größe"));
+}
+
+#[tokio::test]
+async fn a_dba_runs_the_migration_and_the_store_only_verifies() {
+    let schema = fresh_name();
+    let verify = || PostgresStore::builder(&server().url()).schema(&schema).migrate(Migrate::Verify).connect();
+    let error = verify().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Incompatible);
+    assert!(error.to_string().contains("migration_sql"), "{error}");
+    session().await.batch_execute(&migration_sql(&schema)).await.unwrap();
+    Lab::new(verify().await.unwrap()).pending("ORD-1").await;
+    common::open(&schema).await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_unless_it_still_serves_this_build() {
+    let schema = fresh_name();
+    drop(common::open(&schema).await);
+    let session = session().await;
+    session.batch_execute(&format!("UPDATE {schema}.meta SET version = 7")).await.unwrap();
+    drop(common::open(&schema).await);
+    session.batch_execute(&format!("UPDATE {schema}.meta SET serves = 6")).await.unwrap();
+    let error = PostgresStore::builder(&server().url()).schema(&schema).connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Incompatible);
+    for part in ["version 7", "newer saga-postgres", "update this program"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_database_is_named_with_how_to_create_it() {
+    let url = server().url().replacen("/postgres", "/no_such_shop", 1);
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("CREATE DATABASE \"no_such_shop\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let error = PostgresStore::connect("postgres://app:s3cret@localhost:1/shop").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("app@localhost:1/shop"), "{error}");
+    assert!(!whole(&error).contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_password_is_in_no_debug_text() {
+    let builder = PostgresStore::builder(&url_of("saga", "s3cret")).schema(fresh_name());
+    assert!(!format!("{builder:?}").contains("s3cret"));
+    let store = builder.connect().await.unwrap();
+    assert!(!format!("{store:?}").contains("s3cret"));
+    let error = PostgresStore::connect("postgres://app:s3cret@host:1x/shop").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(!whole(&error).contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_not_repeated() {
+    let server = TestServer::start_private("");
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("CREATE ROLE app LOGIN PASSWORD 'r1ght'; CREATE SCHEMA saga AUTHORIZATION app").await.unwrap();
+    let hba = server.folder().unwrap().join("data/pg_hba.conf");
+    std::fs::write(hba, "local all app scram-sha-256\nlocal all all trust\n").unwrap();
+    server.control(&["-w", "-m", "fast", "restart"]);
+    let url = |user: &str| server.url().replacen("saga@", user, 1);
+    let error = PostgresStore::connect(&url("app:s3cret@")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("check user and password"), "{error}");
+    assert!(!whole(&error).contains("s3cret"), "{error:?}");
+    let error = PostgresStore::connect(&url("app@")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("PGPASSWORD"), "{error}");
+    Lab::new(PostgresStore::connect(&url("app:r1ght@")).await.unwrap()).pending("ORD-1").await;
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let role = fresh_name();
+    session().await.batch_execute(&format!("CREATE ROLE {role} LOGIN")).await.unwrap();
+    let error = PostgresStore::builder(&url_of(&role, "")).schema(fresh_name()).connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    for part in ["CREATE on the database", "schema of its own"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_told_from_a_primary() {
+    let role = fresh_name();
+    let create =
+        format!("CREATE ROLE {role} LOGIN SUPERUSER; ALTER ROLE {role} SET default_transaction_read_only = on");
+    session().await.batch_execute(&create).await.unwrap();
+    let error = PostgresStore::connect(&url_of(&role, "")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("read-only replica"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_more_sessions_is_waited_for() {
+    let role = fresh_name();
+    let create = format!("CREATE ROLE {role} LOGIN SUPERUSER CONNECTION LIMIT 0; ALTER ROLE {role} NOSUPERUSER");
+    session().await.batch_execute(&create).await.unwrap();
+    let error = PostgresStore::connect(&url_of(&role, "")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("max_connections"), "{error}");
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_to_be_sent_again() {
+    let (role, schema) = (fresh_name(), fresh_name());
+    let create = format!("CREATE ROLE {role} LOGIN SUPERUSER; ALTER ROLE {role} SET statement_timeout = '100ms'");
+    session().await.batch_execute(&create).await.unwrap();
+    drop(common::open(&schema).await);
+    let store = PostgresStore::builder(&url_of(&role, "")).schema(&schema).connect().await.unwrap();
+    let lab = Lab::new(store);
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    let hold = common::Hold::run(&schema, run).await;
+    let error = lab.store.commit(vec![lab.append(run, owner, 1)]).await.unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::Unavailable);
+    assert!(error.error.to_string().contains("statement_timeout"), "{}", error.error);
+    hold.release().await;
+    lab.store.commit(error.commits).await.unwrap();
+    assert_eq!(lab.journal(run).await.len(), 2);
+}
+
+#[tokio::test]
+async fn tables_that_vanish_while_a_store_is_open_fail_no_run_for_good() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    session().await.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
+    let error = lab.store.commit(vec![lab.append(run, owner, 1)]).await.unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::Unavailable, "{}", error.error);
+}

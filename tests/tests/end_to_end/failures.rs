@@ -4,7 +4,7 @@ use saga_runtime::prelude::*;
 use saga_runtime::store::wire::{Entry, OpId, Payload, Record, RunStarted, StepScheduled, UndoPlan};
 use saga_runtime::store::{ExecutionId, NewRun, Nonce, OnExisting, RunId, RunState, Started, Store, Timestamp};
 use saga_tests::steps::{SagaError, step};
-use saga_tests::{Act, Place, World, engine, on_each_store};
+use saga_tests::{Act, Place, World, engine, engine_with, on_each_store};
 
 use crate::journal::entries;
 
@@ -62,6 +62,7 @@ on_each_store!(
     an_input_over_the_limit_is_an_error_of_the_start,
     an_output_over_the_limit_is_an_error_of_the_step,
     a_result_over_the_limit_is_dead,
+    a_history_that_reaches_its_limit_makes_the_run_dead,
 );
 
 /// Puts a run into the store as another program might have.
@@ -236,4 +237,22 @@ async fn the_default_timeout_is_called_the_default() {
         panic!("not a timeout");
     };
     assert_eq!(message, "`patient` timed out after 30s, the default; set `timeout`");
+}
+
+/// Steps without end.
+#[workflow]
+async fn never_ends() -> Result<(), SagaError> {
+    loop {
+        step("again".to_owned()).await?;
+    }
+}
+
+async fn a_history_that_reaches_its_limit_makes_the_run_dead(place: impl Place) {
+    let world = World::default();
+    let engine = engine_with(&place, &world, |builder| builder.max_history(50)).await;
+    let run = engine.client().start(never_ends()).id("A").await.unwrap();
+    let Outcome::Dead(reason) = run.outcome().await.unwrap() else { panic!("it goes on") };
+    assert!(reason.contains("the limit is 50"), "{reason}");
+    let records = engine.client().show("A").await.unwrap().records;
+    assert_eq!(records.len(), 51, "the journal is intact, and the last record says why it ended");
 }

@@ -17,8 +17,8 @@ pub(crate) fn rewrite(body: &Group, krate: &Krate, diag: &mut Diag) -> Group {
     Rewrite { krate, diag }.group(body)
 }
 
-/// Brings the method that the awaits call into scope at the head of a body, behind its inner
-/// attributes, and `head` after it.
+/// Brings the methods that awaits and loops call into scope at the head of a body, behind its
+/// inner attributes, and `head` after it.
 pub(crate) fn with_extension(body: &Group, private: &TokenStream, head: &TokenStream) -> Group {
     let mut stream: Vec<TokenTree> = body.stream().into_iter().collect();
     let mut at = 0;
@@ -28,7 +28,7 @@ pub(crate) fn with_extension(body: &Group, private: &TokenStream, head: &TokenSt
     let span = private.clone().into_iter().next().map_or_else(proc_macro2::Span::call_site, |tree| tree.span());
     let import = quote_spanned! {span=>
         #[allow(unused_imports)]
-        use #private::DurableExt as _;
+        use #private::{DurableExt as _, OrderedProbe as _};
         #head
     };
     stream.splice(at..at, import);

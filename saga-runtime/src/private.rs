@@ -15,7 +15,7 @@ pub use crate::classify::{Class, Classify};
 pub use crate::durable::{Block, Durable, DurableExt, Helper};
 pub use crate::event::Event;
 pub use crate::ops::{Either, JoinPair, SelectPair, TryJoinPair};
-pub use crate::probes::{DurableGiven, Given, HashOrdered, HashProbe, InOrder, Iterated, OrderedProbe, OtherwiseGiven};
+pub use crate::probes::{DurableGiven, Given, HashOrdered, InOrder, Iterated, OrderedProbe, OtherwiseGiven};
 pub use crate::registry::{RegisteredActivity, RegisteredWorkflow};
 pub use crate::workflow::{Workflow, WorkflowDefinition};
 pub use inventory;

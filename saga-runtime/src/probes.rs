@@ -4,7 +4,6 @@
 use std::collections::{hash_map, hash_set};
 use std::future::Future;
 use std::iter;
-use std::marker::PhantomData;
 
 use crate::durable::Durable;
 
@@ -65,40 +64,31 @@ hash_ordered! {
 )]
 pub trait InOrder {}
 
-/// The type of what is iterated over.
-pub struct Iterated<T>(PhantomData<fn() -> T>);
+/// The head of a `for`. The method below is chosen where it goes in hash order: the program does
+/// not compile. By value, and without a block around it, so that temporaries live as they would.
+pub struct Iterated<T>(pub T);
 
-impl<T> Iterated<T> {
-    /// The type of this value.
-    pub const fn of(_: &T) -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// Chosen where the iterator goes in hash order: the program does not compile.
-pub trait HashProbe {
-    /// What is iterated over.
-    type Of;
-
+impl<T: IntoIterator<IntoIter: HashOrdered>> Iterated<T> {
     /// Needs what nothing has.
-    fn check(&self)
+    pub fn in_order(self) -> T
     where
-        Self::Of: InOrder,
+        T: InOrder,
     {
+        self.0
     }
-}
-
-impl<T: IntoIterator<IntoIter: HashOrdered>> HashProbe for Iterated<T> {
-    type Of = T;
 }
 
 /// Chosen everywhere else.
-pub trait OrderedProbe {
-    /// Has nothing against it.
-    fn check(&self) {}
+pub trait OrderedProbe<T> {
+    /// What is iterated over, as it is.
+    fn in_order(self) -> T;
 }
 
-impl<T> OrderedProbe for &Iterated<T> {}
+impl<T> OrderedProbe<T> for Iterated<T> {
+    fn in_order(self) -> T {
+        self.0
+    }
+}
 
 /// What refused code gives to a foreign function. The program does not compile; with a future in
 /// place of a durable call there is no second error.

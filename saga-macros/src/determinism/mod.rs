@@ -312,29 +312,15 @@ impl Check<'_> {
         within + 1 + length
     }
 
-    /// `head`, with the probe around it. A `match` keeps its temporaries alive as `for` would.
+    /// `head`, with the probe around it. An error about either falls on the head's first word, so
+    /// all of it has the user's span.
     fn in_order(&self, head: Vec<TokenTree>) -> TokenStream {
         let skipped =
             |tree: &&TokenTree| !is_punct(Some(tree), '&') && !matches!(tree, TokenTree::Ident(word) if word == "mut");
-        let user = head.iter().find(skipped).map_or_else(Span::call_site, TokenTree::span);
-        let span = located(user);
+        let span = head.iter().find(skipped).map_or_else(Span::call_site, TokenTree::span);
         let private = self.krate.private(span);
-        // The error falls on what `check` is called on, which therefore has the user's span.
-        let user_private = self.krate.private(user);
-        let iterated = Ident::new("iterated", span);
-        let probe = quote_spanned!(user=> (&#user_private::Iterated::of(&#iterated)).check());
         let head: TokenStream = head.into_iter().collect();
-        quote_spanned! {span=>
-            match #head {
-                #iterated => {
-                    #[allow(unused_imports)]
-                    use #private::{HashProbe as _, OrderedProbe as _};
-                    #[allow(clippy::needless_borrow)]
-                    #probe;
-                    #iterated
-                }
-            }
-        }
+        quote_spanned!(span=> #private::Iterated(#head).in_order())
     }
 
     fn joined(&self, given: &Group) -> Group {

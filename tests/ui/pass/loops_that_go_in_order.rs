@@ -63,7 +63,10 @@ async fn saga(stock: HashMap<String, u32>, more: BTreeMap<String, u32>) -> saga_
     for Point { x, y } in [Point { x: 1, y: 2 }] {
         total += x + y;
     }
-    for count in { counts } {
+    for count in {
+        counts.reverse();
+        counts
+    } {
         total += count;
     }
     for count in if total > 3 { vec![total] } else { Vec::new() } {

@@ -44,6 +44,8 @@ pub(crate) struct StepCode {
 #[derive(Debug)]
 enum Slot {
     Waiting,
+    /// Waits until the branch of this place is undone.
+    Undoing,
     Arrived(Arrival),
 }
 
@@ -166,6 +168,22 @@ impl Context {
         self.note(Entry::Dropped(branch.path.clone()));
     }
 
+    /// The same, and somebody waits until what the branch did is undone. One that has begun
+    /// nothing is not waited for.
+    pub(crate) fn undo_branch(&mut self, branch: &Branch) -> bool {
+        let begun = branch.next > 0;
+        self.drop_branch(branch);
+        if begun {
+            self.slots.insert(branch.path.clone(), Slot::Undoing);
+        }
+        begun
+    }
+
+    /// The branches that somebody waits for to be undone.
+    pub(crate) fn undoing(&self) -> impl Iterator<Item = &OpId> {
+        self.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Undoing)).map(|(op, _)| op)
+    }
+
     /// A value that the journal has recorded at this place.
     pub(crate) fn recorded(&mut self, op: &OpId) -> Option<Payload> {
         self.recorded.remove(op)
@@ -190,7 +208,7 @@ impl Context {
 
     /// Whether any operation is outstanding.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.slots.values().any(|slot| matches!(slot, Slot::Waiting))
+        self.slots.values().any(|slot| matches!(slot, Slot::Waiting | Slot::Undoing))
     }
 
     /// Makes a branch's place and count current; gives back the ones that were.
@@ -210,6 +228,10 @@ pub(crate) struct Branch {
 impl Branch {
     pub(crate) fn new(join: &OpId, index: u32) -> Self {
         Self { path: join.child(index), next: 0 }
+    }
+
+    pub(crate) fn path(&self) -> &OpId {
+        &self.path
     }
 
     /// Runs `f` with this branch's place as the current one.

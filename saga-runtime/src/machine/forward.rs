@@ -52,14 +52,14 @@ impl Machine {
         self.at = self.at.max(at);
         let position = self.position;
         self.position += 1;
+        if let Some(context) = &mut self.context {
+            context.set_now(at);
+        }
         if key.undo {
             self.undo_done(&key.op);
             self.advance_undo();
             self.advance_orphans();
             return;
-        }
-        if let Some(context) = &mut self.context {
-            context.set_now(at);
         }
         self.close_step(&key.op);
         self.undo_known(position, &key.op, undo);
@@ -254,9 +254,11 @@ impl Machine {
         let decisions = context.take_decisions();
         self.body = Some(body);
         self.context = Some(context);
+        self.deciding = true;
         for decision in decisions {
             self.decided(decision);
         }
+        self.deciding = false;
         if let Some(reason) = fatal {
             return self.stop_dead(reason);
         }
@@ -269,7 +271,7 @@ impl Machine {
             Ok(Poll::Pending) if !waiting => self.stop_dead(
                 "the workflow waits, but for no durable operation; move what it waits for into an activity".to_owned(),
             ),
-            Ok(Poll::Pending) => {}
+            Ok(Poll::Pending) => self.tell_undone(),
             Ok(Poll::Ready(end)) => self.body_ended(end),
             Err(panic) => {
                 let message = crate::codec::panic_message(panic.as_ref());

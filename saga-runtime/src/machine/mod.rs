@@ -121,7 +121,7 @@ pub(crate) struct Machine {
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
-    orphans: Vec<UndoLog>,
+    orphans: Vec<orphans::Orphans>,
     /// The workflow has ended, and what dropped branches did is still being undone.
     closing: Option<forward::Ending>,
     timers: BTreeSet<(Timestamp, TimerKey)>,
@@ -129,12 +129,14 @@ pub(crate) struct Machine {
     aborts: Vec<TaskKey>,
     entries: Vec<Entry>,
     must_commit: bool,
+    /// While the decisions of one poll are taken: nobody is polled in between.
+    deciding: bool,
     change: Option<Change>,
     at: Timestamp,
     /// Whether the turn that is being made has an arrival, whose time it then has.
     arrived: bool,
     position: u64,
-    /// While replaying: the number of the record.
+    /// The number of the record that is being made or replayed.
     record: usize,
     /// While replaying: what the code has decided and the journal has not yet confirmed.
     unconfirmed: Option<VecDeque<Decision>>,
@@ -158,6 +160,7 @@ impl Machine {
             self.at = self.at.max(now);
         }
         self.must_commit = false;
+        self.record += 1;
         Turn { at: self.at, entries: std::mem::take(&mut self.entries), change: self.change.take() }
     }
 
@@ -216,7 +219,12 @@ impl Machine {
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
         let running = self.steps.values().any(|step| step.state == StepState::Running)
-            || self.undo.running().chain(self.orphans.iter().flat_map(UndoLog::running)).next().is_some();
+            || self
+                .undo
+                .running()
+                .chain(self.orphans.iter().flat_map(|orphans| orphans.log.running()))
+                .next()
+                .is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
 
@@ -272,7 +280,7 @@ impl Machine {
                 self.aborts.push(TaskKey { op, undo: false });
             }
         }
-        let undos = self.undo.running().chain(self.orphans.iter().flat_map(UndoLog::running));
+        let undos = self.undo.running().chain(self.orphans.iter().flat_map(|orphans| orphans.log.running()));
         self.aborts.extend(undos.map(|op| TaskKey { op, undo: true }));
         self.timers.clear();
         self.ready.clear();

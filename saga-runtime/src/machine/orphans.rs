@@ -3,21 +3,29 @@
 
 use saga_store::wire::OpId;
 
-use super::undo::Undoable;
-use super::{Machine, Phase, StepState, TaskKey, TimerKey};
+use super::undo::{UndoLog, Undoable};
+use super::{Machine, Phase, Step, StepState, TaskKey, TimerKey};
+use crate::context::Arrival;
+
+/// What one dropped branch did.
+#[derive(Debug)]
+pub(super) struct Orphans {
+    scope: OpId,
+    pub(super) log: UndoLog,
+}
 
 impl Machine {
-    /// A branch was dropped: its open steps are sorted, what it did is undone. In a replay every
-    /// open step may have been attempted.
+    /// A branch was dropped: its open steps are sorted, what it did is undone. Every step whose
+    /// schedule was durable before counts as attempted: a replay knows no better, and what happens
+    /// next must not depend on who looks.
     pub(super) fn drop_branch(&mut self, scope: &OpId) {
-        let replaying = self.unconfirmed.is_some();
         self.timers.retain(|(_, timer)| match timer {
             TimerKey::Sleep(op) | TimerKey::Deadline(op) => !op.is_within(scope),
             TimerKey::Retry(_) => true,
         });
         let open: Vec<OpId> = self.steps.keys().filter(|op| op.is_within(scope)).cloned().collect();
         for op in open {
-            self.sort_open_step(op, replaying);
+            self.sort_open_step(op, false);
         }
         let unsettled: Vec<OpId> = self.unsettled.keys().filter(|op| op.is_within(scope)).cloned().collect();
         for op in unsettled {
@@ -27,18 +35,19 @@ impl Machine {
                 self.steps.insert(op, step);
             }
         }
-        let dropped = self.undo.split_off(scope);
-        self.orphans.push(dropped);
+        let log = self.undo.split_off(scope);
+        self.orphans.push(Orphans { scope: scope.clone(), log });
         self.advance_orphans();
     }
 
     /// A step that nobody waits for any more: one that did nothing is forgotten, one that may have
     /// done something is undone, one whose undo needs its output is settled first.
-    pub(super) fn sort_open_step(&mut self, op: OpId, after_crash: bool) {
+    /// `exactly` if this worker itself has scheduled it and knows whether it was attempted.
+    pub(super) fn sort_open_step(&mut self, op: OpId, exactly: bool) {
         let needs_output = self.undoable(&op).map(|item| item.call.is_none());
         let Some(step) = self.steps.get_mut(&op) else { return };
         let running = step.state == StepState::Running;
-        let attempted = running || step.unknown || (after_crash && step.record != self.record);
+        let attempted = if exactly { running || step.unknown } else { step.record != self.record };
         let touched = !step.atomic && attempted;
         step.deadline = None;
         let key = TaskKey { op, undo: false };
@@ -68,6 +77,7 @@ impl Machine {
             return;
         }
         self.begin_orphans();
+        self.tell_undone();
         if !self.has_orphans()
             && let Some(ending) = self.closing.take()
         {
@@ -75,38 +85,54 @@ impl Machine {
         }
     }
 
+    /// Lets those go on who wait until a branch is undone. In a replay that is when the journal has
+    /// confirmed all that the code decided before.
+    pub(super) fn tell_undone(&mut self) {
+        while !self.deciding && self.unconfirmed.as_ref().is_none_or(std::collections::VecDeque::is_empty) {
+            let Some(context) = &mut self.context else { return };
+            let undone = context.undoing().find(|scope| {
+                let open = |orphans: &Orphans| orphans.scope.is_within(scope) && !orphans.log.is_empty();
+                let settling = |(op, step): (&OpId, &Step)| step.orphan && op.is_within(scope);
+                !self.orphans.iter().any(open) && !self.steps.iter().any(settling)
+            });
+            let Some(scope) = undone.cloned() else { return };
+            context.arrive(&scope, Arrival::Fired);
+            self.poll_body();
+        }
+    }
+
     pub(super) fn begin_orphans(&mut self) {
-        self.orphans.retain(|log| !log.is_empty());
-        let begun: Vec<OpId> = self.orphans.iter_mut().flat_map(|log| log.begin(None)).collect();
+        self.orphans.retain(|orphans| !orphans.log.is_empty());
+        let begun: Vec<OpId> = self.orphans.iter_mut().flat_map(|orphans| orphans.log.begin(None)).collect();
         self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
     }
 
     /// Whether what dropped branches did is still being undone.
     pub(super) fn has_orphans(&self) -> bool {
-        self.orphans.iter().any(|log| !log.is_empty()) || self.steps.values().any(|step| step.orphan)
+        self.orphans.iter().any(|orphans| !orphans.log.is_empty()) || self.steps.values().any(|step| step.orphan)
     }
 
     /// A step's place in the undo log, its own or that of dropped branches.
     pub(super) fn undoable(&self, op: &OpId) -> Option<&Undoable> {
-        self.undo.get(op).or_else(|| self.orphans.iter().find_map(|log| log.get(op)))
+        self.undo.get(op).or_else(|| self.orphans.iter().find_map(|orphans| orphans.log.get(op)))
     }
 
     pub(super) fn undoable_mut(&mut self, op: &OpId) -> Option<&mut Undoable> {
         match self.undo.get(op) {
             Some(_) => self.undo.get_mut(op),
-            None => self.orphans.iter_mut().find_map(|log| log.get_mut(op)),
+            None => self.orphans.iter_mut().find_map(|orphans| orphans.log.get_mut(op)),
         }
     }
 
     /// A step has ended at this position of the journal.
     pub(super) fn undo_known(&mut self, position: u64, op: &OpId, call: Option<&saga_store::wire::UndoStep>) {
         self.undo.ended(position, op, call);
-        self.orphans.iter_mut().for_each(|log| log.ended(position, op, call));
+        self.orphans.iter_mut().for_each(|orphans| orphans.log.ended(position, op, call));
     }
 
     /// There is nothing to undo of a step, or no longer.
     pub(super) fn undo_done(&mut self, op: &OpId) {
         self.undo.remove(op);
-        self.orphans.iter_mut().for_each(|log| log.remove(op));
+        self.orphans.iter_mut().for_each(|orphans| orphans.log.remove(op));
     }
 }

@@ -93,6 +93,7 @@ impl Machine {
             aborts: Vec::new(),
             entries: Vec::new(),
             must_commit: false,
+            deciding: false,
             change: None,
             at,
             arrived: false,
@@ -151,6 +152,7 @@ impl Machine {
             }
             _ => {}
         }
+        self.tell_undone();
         Ok(())
     }
 
@@ -211,6 +213,7 @@ impl Machine {
     /// The journal is exhausted: what the code decides from here on is new.
     fn finish_replay(&mut self, last_record: usize) -> Result<(), ReplayError> {
         let new: VecDeque<Decision> = self.unconfirmed.take().unwrap_or_default();
+        self.record += 1;
         if matches!(self.phase, Phase::Ended) {
             return Ok(());
         }
@@ -264,6 +267,7 @@ fn is_arrival(entry: &Entry) -> bool {
             | Entry::TimerFired(_)
             | Entry::EventReceived(_)
             | Entry::CancelRequested(_)
+            | Entry::UndoEnded(..)
     )
 }
 
@@ -289,6 +293,7 @@ fn describe(entry: &Entry) -> String {
         Entry::EventReceived(event) => format!("event `{}`", event.name),
         Entry::Value(value) => format!("a side effect at {}", value.op),
         Entry::Dropped(scope) => format!("the drop of branch {scope}"),
+        Entry::UndoEnded(op, _) => format!("the end of the undo of {op}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),
         other => format!("{other:?}"),
     }

@@ -37,6 +37,27 @@ async fn branches(lengths: Vec<u32>) -> crate::Result<u64> {
         _ = branch(2) => {},
         _ = async { branch(1).await?; sleep(std::time::Duration::from_secs(50)).await; Ok::<_, crate::Error>(()) } => {},
     }
+    let tried = attempt(async {
+        let (left, right) = join!(branch(2), branch(1)).await;
+        left?;
+        right?;
+        select! {
+            _ = branch(1) => {},
+            _ = branch(3) => {},
+        }
+        Err::<(), _>(crate::Error::msg("fails"))
+    });
+    let nothing_done = attempt(async {
+        attempt(async { Err::<(), _>(crate::Error::msg("fails")) }).await.unwrap_err();
+        select! {
+            failed = attempt(async { sleep(std::time::Duration::ZERO).await; Err::<(), _>(crate::Error::msg("fails")) }) => failed,
+            _ = step(9) => Err(crate::Error::msg("fails")),
+        }
+    });
+    let (tried, nothing_done, eight) = join!(tried, nothing_done, step(8)).await;
+    tried.unwrap_err();
+    nothing_done.unwrap_err();
+    eight?;
     let _ = try_join!(branch(2), async {
         step(7).await?;
         Err::<(), _>(crate::Error::msg("fails"))

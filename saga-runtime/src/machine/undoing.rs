@@ -5,7 +5,6 @@ use std::time::Duration;
 use saga_store::Timestamp;
 use saga_store::wire::{Attempted, Conclusion, Entry, OpId, StepFailed, UndoCause};
 
-use super::undo::UndoLog;
 use super::{AttemptStart, Change, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy};
 use crate::classify::Class;
@@ -30,7 +29,7 @@ impl Machine {
         self.closing = None;
         let open: Vec<OpId> = self.steps.keys().cloned().collect();
         for op in open {
-            self.sort_open_step(op, after_crash);
+            self.sort_open_step(op, !after_crash);
         }
         for (op, mut step) in std::mem::take(&mut self.unsettled) {
             step.state = StepState::Idle;
@@ -46,7 +45,7 @@ impl Machine {
             return;
         }
         self.begin_orphans();
-        let beside = self.orphans.iter().filter_map(UndoLog::last_schedule).max();
+        let beside = self.orphans.iter().filter_map(|orphans| orphans.log.last_schedule()).max();
         let begun = self.undo.begin(beside);
         self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
         if self.undo.is_empty() && !self.has_orphans() && self.steps.is_empty() {

@@ -1,5 +1,6 @@
 //! What a workflow can say.
 
+mod attempt;
 mod event;
 mod join;
 mod select;
@@ -7,6 +8,7 @@ mod sleep;
 mod step;
 mod value;
 
+pub use attempt::{Attempt, AttemptFuture, attempt};
 pub use event::{Elapsed, EventFuture, EventTimeout, EventTimeoutFuture, EventWait, event};
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};

@@ -6,6 +6,7 @@ mod drops;
 mod failures;
 mod ids;
 mod journal;
+mod nested;
 mod ops;
 mod payloads;
 mod restart;

@@ -24,8 +24,7 @@ CREATE INDEX runs_id ON @.runs (id, execution);
 CREATE INDEX runs_workflow ON @.runs (workflow, execution);
 CREATE INDEX runs_state ON @.runs (state, execution);
 CREATE INDEX runs_ended ON @.runs (ended_at) WHERE ended_at IS NOT NULL;
--- Rows are nearly in the order of their start, so that a few bytes a page are enough.
-CREATE INDEX runs_created ON @.runs USING brin (created_at) WITH (pages_per_range = 16);
+CREATE INDEX runs_created ON @.runs (created_at);
 
 CREATE TABLE @.attributes (
     name      text COLLATE "C" NOT NULL,

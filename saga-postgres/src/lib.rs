@@ -29,7 +29,7 @@ mod sql;
 mod store;
 mod verbs;
 
-pub use options::{Migrate, PostgresBuilder, migration_sql};
+pub use options::{Migrate, PostgresBuilder, migration_sql, statements};
 pub use store::PostgresStore;
 pub use tokio_postgres;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use saga_store::StoreError;
 
 use crate::migrate;
+use crate::sql;
 use crate::store::PostgresStore;
 
 /// What to do about the store's tables when it is opened.
@@ -86,4 +87,12 @@ impl std::fmt::Debug for PostgresBuilder {
 /// and run.
 pub fn migration_sql(schema: &str) -> String {
     migrate::script(schema)
+}
+
+/// What a session is set to (`SESSION`, the first) and the statements that a store sends, by the
+/// names of the documentation: for whoever wants to look at their plans.
+pub fn statements(schema: &str) -> Vec<(&'static str, String)> {
+    let texts = sql::Texts::new(schema);
+    let session = std::iter::once(("SESSION", sql::SESSION.to_owned()));
+    session.chain(sql::all().map(|sql| (sql.name, texts.of(sql).to_owned()))).collect()
 }

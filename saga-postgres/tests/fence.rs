@@ -19,16 +19,18 @@ async fn held_up(
 ) -> (Vec<CommitOutcome>, Incarnation) {
     let batch = commits(lab, owner);
     let (held, wanted) = (batch[0].execution, batch[1].execution);
-    let hold = Hold::run(schema, held).await;
+    let lock = Hold::run(schema, held).await;
     let store = lab.store.clone();
     let late = tokio::spawn(async move { store.commit(batch.into()).await });
-    until_blocked(&hold).await;
+    until_blocked(&lock).await;
 
     let next = lab.worker().await;
     assert_eq!(executions(&lab.adopt(owner, next).await), [wanted], "the other run is locked");
+    // The claim record, and progress: nothing but the head tells that there was a takeover.
     lab.apply(lab.append(wanted, next, 1)).await;
+    lab.apply(lab.append(wanted, next, 2)).await;
 
-    hold.release().await;
+    lock.release().await;
     (late.await.unwrap().unwrap(), next)
 }
 
@@ -39,9 +41,9 @@ async fn a_statement_that_was_held_up_does_not_land_after_a_takeover() {
     let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
     let lean = |lab: &Lab<_>, owner| runs.map(|run| lab.append(run, owner, 1));
     let (answers, next) = held_up(lean, &lab, &schema, owner).await;
-    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
-    assert_eq!(lab.journal(runs[1]).await.len(), 2);
-    lab.apply(lab.append(runs[1], next, 2)).await;
+    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(2)) }]);
+    assert_eq!(lab.journal(runs[1]).await.len(), 3);
+    lab.apply(lab.append(runs[1], next, 3)).await;
 }
 
 #[tokio::test]
@@ -51,9 +53,9 @@ async fn a_full_statement_that_was_held_up_does_not_land_after_a_takeover() {
     let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
     let full = |lab: &Lab<_>, owner| runs.map(|run| lab.end(run, owner, 1));
     let (answers, next) = held_up(full, &lab, &schema, owner).await;
-    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
+    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(2)) }]);
     assert!(!lab.view(runs[1]).await.state.is_final());
-    lab.apply(lab.append(runs[1], next, 2)).await;
+    lab.apply(lab.append(runs[1], next, 3)).await;
 }
 
 #[tokio::test]
@@ -61,15 +63,15 @@ async fn a_commit_whose_sessions_are_terminated_is_given_back_and_applied_once()
     let (schema, lab) = common::lab().await;
     let owner = lab.worker().await;
     let (held, free) = (lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await);
-    let hold = Hold::run(&schema, held).await;
+    let lock = Hold::run(&schema, held).await;
     let batch = vec![lab.append(held, owner, 1), lab.end(free, owner, 1)];
     let copies: Vec<RunCommit> = batch.iter().map(again).collect();
     let store = lab.store.clone();
     let cut = tokio::spawn(async move { store.commit(batch).await });
-    until_blocked(&hold).await;
-    hold.terminate_blocked().await;
+    until_blocked(&lock).await;
+    lock.terminate_blocked().await;
     let mut error = cut.await.unwrap().unwrap_err();
-    hold.release().await;
+    lock.release().await;
     let answers = loop {
         assert_eq!(error.error.kind(), ErrorKind::Unavailable, "{}", error.error);
         let given_back: Vec<_> = error.commits.iter().map(|commit| (commit.execution, commit.nonce)).collect();

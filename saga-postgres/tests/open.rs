@@ -164,11 +164,11 @@ async fn a_statement_that_takes_too_long_is_to_be_sent_again() {
     let lab = Lab::new(store);
     let owner = lab.worker().await;
     let run = lab.owned("ORD-1", owner).await;
-    let hold = common::Hold::run(&schema, run).await;
+    let lock = common::Hold::run(&schema, run).await;
     let error = lab.store.commit(vec![lab.append(run, owner, 1)]).await.unwrap_err();
     assert_eq!(error.error.kind(), ErrorKind::Unavailable);
     assert!(error.error.to_string().contains("statement_timeout"), "{}", error.error);
-    hold.release().await;
+    lock.release().await;
     lab.store.commit(error.commits).await.unwrap();
     assert_eq!(lab.journal(run).await.len(), 2);
 }

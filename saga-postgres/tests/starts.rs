@@ -57,10 +57,10 @@ async fn an_id_that_an_open_transaction_holds_stalls_no_other_start() {
          updated_at, input_digest, attributes) VALUES (gen_random_uuid(), 'held', true, 'order', 1, '', 0, 0, 0, 0, \
          0, '{{}}')"
     );
-    let hold = Hold::sql(&insert).await;
+    let lock = Hold::sql(&insert).await;
     let store = lab.store.clone();
     let waiting = tokio::spawn(async move { store.start(vec![held]).await });
-    until_blocked(&hold).await;
+    until_blocked(&lock).await;
     // Other calls go on, and so do the others of a batch with that id.
     lab.pending("free").await;
     let batch = vec![lab.new_run("a"), lab.new_run("held"), lab.new_run("z")];
@@ -70,7 +70,7 @@ async fn an_id_that_an_open_transaction_holds_stalls_no_other_start() {
     for other in [&batch[0], &batch[2]] {
         assert!(lab.store.get(&other.id).await.unwrap().is_some());
     }
-    hold.release().await;
+    lock.release().await;
     // It started its run, or gave up waiting: then it is to be sent again.
     let first = waiting.await.unwrap();
     assert!(

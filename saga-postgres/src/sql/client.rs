@@ -23,12 +23,11 @@ statements! { owner::END;
         ORDER BY j.execution, j.seq";
     INBOXES = "-- inboxes
         SELECT i.execution, i.position, i.message, i.at, i.body
-        FROM unnest($1::uuid[]) AS c (execution) JOIN @.live l ON l.execution = c.execution
-        JOIN @.inbox i ON i.execution = c.execution AND i.position > GREATEST($2, l.inbox_seen)
+        FROM unnest($1::uuid[]) AS c (execution) JOIN @.inbox i ON i.execution = c.execution AND i.position > GREATEST(
+            $2::int8, (SELECT l.inbox_seen FROM @.live l WHERE l.execution = c.execution))
         ORDER BY i.execution, i.position";
     BLOBS = "-- blobs
-        SELECT b.blob, b.bytes FROM unnest($2::uuid[]) AS c (blob)
-        JOIN @.blobs b ON b.execution = $1 AND b.blob = c.blob";
+        SELECT blob, bytes FROM @.blobs WHERE execution = $1 AND blob = ANY ($2::uuid[])";
 
     /// Deletes executions that ended long ago, with all that is theirs. A dead run waits for an
     /// operator however long; undelivered messages are needed still. If the newest execution of

@@ -39,7 +39,6 @@ impl Texts {
 const TEMPLATES: [&[(&str, &str)]; 4] = [commit::TEMPLATES, start::TEMPLATES, owner::TEMPLATES, client::TEMPLATES];
 
 /// All statements, with their templates.
-#[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = Sql> {
     TEMPLATES.concat().into_iter().enumerate().map(|(slot, (name, _))| Sql { name, slot })
 }
@@ -62,6 +61,7 @@ pub(crate) fn quote(name: &str) -> String {
 /// that plan while they grow; a plan by index is right at any size.
 pub(crate) const SESSION: &str = "
     SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
     SET jit = off;

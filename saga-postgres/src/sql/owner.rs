@@ -3,7 +3,8 @@
 use super::{start, statements};
 
 /// Lets go runs of a worker that did not release them. The owner's row is locked first, in the
-/// order of all who lock several.
+/// order of all who lock several. (The owner as a range of one: the planner takes the index that
+/// has both, where for an equal owner it may walk all runs in the order of the key.)
 macro_rules! hand_over {
     ($found:literal) => {
         concat!(
@@ -40,7 +41,7 @@ statements! { start::END;
         FROM (VALUES (1)) AS one LEFT JOIN @.workers w ON w.incarnation <> $1";
     LEAVE = concat!("-- leave
         WITH gone AS (DELETE FROM @.workers WHERE incarnation = $1), ",
-        hand_over!("SELECT execution FROM @.live WHERE owner = $1 ORDER BY execution FOR UPDATE"));
+        hand_over!("SELECT execution FROM @.live WHERE owner >= $1 AND owner <= $1 ORDER BY owner, execution FOR UPDATE"));
 
     /// Lets go runs that someone owns who is no member: a worker that was taken for dead and
     /// lived on, or an operator's program that appended and went. A seek an owner, not a look at
@@ -114,8 +115,12 @@ statements! { start::END;
                 AND (a.execution IN (SELECT execution FROM chosen)) IS NOT TRUE
                 AND (a.execution IN (SELECT execution FROM due WHERE NOT free)) IS NOT TRUE),
         begun AS (
-            UPDATE @.runs r SET state = 1, updated_at = (SELECT now FROM t) FROM taken c
-            WHERE r.execution = c.execution AND r.state = 0)
+            UPDATE @.runs r SET state = 1, updated_at = (SELECT now FROM t) FROM (
+                -- By the key alone: a condition on the state invites an index that has all that
+                -- are pending.
+                SELECT execution FROM taken k
+                WHERE (SELECT p.state FROM @.runs p WHERE p.execution = k.execution) = 0 OFFSET 0) AS c
+            WHERE r.execution = c.execution)
         SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths, c.lane,
             (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen)
         FROM (VALUES (1)) AS one LEFT JOIN taken c ON true LEFT JOIN @.runs r ON r.execution = c.execution
@@ -128,8 +133,8 @@ statements! { start::END;
             UPDATE @.workers SET dead = true
             WHERE incarnation = $1 AND NOT dead AND EXISTS (SELECT FROM member)),
         found AS MATERIALIZED (
-            SELECT execution FROM @.live WHERE owner = $1 AND EXISTS (SELECT FROM member)
-            ORDER BY execution LIMIT $3::int8 FOR UPDATE SKIP LOCKED),
+            SELECT execution FROM @.live WHERE owner >= $1 AND owner <= $1 AND EXISTS (SELECT FROM member)
+            ORDER BY owner, execution LIMIT $3::int8 FOR UPDATE SKIP LOCKED),
         taken AS (
             UPDATE @.live l SET owner = $2, deaths = l.deaths + 1, unreleased = true, claim_due = true FROM found f
             WHERE l.execution = f.execution RETURNING l.execution, l.unreleased, l.deaths),

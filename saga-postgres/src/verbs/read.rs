@@ -1,6 +1,7 @@
 //! Everything that changes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use saga_store::{
@@ -157,7 +158,8 @@ impl Conditions {
     /// One more condition; it ends with the place of its value.
     fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static, kind: Type) {
         self.values.push((Box::new(value), kind));
-        self.sql.push_str(&format!(" AND {condition}{}", self.values.len()));
+        // Writing to a string cannot fail.
+        let _ = write!(self.sql, " AND {condition}{}", self.values.len());
     }
 }
 

@@ -53,7 +53,7 @@ pub use engine::{Engine, EngineBuilder, StartError};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use memory::MemoryStore;
-pub use ops::{Elapsed, attempt, event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until};
+pub use ops::{Elapsed, attempt, event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until, undo};
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
@@ -64,6 +64,6 @@ pub mod prelude {
     pub use crate::{
         ActivityContext, ActivityError, Classify, Client, Engine, Event, MemoryStore, Outcome, RetryPolicy, RunError,
         activity, attempt, durable, event, join, join_all, new_uuid, now, random, select, side_effect, sleep,
-        sleep_until, try_join, workflow,
+        sleep_until, try_join, undo, workflow,
     };
 }

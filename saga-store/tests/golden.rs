@@ -101,6 +101,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("step_scheduled_with_undo_from_output", scheduled(UndoPlan::FromOutput)),
         ("timer_set", Entry::TimerSet(TimerSet { op: op(&[5]), due: -1 })),
         ("event_awaited", Entry::EventAwaited(op(&[6]), "approval".to_owned())),
+        ("undo_added", Entry::UndoAdded(op(&[5]), undo())),
         ("dropped", Entry::Dropped(op(&[4, 1]))),
         ("value", Entry::Value(OpValue { op: op(&[8]), value: Payload::json("\"host-1\"") })),
         ("undo_began_failed", Entry::UndoBegan(failed)),

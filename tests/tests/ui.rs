@@ -29,7 +29,9 @@ fn each_mistake_is_refused_with_its_recorded_error() {
         trybuild::TestCases::new().compile_fail("ui/fail/*.rs");
         return;
     }
-    println!("the recorded errors are those of {RECORDED_UNDER}x, this is {compiler}: only that each case fails is checked");
+    println!(
+        "the recorded errors are those of {RECORDED_UNDER}x, this is {compiler}: only that each case fails is checked"
+    );
     let cases = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui-unrecorded");
     copy_without_errors(Path::new("ui/fail"), &cases).expect("the cases can be copied");
     // With `overwrite`, a case without a recorded error passes if it fails to compile.

@@ -333,6 +333,7 @@ impl Machine {
         match entry {
             Entry::StepScheduled(scheduled) => self.open_step(position, scheduled, code),
             Entry::Dropped(scope) => self.drop_branch(scope),
+            Entry::UndoAdded(op, call) => self.undo.added(position, op, call),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
             }

@@ -147,6 +147,7 @@ impl Machine {
             | Entry::TimerSet(_)
             | Entry::EventAwaited(..)
             | Entry::Dropped(_)
+            | Entry::UndoAdded(..)
             | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
@@ -278,6 +279,7 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         (Entry::EventAwaited(a, name), Entry::EventAwaited(b, other)) => a == b && name == other,
         (Entry::Value(a), Entry::Value(b)) => a.op == b.op,
         (Entry::Dropped(a), Entry::Dropped(b)) => a == b,
+        (Entry::UndoAdded(a, undo), Entry::UndoAdded(b, other)) => a == b && undo.activity == other.activity,
         _ => false,
     }
 }
@@ -292,6 +294,7 @@ fn describe(entry: &Entry) -> String {
         Entry::EventAwaited(op, name) => format!("waiting for event `{name}` at {op}"),
         Entry::EventReceived(event) => format!("event `{}`", event.name),
         Entry::Value(value) => format!("a side effect at {}", value.op),
+        Entry::UndoAdded(op, undo) => format!("the undo `{}` at {op}", undo.activity),
         Entry::Dropped(scope) => format!("the drop of branch {scope}"),
         Entry::UndoEnded(op, _) => format!("the end of the undo of {op}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),

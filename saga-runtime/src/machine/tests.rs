@@ -63,6 +63,7 @@ async fn branches(lengths: Vec<u32>) -> crate::Result<u64> {
         Err::<(), _>(crate::Error::msg("fails"))
     })
     .await;
+    undo(undo_step(4));
     let mut total = first;
     for branch in sum {
         total += branch?;

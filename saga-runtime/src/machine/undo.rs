@@ -46,6 +46,12 @@ impl UndoLog {
         self.insert(position, item);
     }
 
+    /// An undo was added by hand at this position.
+    pub(crate) fn added(&mut self, position: u64, op: &OpId, call: &UndoStep) {
+        self.scheduled(position, op, &UndoPlan::Known(call.clone()));
+        self.ended(position, op, None);
+    }
+
     /// The step has ended at this position; `call` is its undo, if that needed the output.
     pub(crate) fn ended(&mut self, position: u64, op: &OpId, call: Option<&UndoStep>) {
         let Some(schedule) = self.schedule_of.get(op) else { return };

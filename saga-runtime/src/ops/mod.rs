@@ -6,6 +6,7 @@ mod join;
 mod select;
 mod sleep;
 mod step;
+mod undo;
 mod value;
 
 pub use attempt::{Attempt, AttemptFuture, attempt};
@@ -14,5 +15,6 @@ pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
 pub use step::StepFuture;
+pub use undo::undo;
 pub(crate) use value::unit_interval;
 pub use value::{Random, SideEffect, SideEffectFuture, new_uuid, now, random, side_effect};

@@ -68,6 +68,9 @@ pub enum Entry {
     /// The run has ended.
     #[n(38)]
     Concluded(#[n(0)] Conclusion),
+    /// The workflow added an undo by hand.
+    #[n(39)]
+    UndoAdded(#[n(0)] OpId, #[n(1)] UndoStep),
 }
 
 impl Entry {
@@ -91,6 +94,7 @@ impl Entry {
                 }
             }
             Self::Value(value) => visit(&mut value.value),
+            Self::UndoAdded(_, undo) => visit(&mut undo.input),
             Self::UndoBegan(UndoCause::Failed { error, .. }) => visit(error),
             Self::Concluded(conclusion) => conclusion.for_each_payload(visit),
             Self::Claimed(_)

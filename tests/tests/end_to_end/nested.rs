@@ -13,6 +13,7 @@ on_each_store!(
     the_undo_of_a_nested_saga_goes_on_after_a_restart,
     a_cancel_during_the_undo_of_a_nested_saga_undoes_the_whole,
     a_nested_saga_that_did_nothing_fails_at_once,
+    an_undo_added_by_hand_runs_in_its_place,
 );
 
 /// Pays a fee, tries the trip, and stays at home if there is none; then fails if it is told to.
@@ -92,4 +93,25 @@ async fn a_nested_saga_that_did_nothing_fails_at_once(place: impl Place) {
     let run = engine.client().start(tries_nothing()).id("A").await.unwrap();
     assert!(run.result().await.unwrap());
     assert_eq!(engine.client().show("A").await.unwrap().records.len(), 2, "it leaves no trace");
+}
+
+/// Adds an undo by hand between two payments.
+#[workflow]
+async fn adds_an_undo() -> Result<(), SagaError> {
+    pay("first".to_owned()).await?;
+    undo(step("by hand".to_owned()));
+    pay("second".to_owned()).await?;
+    Err(SagaError::GivesUp)
+}
+
+async fn an_undo_added_by_hand_runs_in_its_place(place: impl Place) {
+    let world = World::default();
+    world.plan("by hand", [Act::Lose]);
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(adds_an_undo()).await.unwrap();
+    assert_eq!(run.outcome().await.unwrap(), Outcome::Failed(SagaError::GivesUp));
+    assert_eq!(world.log(), ["first", "second", "undo second", "by hand", "by hand", "undo first"]);
+    let keys: std::collections::BTreeSet<_> =
+        world.attempts("by hand").into_iter().map(|by_hand| by_hand.key).collect();
+    assert_eq!(keys.len(), 1);
 }

@@ -1,0 +1,41 @@
+//! Undo steps by hand.
+
+use saga_store::wire::Entry;
+
+use crate::activity::{Activity, UndoCall};
+use crate::call::ActivityCall;
+use crate::context;
+
+/// Adds an undo step: this call is made when what the workflow has done so far is undone, after
+/// the undos of all later steps. For what a `compensate = …` cannot say: an undo that depends on
+/// several steps, or on what the workflow has computed.
+///
+/// Recorded with its input in the record of the next decision. Retried for ever unless the call or
+/// its activity says otherwise, as other undos are.
+///
+/// ```
+/// # use saga_runtime::prelude::*;
+/// # #[activity]
+/// # async fn notify_cancelled(order: String) -> saga_runtime::Result<()> { let _ = order; Ok(()) }
+/// # #[activity]
+/// # async fn ship(order: String) -> saga_runtime::Result<()> { let _ = order; Ok(()) }
+/// #[workflow]
+/// async fn order(id: String) -> saga_runtime::Result<()> {
+///     undo(notify_cancelled(id.clone()));
+///     ship(id).await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// # Panics
+///
+/// Outside a workflow.
+pub fn undo<A: Activity>(call: ActivityCall<A>) {
+    context::with("undo", |cx| {
+        let op = cx.next_op();
+        match UndoCall::new(call).into_step() {
+            Ok(step) => cx.note(Entry::UndoAdded(op, step)),
+            Err(error) => cx.fail(format!("the undo `{}` at {op} cannot be recorded: {error}", A::NAME)),
+        }
+    });
+}

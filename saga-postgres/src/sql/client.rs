@@ -34,11 +34,11 @@ statements! { owner::END;
     /// an id goes, the one before is the newest again.
     PURGE = "-- purge
         WITH found AS MATERIALIZED (
-            SELECT r.execution, r.ended_at FROM @.runs r JOIN @.live l ON l.execution = r.execution
-            WHERE r.ended_at < $1 AND r.state <> $2 AND l.ended = 1
+            SELECT r.execution, r.ended_at, l.ended FROM @.runs r JOIN @.live l ON l.execution = r.execution
+            WHERE r.ended_at < $1 AND r.state <> $2
                 AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = r.execution)
             ORDER BY r.ended_at LIMIT $3::int8 + 1 FOR UPDATE OF l SKIP LOCKED),
-        doomed AS MATERIALIZED (SELECT execution FROM found ORDER BY ended_at LIMIT $3::int8),
+        doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8),
         journal AS (DELETE FROM @.journal t USING doomed d WHERE t.execution = d.execution),
         blobs AS (DELETE FROM @.blobs t USING doomed d WHERE t.execution = d.execution),
         inbox AS (DELETE FROM @.inbox t USING doomed d WHERE t.execution = d.execution),

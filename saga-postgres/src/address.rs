@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use saga_store::{ErrorKind, StoreError};
+use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
+
+use crate::tls::{self, Tls};
 
 /// A database, and how it is reached.
 #[derive(Clone)]
@@ -12,6 +14,8 @@ pub(crate) struct Address {
     pub(crate) config: Config,
     /// The database as people are told of it: `app@db.example:5432/shop`. No password.
     pub(crate) place: String,
+    /// A file that stands for the system's root certificates.
+    root_certificates: Option<String>,
 }
 
 impl std::fmt::Debug for Address {
@@ -24,12 +28,22 @@ impl Address {
     /// Reads a URL, or `libpq`'s `key=value` form, completed from `PG*` variables.
     pub(crate) fn parse(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, StoreError> {
         // What the parser says names the part that is wrong; the text itself may have a password.
+        let (url, roots, says_mode) = take_tls(url);
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             invalid(&why)
         })?;
         let var = |name: &str| variable(name).filter(|value| !value.is_empty());
         complete(&mut config, var)?;
+        if let Some(mode) = var("PGSSLMODE").filter(|_| !says_mode) {
+            config.ssl_mode(match mode.as_str() {
+                "disable" => SslMode::Disable,
+                "allow" | "prefer" => SslMode::Prefer,
+                "require" | "verify-ca" | "verify-full" => SslMode::Require,
+                _ => return Err(invalid("PGSSLMODE is none of disable, prefer, require, verify-full")),
+            });
+        }
+        let root_certificates = roots.or_else(|| var("PGSSLROOTCERT"));
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -42,17 +56,35 @@ impl Address {
         }
         config.keepalives_idle(Duration::from_secs(10));
         let place = place(&config);
-        Ok(Self { config, place })
+        Ok(Self { config, place, root_certificates })
     }
 
     /// How sessions are encrypted.
-    pub(crate) fn tls(&self) -> Result<NoTls, StoreError> {
-        if self.config.get_ssl_mode() == SslMode::Require {
-            let message = "sslmode=require needs TLS, which this build has not";
-            return Err(StoreError::new(ErrorKind::Invalid, message));
-        }
-        Ok(NoTls)
+    pub(crate) fn tls(&self) -> Result<Tls, StoreError> {
+        tls::connector(self.config.get_ssl_mode(), self.root_certificates.as_deref())
     }
+}
+
+/// What `libpq` knows and the parser does not, taken out of a URL: the address without it, the
+/// file of root certificates, and whether it says how sessions are encrypted.
+fn take_tls(url: &str) -> (String, Option<String>, bool) {
+    let Some((address, query)) = url.split_once('?').filter(|_| url.contains("://")) else {
+        return (url.to_owned(), None, url.contains("sslmode"));
+    };
+    let (mut rest, mut roots, mut says) = (Vec::new(), None, false);
+    for part in query.split('&') {
+        match part.split_once('=') {
+            Some(("sslrootcert", file)) => roots = Some(file.replace("%2F", "/").replace("%2f", "/")),
+            Some(("sslmode", mode)) => {
+                says = true;
+                let mode = if mode.starts_with("verify-") { "require" } else { mode };
+                rest.push(format!("sslmode={mode}"));
+            }
+            _ => rest.push(part.to_owned()),
+        }
+    }
+    let mark = if rest.is_empty() { "" } else { "?" };
+    (format!("{address}{mark}{}", rest.join("&")), roots, says)
 }
 
 fn invalid(why: &str) -> StoreError {
@@ -207,6 +239,20 @@ mod tests {
         let address = Address::parse("postgres://me:mine@host/shop", variables).unwrap();
         assert_eq!(address.place, "me@host:5432/shop");
         assert_eq!(address.config.get_password(), Some("mine".as_bytes()));
+    }
+
+    #[test]
+    fn what_libpq_knows_of_encryption_is_understood() {
+        let address = Address::parse("postgres://a/b?sslmode=verify-full&sslrootcert=/x.pem&connect_timeout=3", none);
+        let address = address.unwrap();
+        assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(address.root_certificates.as_deref(), Some("/x.pem"));
+        assert_eq!(address.config.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(address.tls().err().map(|error| error.kind()), Some(ErrorKind::Invalid));
+        let disabled = |name: &str| (name == "PGSSLMODE").then(|| "disable".to_owned());
+        assert_eq!(Address::parse("postgres://a/b", disabled).unwrap().config.get_ssl_mode(), SslMode::Disable);
+        let address = Address::parse("postgres://a/b?sslmode=prefer", disabled).unwrap();
+        assert_eq!(address.config.get_ssl_mode(), SslMode::Prefer);
     }
 
     #[test]

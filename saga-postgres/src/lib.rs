@@ -15,7 +15,7 @@
 //! Modules in reading order:
 //!
 //! - `store`: [`PostgresStore`], each call of the contract.
-//! - `options`: how it is opened. `address`: URLs and `PG*` variables. `migrate`: its schema.
+//! - `options`: how it is opened. `address`: URLs and `PG*` variables; `tls`. `migrate`: its schema.
 //! - `verbs`: what the calls do, one idea a file. `sql`: their statements.
 //! - `db`: the sessions. `hints`: who is told, in this process and others. `error`.
 
@@ -27,6 +27,7 @@ mod migrate;
 mod options;
 mod sql;
 mod store;
+mod tls;
 mod verbs;
 
 pub use options::{Migrate, PostgresBuilder, migration_sql, statements};

@@ -65,6 +65,14 @@ impl PostgresStore {
         PostgresBuilder::new(url)
     }
 
+    /// How this address is reached, completed from `PG*` variables as [`PostgresStore::connect`]
+    /// does it: for a program's own sessions with the database.
+    pub fn config(url: &str) -> Result<tokio_postgres::Config, StoreError> {
+        let address = Address::parse(url, |name| std::env::var(name).ok())?;
+        address.tls()?;
+        Ok(address.config)
+    }
+
     pub(crate) async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
         let address = Address::parse(url, |name| std::env::var(name).ok())?;
         let db = Db::new(address, &options)?;

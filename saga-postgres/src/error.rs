@@ -86,20 +86,15 @@ impl Abort {
     pub(crate) fn into_call_error(self, place: &str) -> StoreError {
         match self {
             Self::Store(error) => error,
-            Self::Postgres(error) => {
-                let (kind, message) = sort(&error, place);
-                let mended = matches!(
-                    error.code(),
-                    Some(
-                        &SqlState::INVALID_PASSWORD
-                            | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-                            | &SqlState::INVALID_CATALOG_NAME
-                            | &SqlState::INSUFFICIENT_PRIVILEGE
-                            | &SqlState::UNDEFINED_TABLE
-                            | &SqlState::INVALID_SCHEMA_NAME
-                    )
-                );
-                StoreError::new(if mended { ErrorKind::Unavailable } else { kind }, message).with_source(error)
+            Self::Postgres(_) => {
+                let of_the_row = self.is_of_the_row();
+                let error = self.into_open_error(place);
+                match error.kind() {
+                    ErrorKind::Invalid | ErrorKind::Incompatible if !of_the_row => {
+                        unavailable(error.to_string()).with_source(error)
+                    }
+                    _ => error,
+                }
             }
         }
     }
@@ -153,6 +148,10 @@ fn sort(error: &Error, place: &str) -> (ErrorKind, String) {
         }
         if what.contains("does not allow writes") || what.contains("database does not accept") {
             return (ErrorKind::Unavailable, read_only(place));
+        }
+        if what.contains("certificate") {
+            let hint = "name the root certificates in sslrootcert, or do without TLS (sslmode=disable)";
+            return (ErrorKind::Invalid, format!("the certificate of {place} cannot be verified: {what}; {hint}"));
         }
         if what.contains("serializing") {
             return (ErrorKind::Bug, format!("a statement's values are not of its types: {what}"));

@@ -88,11 +88,11 @@ impl TestServer {
     /// Calls `pg_ctl` for a private server.
     pub(crate) fn control(&self, arguments: &[&str]) {
         let folder = self.folder.as_ref().expect("only a private server is controlled");
-        let log = folder.join("log");
+        let log = folder.join("data/server.log");
         let mut command = as_user(&unprivileged_user(), &programs().join("pg_ctl"));
         command.arg("--pgdata").arg(folder.join("data"));
         if arguments.contains(&"start") || arguments.contains(&"restart") {
-            command.arg("--log").arg(folder.join("data/server.log"));
+            command.arg("--log").arg(&log);
         }
         let status = command.args(arguments).stdout(Stdio::null()).status().expect("pg_ctl can be started");
         let said = std::fs::read_to_string(log).unwrap_or_default();

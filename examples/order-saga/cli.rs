@@ -49,7 +49,7 @@ pub(crate) struct OrdersArgs {
 /// Where the journals are.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArgs {
-    /// Where the runs' journals are kept
+    /// Where the runs' journals are kept: `sqlite://PATH`, or `postgres://USER@HOST/DATABASE`
     #[arg(long, value_name = "URL", default_value = "sqlite://order-saga.db")]
     pub(crate) store: StoreUrl,
 }
@@ -57,7 +57,8 @@ pub(crate) struct StoreArgs {
 /// Where the shop's tables are.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShopArgs {
-    /// Where the shop keeps its stock, payments and outbox [default: order-saga-shop.db beside the store]
+    /// Where the shop keeps its stock, payments and outbox [default: order-saga-shop.db beside the store, or
+    /// the schema `order_saga_shop` of its database]
     #[arg(long, value_name = "URL")]
     shop: Option<StoreUrl>,
 }
@@ -204,6 +205,16 @@ mod tests {
         assert_eq!(args.shop.url(&args.store.store).to_string(), "sqlite:///data/order-saga-shop.db");
         let Ok(Command::Run(args)) = parse(&["--shop", "sqlite://s.db"]) else { panic!("not `run`") };
         assert_eq!(args.shop.url(&args.store.store).to_string(), "sqlite://s.db");
+        let Ok(Command::Run(args)) = parse(&["--store", "postgres://app@db/orders"]) else { panic!("not `run`") };
+        assert_eq!(args.shop.url(&args.store.store), args.store.store);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_printed_when_the_address_is_refused() {
+        for url in ["postgress://app:s3cret@db/orders", "host=db password=s3cret"] {
+            let message = parse(&["--store", url]).unwrap_err().to_string();
+            assert!(message.contains("--store") && !message.contains("s3cret"), "{message}");
+        }
     }
 
     #[test]

@@ -5,26 +5,22 @@ use std::process::ExitCode;
 use anstyle::Style;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use saga_examples::Interrupt;
-use saga_runtime::Client;
 use saga_store::Timestamp;
 
 use crate::cli::{AuditArgs, ShowArgs, SubmitArgs, WorkerArgs};
 use crate::orders::{Order, OrderId};
 use crate::report::{BAD, BOLD, DIM, GOOD, WARNING, print_json};
 use crate::runs::{OrderState, Runs};
-use crate::shop::{Rules, Shop};
 use crate::timeline::{Line, Tone, timeline};
 use crate::{audit, open, orders};
 
 /// Audits the shop's tables against the runs.
 pub(crate) async fn audit(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let url = args.shop.url(&args.store.store);
-    args.store.store.check_exists("store")?;
-    url.check_exists("shop")?;
+    let client = open::existing_store(&args.store.store).await?.client();
+    let shop = open::existing_shop(&url, &args.store.store).await?;
     let file = orders::read(args.orders.orders.as_deref(), args.limit)?;
     file.report_malformed();
-    let client = Client::new(open::store(&args.store.store).await?);
-    let shop = open::sqlite_shop(&url, &args.store.store, Rules { max_quantity: 0, decline_over: 0 }).await?;
     // The runs first: what an order that ended by then has done is in the shop for good.
     let runs = Runs::read(&client).await?;
     let books = shop.books().await?;
@@ -39,8 +35,7 @@ pub(crate) async fn audit(args: AuditArgs) -> anyhow::Result<ExitCode> {
 
 /// Prints the timeline of an order.
 pub(crate) async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
-    args.store.store.check_exists("store")?;
-    let client = Client::new(open::store(&args.store.store).await?);
+    let client = open::existing_store(&args.store.store).await?.client();
     let order = OrderId::from_user(&args.order);
     let run = client.show(order.as_str()).await?;
     let view = &run.view;
@@ -83,7 +78,7 @@ fn print_line(line: &Line, since: Timestamp) {
 pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let file = orders::read(args.orders.orders.as_deref(), args.limit)?;
     file.report_malformed();
-    let client = Client::new(open::store(&args.store.store).await?);
+    let client = open::store(&args.store.store).await?.client();
     let runs = Runs::read(&client).await?;
     let new: Vec<&Order> =
         file.orders.iter().filter(|order| runs.state(order.id.as_str()) == OrderState::Absent).collect();
@@ -102,7 +97,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let store = open::store(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = open::engine(store, shop, &args.work).await?;
+    let engine = store.engine(shop, &args.work).await?;
     eprintln!("working on the orders in {}; Ctrl-C stops", args.store.store);
     interrupt.requested().await;
     engine.shutdown().await;

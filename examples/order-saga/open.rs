@@ -4,43 +4,102 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use saga_examples::{StoreUrl, patiently};
+use saga_postgres::{Migrate, PostgresStore};
 use saga_runtime::{Client, Engine, RunHandle};
 use saga_sqlite::SqliteStore;
 
 use crate::cli::WorkArgs;
 use crate::orders::Order;
 use crate::saga::order_saga;
-use crate::shop::{Faults, Rules, ShopHandle, SqliteShop};
+use crate::shop::{Faults, PostgresShop, Rules, Shop, ShopHandle, SqliteShop};
 
 /// The store of the runs.
-pub(crate) async fn store(url: &StoreUrl) -> anyhow::Result<SqliteStore> {
+pub(crate) enum OpenStore {
+    /// In a file.
+    Sqlite(SqliteStore),
+    /// On a server.
+    Postgres(PostgresStore),
+}
+
+impl OpenStore {
+    /// A client in a process that works on nothing.
+    pub(crate) fn client(self) -> Client {
+        match self {
+            Self::Sqlite(store) => Client::new(store),
+            Self::Postgres(store) => Client::new(store),
+        }
+    }
+
+    /// An engine that works on orders.
+    pub(crate) async fn engine(self, shop: ShopHandle, args: &WorkArgs) -> anyhow::Result<Engine> {
+        let builder = match self {
+            Self::Sqlite(store) => Engine::builder(store),
+            Self::Postgres(store) => Engine::builder(store),
+        };
+        Ok(builder.state(shop).max_runs(args.concurrency).start().await?)
+    }
+}
+
+/// The store, made if it is not there.
+pub(crate) async fn store(url: &StoreUrl) -> anyhow::Result<OpenStore> {
     match url {
-        StoreUrl::Sqlite(path) => Ok(SqliteStore::open(path).await?),
+        StoreUrl::Sqlite(path) => Ok(OpenStore::Sqlite(SqliteStore::open(path).await?)),
+        StoreUrl::Postgres(url) => Ok(OpenStore::Postgres(PostgresStore::connect(url.with_password()).await?)),
         other => bail!("this program has no store for {other}"),
     }
 }
 
-/// The shop, as the worker's arguments want it.
-pub(crate) async fn shop(url: &StoreUrl, store: &StoreUrl, args: &WorkArgs) -> anyhow::Result<ShopHandle> {
-    let rules = Rules { max_quantity: args.max_quantity, decline_over: args.decline_over };
-    let shop = sqlite_shop(url, store, rules).await?;
-    Ok(ShopHandle::new(Arc::new(shop), Faults::new(args.flaky, args.seed)))
+/// The store, if it is there: programs that only read make none.
+pub(crate) async fn existing_store(url: &StoreUrl) -> anyhow::Result<OpenStore> {
+    url.check_exists("store")?;
+    match url {
+        StoreUrl::Postgres(url) => {
+            let builder = PostgresStore::builder(url.with_password()).migrate(Migrate::Verify);
+            Ok(OpenStore::Postgres(builder.connect().await?))
+        }
+        other => store(other).await,
+    }
 }
 
-/// The shop's tables.
-pub(crate) async fn sqlite_shop(url: &StoreUrl, store: &StoreUrl, rules: Rules) -> anyhow::Result<SqliteShop> {
-    if url == store {
-        bail!("the shop and the store cannot both be {url}: give the shop a file of its own");
-    }
+/// The shop as the worker's arguments want it, made if it is not there.
+pub(crate) async fn shop(url: &StoreUrl, store: &StoreUrl, args: &WorkArgs) -> anyhow::Result<ShopHandle> {
+    check_apart(url, store)?;
+    let rules = Rules { max_quantity: args.max_quantity, decline_over: args.decline_over };
+    let shop: Arc<dyn Shop> = match url {
+        StoreUrl::Sqlite(path) => Arc::new(SqliteShop::open(path, rules).await?),
+        StoreUrl::Postgres(url) => {
+            let shop = PostgresShop::connect(url.with_password(), PostgresShop::SCHEMA, rules)?;
+            shop.create().await?;
+            Arc::new(shop)
+        }
+        other => bail!("this program has no shop for {other}"),
+    };
+    Ok(ShopHandle::new(shop, Faults::new(args.flaky, args.seed)))
+}
+
+/// The shop, if it is there, for a program that sells nothing.
+pub(crate) async fn existing_shop(url: &StoreUrl, store: &StoreUrl) -> anyhow::Result<Arc<dyn Shop>> {
+    url.check_exists("shop")?;
+    check_apart(url, store)?;
     match url {
-        StoreUrl::Sqlite(path) => Ok(SqliteShop::open(path, rules).await?),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteShop::open(path, Rules::default()).await?)),
+        StoreUrl::Postgres(address) => {
+            let shop = PostgresShop::connect(address.with_password(), PostgresShop::SCHEMA, Rules::default())?;
+            if !shop.exists().await? {
+                bail!("there is no shop at {url}; give its address, or begin with `run`");
+            }
+            Ok(Arc::new(shop))
+        }
         other => bail!("this program has no shop for {other}"),
     }
 }
 
-/// An engine that works on orders.
-pub(crate) async fn engine(store: SqliteStore, shop: ShopHandle, args: &WorkArgs) -> anyhow::Result<Engine> {
-    Ok(Engine::builder(store).state(shop).max_runs(args.concurrency).start().await?)
+/// In one database of a server the two have schemas of their own; in one file they would clash.
+fn check_apart(shop: &StoreUrl, store: &StoreUrl) -> anyhow::Result<()> {
+    if matches!(shop, StoreUrl::Sqlite(_)) && shop == store {
+        bail!("the shop and the store cannot both be {shop}: give the shop a file of its own");
+    }
+    Ok(())
 }
 
 /// Starts an order's run, or finds it again.

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     file.report_malformed();
     let store = open::store(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = open::engine(store, shop.clone(), &args.work).await?;
+    let engine = store.engine(shop.clone(), &args.work).await?;
     let client = engine.client().clone();
 
     let before = Runs::read(&client).await?;

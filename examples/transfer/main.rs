@@ -19,7 +19,7 @@ mod saga;
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use saga_examples::{Interrupt, StoreUrl, drive, init_logging, patiently};
 use saga_runtime::{Client, Engine};
@@ -68,7 +68,10 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    let store = SqliteStore::open(args.store.path()).await?;
+    let StoreUrl::Sqlite(path) = &args.store else {
+        bail!("the accounts share their transactions with the journals of a SQLite file: --store sqlite://PATH");
+    };
+    let store = SqliteStore::open(path).await?;
     let accounts = args.accounts;
     store.db().setup(move |tx| bank::create(tx, accounts)).await.context("cannot make the accounts")?;
     let plan = Plan { seed: args.seed, accounts };

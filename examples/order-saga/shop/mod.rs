@@ -7,6 +7,7 @@
 mod books;
 mod error;
 mod faults;
+mod postgres;
 mod sqlite;
 mod statements;
 #[cfg(test)]
@@ -23,16 +24,20 @@ use serde::{Deserialize, Serialize};
 pub(crate) use books::{Books, Charge, Holding, Mail, StockLine};
 pub(crate) use error::{InventoryError, MailError, Outage, PaymentError};
 pub(crate) use faults::Faults;
+pub(crate) use postgres::PostgresShop;
 pub(crate) use sqlite::SqliteShop;
 
 use crate::orders::{OrderId, Sku};
 use faults::Moment;
 
+/// How many there are of each article in the beginning.
+const INITIAL_STOCK: i64 = 1_000_000;
+
 /// What a verb of the shop answers, some time later.
 pub(crate) type Reply<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// What the shop refuses.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
     /// It does not sell more than this many of an article at once.
     pub(crate) max_quantity: u32,
@@ -151,6 +156,11 @@ impl MailKind {
             Self::Confirmation => "confirmation",
             Self::FailureNotice => "failure notice",
         }
+    }
+
+    /// The kind of a table's row.
+    fn of(text: &str) -> Self {
+        if text == Self::Confirmation.as_str() { Self::Confirmation } else { Self::FailureNotice }
     }
 }
 

@@ -7,13 +7,10 @@ use saga_sqlite::SqliteTx;
 use saga_sqlite::rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::{
-    Attempt, Books, Charge, Holding, InventoryError, Mail, MailKind, NewMail, Payment, PaymentError, PaymentId,
-    Reservation, ReservationId, StockLine,
+    Attempt, Books, Charge, Holding, INITIAL_STOCK, InventoryError, Mail, MailKind, NewMail, Payment, PaymentError,
+    PaymentId, Reservation, ReservationId, StockLine,
 };
 use crate::orders::{OrderId, SKUS, Sku};
-
-/// How many there are of each article in the beginning.
-pub(super) const INITIAL_STOCK: i64 = 1_000_000;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS stock (
@@ -175,9 +172,7 @@ pub(super) fn books(conn: &Connection) -> Result<Books> {
             Ok(Charge { order: row.get(0)?, cents: row.get(1)?, refunded: row.get(2)? })
         })?,
         mails: all(conn, "SELECT order_id, kind FROM outbox", |row| {
-            let confirms = row.get_ref(1)?.as_str()? == MailKind::Confirmation.as_str();
-            let kind = if confirms { MailKind::Confirmation } else { MailKind::FailureNotice };
-            Ok(Mail { order: row.get(0)?, kind })
+            Ok(Mail { order: row.get(0)?, kind: MailKind::of(row.get_ref(1)?.as_str()?) })
         })?,
     })
 }

@@ -30,7 +30,8 @@ mod store;
 mod tls;
 mod verbs;
 
-pub use options::{Migrate, PostgresBuilder, migration_sql, statements};
+pub use migrate::migration_sql;
+pub use options::{Migrate, PostgresBuilder, statements};
 pub use store::PostgresStore;
 pub use tokio_postgres;
 

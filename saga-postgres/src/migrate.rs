@@ -121,8 +121,9 @@ fn step_sql(version: i32, step: &Step, schema: &str) -> String {
     fill(&format!("{};\n{meta};\n", step.sql.trim_end().trim_end_matches(';')), schema)
 }
 
-/// All steps, for a DBA.
-pub(crate) fn script(schema: &str) -> String {
+/// The statements that bring a schema from nothing to what this build needs, for a DBA to read
+/// and run.
+pub fn migration_sql(schema: &str) -> String {
     let mut script =
         format!("BEGIN;\nCREATE SCHEMA IF NOT EXISTS {};\n{};\n", quote(schema), fill(CREATE_META, schema));
     for (version, step) in (1..).zip(&STEPS) {

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use saga_store::StoreError;
-
-use crate::migrate;
 use crate::sql;
-use crate::store::PostgresStore;
 
 /// What to do about the store's tables when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,7 +12,7 @@ pub enum Migrate {
     #[default]
     Run,
     /// Only look whether they are as this build needs them. For users without the right to
-    /// create tables; see [`migration_sql`].
+    /// create tables; see [`migration_sql`](crate::migration_sql).
     Verify,
 }
 
@@ -32,8 +28,8 @@ pub(crate) struct Options {
 #[derive(Clone)]
 #[must_use = "nothing is opened before `connect`"]
 pub struct PostgresBuilder {
-    url: String,
-    options: Options,
+    pub(crate) url: String,
+    pub(crate) options: Options,
 }
 
 impl PostgresBuilder {
@@ -69,11 +65,6 @@ impl PostgresBuilder {
         self.options.wait = wait;
         self
     }
-
-    /// Opens the store.
-    pub async fn connect(self) -> Result<PostgresStore, StoreError> {
-        PostgresStore::open(&self.url, self.options).await
-    }
 }
 
 impl std::fmt::Debug for PostgresBuilder {
@@ -81,12 +72,6 @@ impl std::fmt::Debug for PostgresBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresBuilder").field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-/// The statements that bring a schema from nothing to what this build needs, for a DBA to read
-/// and run.
-pub fn migration_sql(schema: &str) -> String {
-    migrate::script(schema)
 }
 
 /// What a session is set to (`SESSION`, the first) and the statements that a store sends, by the

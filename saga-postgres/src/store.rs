@@ -48,6 +48,13 @@ impl Drop for Shared {
     }
 }
 
+impl PostgresBuilder {
+    /// Opens the store.
+    pub async fn connect(self) -> Result<PostgresStore, StoreError> {
+        PostgresStore::open(&self.url, self.options).await
+    }
+}
+
 impl PostgresStore {
     /// Opens a store with the default options: creates its tables, in the schema `saga`, or
     /// brings them up to date.

@@ -23,14 +23,14 @@ use crate::durable::{Durable, sealed::Sealed};
 /// # #[activity]
 /// # async fn release(name: String) -> saga_runtime::Result<()> { let _ = name; Ok(()) }
 /// #[workflow]
-/// async fn trip() -> saga_runtime::Result<&'static str> {
+/// async fn trip() -> saga_runtime::Result<bool> {
 ///     let by_train = attempt(async {
 ///         reserve("train".to_owned()).await?;
 ///         reserve("hotel".to_owned()).await
 ///     })
 ///     .await;
 ///     // If there was a train but no hotel, the train is free again here.
-///     Ok(if by_train.is_ok() { "goes" } else { "stays at home" })
+///     Ok(by_train.is_ok())
 /// }
 /// ```
 pub fn attempt<D, T, E>(saga: D) -> Attempt<D>

@@ -53,9 +53,10 @@ pub(crate) async fn store(url: &StoreUrl) -> anyhow::Result<OpenStore> {
 pub(crate) async fn existing_store(url: &StoreUrl) -> anyhow::Result<OpenStore> {
     url.check_exists("store")?;
     match url {
-        StoreUrl::Postgres(url) => {
-            let builder = PostgresStore::builder(url.with_password()).migrate(Migrate::Verify);
-            Ok(OpenStore::Postgres(builder.connect().await?))
+        StoreUrl::Postgres(address) => {
+            let opened = PostgresStore::builder(address.with_password()).migrate(Migrate::Verify).connect().await;
+            let store = opened.with_context(|| format!("cannot read the store at {url}; `run` makes one"))?;
+            Ok(OpenStore::Postgres(store))
         }
         other => store(other).await,
     }

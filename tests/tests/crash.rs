@@ -12,11 +12,11 @@ use saga_sqlite::rusqlite::Connection;
 use saga_tests::{Random, Victim, program};
 use serde_json::Value;
 
-const ORDERS: &[&str] = &["run", "--json", "--limit", "3000", "--concurrency", "64", "--flaky", "10", "--seed", "7"];
+const ORDERS: &[&str] = &["run", "--json", "--limit", "7000", "--concurrency", "64", "--flaky", "10", "--seed", "7"];
 const SHOP: &str = "order-saga-shop.db";
 const ATTEMPTS: &str = "SELECT coalesce(max(seq), 0) FROM attempts";
 
-const TRANSFERS: &[&str] = &["--json", "--transfers", "6000", "--concurrency", "64"];
+const TRANSFERS: &[&str] = &["--json", "--transfers", "15000", "--concurrency", "64"];
 
 const KILLS: usize = 24;
 
@@ -42,7 +42,7 @@ fn kill_again_and_again(victim: &Victim, most: i64) -> usize {
 }
 
 fn audit(victim: &Victim) -> Value {
-    let (audit, success) = victim.run(&["audit", "--json", "--limit", "3000"]);
+    let (audit, success) = victim.run(&["audit", "--json", "--limit", "7000"]);
     assert!(success, "the audit found a violation: {audit}");
     audit
 }

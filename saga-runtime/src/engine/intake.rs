@@ -138,14 +138,18 @@ pub(crate) fn launch(
     tokio::spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
-        let parting = drive(&shared, run, mailbox, definition, taken_over).await;
+        let parting = drive(&shared, run, Arc::clone(&mailbox), definition, taken_over).await;
         shared.live.remove(execution);
+        // What came between the last commit and the removal went to a driver that had left.
+        let mail = mailbox.take();
         match &parting {
             Parting::Ended(conclusion) => {
                 log_end(&id, &workflow, conclusion);
                 shared.endings.publish(execution, conclusion);
             }
             Parting::Reload => reload(&shared, execution).await,
+            Parting::Released | Parting::Lost if mail.again => reload(&shared, execution).await,
+            Parting::Released if mail.inbox => shared.live.look_again(),
             Parting::Released | Parting::Stopped | Parting::Lost => {}
         }
     });

@@ -16,6 +16,7 @@ pub(crate) struct Mailbox {
 
 /// What a driver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "flags that are raised independently, not a state")]
 pub(crate) struct Mail {
     /// There may be messages in the inbox.
     pub(crate) inbox: bool,
@@ -23,11 +24,14 @@ pub(crate) struct Mail {
     pub(crate) stop: bool,
     /// The run is no longer this worker's: drop it.
     pub(crate) lost: bool,
+    /// The run was released and given to this worker again before its driver had left.
+    pub(crate) again: bool,
 }
 
 const INBOX: u8 = 1;
 const STOP: u8 = 2;
 const LOST: u8 = 4;
+const AGAIN: u8 = 8;
 
 impl Mailbox {
     pub(crate) fn inbox(&self) {
@@ -50,7 +54,7 @@ impl Mailbox {
     /// Takes the flags; the inbox flag is then down, the others stay.
     pub(crate) fn take(&self) -> Mail {
         let flags = self.flags.fetch_and(!INBOX, Ordering::AcqRel);
-        Mail { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0 }
+        Mail { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0, again: flags & AGAIN != 0 }
     }
 
     /// Waits until a flag is raised.
@@ -81,11 +85,12 @@ impl LiveRuns {
         self.lock().contains_key(&execution)
     }
 
-    /// Adds a run, unless it is there.
+    /// Adds a run. If its last driver has not left yet, that one is told that there is more to do.
     pub(crate) fn insert(&self, execution: ExecutionId) -> Option<Arc<Mailbox>> {
         let mailbox = Arc::new(Mailbox::default());
         let mut runs = self.lock();
-        if runs.contains_key(&execution) {
+        if let Some(leaving) = runs.get(&execution) {
+            leaving.raise(AGAIN);
             return None;
         }
         runs.insert(execution, Arc::clone(&mailbox));
@@ -122,6 +127,11 @@ impl LiveRuns {
         self.lock().is_empty()
     }
 
+    /// Lets the claim loop look.
+    pub(crate) fn look_again(&self) {
+        self.room.notify_one();
+    }
+
     /// Waits until there may be room again. One task waits for it.
     pub(crate) async fn room(&self) {
         self.room.notified().await;
@@ -136,5 +146,23 @@ impl LiveRuns {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Arc<Mailbox>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_given_back_before_its_driver_has_left_is_not_forgotten() {
+        let live = LiveRuns::new(2);
+        let execution = ExecutionId::from_bytes([1; 16]);
+        let leaving = live.insert(execution).unwrap();
+        assert!(live.insert(execution).is_none());
+        live.get(execution).unwrap().inbox();
+        live.remove(execution);
+        let mail = leaving.take();
+        assert!(mail.again && mail.inbox && !mail.lost && !mail.stop);
+        assert!(live.insert(execution).is_some());
     }
 }

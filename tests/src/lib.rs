@@ -7,7 +7,7 @@ pub mod steps;
 mod victim;
 mod world;
 
-pub use place::{InFile, InMemory, Place, engine, engine_with};
+pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};
 pub use program::{Random, program};
 pub use victim::Victim;
 pub use world::{Act, Attempt, StepError, World};

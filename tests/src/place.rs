@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use saga_postgres::PostgresStore;
 use saga_runtime::{Engine, EngineBuilder, MemoryStore};
 use saga_sqlite::SqliteStore;
 use saga_store::{ErrorKind, Store};
+use saga_test_server::{fresh_name, shared};
 
 use crate::world::World;
 
@@ -85,6 +88,84 @@ impl Place for InFile {
     }
 }
 
+/// So many tests have a schema at once: each has a few sessions, and a server takes a hundred of
+/// them unless it is told otherwise.
+const SCHEMAS_AT_ONCE: usize = 12;
+
+/// The sessions of a store for a test.
+const SESSIONS: usize = 3;
+
+/// A schema of the tests' server.
+#[derive(Debug)]
+pub struct InPostgres {
+    schema: String,
+    turn: Arc<Turn>,
+}
+
+impl Default for InPostgres {
+    fn default() -> Self {
+        Self { schema: fresh_name(), turn: Arc::new(Turn::wait()) }
+    }
+}
+
+impl Place for InPostgres {
+    type Store = PostgresStore;
+
+    async fn open(&self) -> PostgresStore {
+        let store = self.beside().await;
+        let dead = format!("UPDATE {}.workers SET dead = true", self.schema);
+        if let Err(error) = execute(&dead).await {
+            panic!("the workers before cannot be taken for dead: {error}");
+        }
+        store
+    }
+
+    async fn beside(&self) -> PostgresStore {
+        let builder = PostgresStore::builder(&shared().url()).schema(&self.schema).pool_size(SESSIONS);
+        match builder.connect().await {
+            Ok(store) => store,
+            Err(error) => panic!("the store does not open: {error}"),
+        }
+    }
+
+    fn another(&self) -> Self {
+        Self { schema: fresh_name(), turn: Arc::clone(&self.turn) }
+    }
+}
+
+/// Sends a statement in a session of its own.
+async fn execute(sql: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(&shared().url(), tokio_postgres::NoTls).await?;
+    let session = tokio::spawn(connection);
+    client.batch_execute(sql).await?;
+    drop(client);
+    // It ends with its client.
+    drop(session.await);
+    Ok(())
+}
+
+/// One of the schemas that there may be at once.
+#[derive(Debug)]
+struct Turn;
+
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(SCHEMAS_AT_ONCE), Condvar::new());
+
+impl Turn {
+    fn wait() -> Self {
+        let free = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = TURNS.1.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        TURNS.1.notify_one();
+    }
+}
+
 /// An engine over the place as a new process finds it.
 ///
 /// # Panics
@@ -113,7 +194,7 @@ pub async fn engine_with(place: &impl Place, world: &World, set_up: impl Fn(Engi
     }
 }
 
-/// Makes two tests of each scenario: one on each store.
+/// Makes a test of each scenario on each store.
 #[macro_export]
 macro_rules! on_each_store {
     ($($(#[$attribute:meta])* $scenario:ident),+ $(,)?) => {
@@ -128,6 +209,13 @@ macro_rules! on_each_store {
             $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $scenario() {
                 super::$scenario($crate::InFile::default()).await;
+            })+
+        }
+
+        mod on_postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $scenario() {
+                super::$scenario($crate::InPostgres::default()).await;
             })+
         }
     };

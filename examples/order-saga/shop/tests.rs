@@ -1,11 +1,6 @@
 //! One key, one effect: whatever is repeated, late or lost, on each database.
 
-#[path = "../../../saga-postgres/tests/common/server.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the tests of the store use more of it")]
-mod server;
-
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use saga_sqlite::rusqlite::Connection;
@@ -71,7 +66,7 @@ impl Place {
         match self {
             Self::File(folder) => Arc::new(SqliteShop::open(&path(folder), rules).await.unwrap()),
             Self::Schema(schema) => {
-                let shop = PostgresShop::connect(&server_url(), schema, rules).unwrap();
+                let shop = PostgresShop::connect(&saga_test_server::shared().url(), schema, rules).unwrap();
                 shop.create().await.unwrap();
                 Arc::new(shop)
             }
@@ -87,7 +82,8 @@ impl Place {
                 rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
             }
             Self::Schema(schema) => {
-                let (client, connection) = tokio_postgres::connect(&server_url(), tokio_postgres::NoTls).await.unwrap();
+                let (client, connection) =
+                    tokio_postgres::connect(&saga_test_server::shared().url(), tokio_postgres::NoTls).await.unwrap();
                 tokio::spawn(connection);
                 client.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
                 client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
@@ -98,12 +94,6 @@ impl Place {
 
 fn path(folder: &TempDir) -> PathBuf {
     folder.path().join("shop.db")
-}
-
-/// The server that all tests of this process share.
-fn server_url() -> String {
-    static SERVER: OnceLock<server::TestServer> = OnceLock::new();
-    SERVER.get_or_init(server::TestServer::start).url()
 }
 
 struct Fixture {

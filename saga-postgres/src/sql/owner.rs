@@ -25,11 +25,13 @@ macro_rules! hand_over {
 }
 
 statements! { start::END;
+    /// Joins, also when it has joined and the answer was lost. Who was taken for dead before may
+    /// have runs left; nobody needs to watch it any more.
     JOIN = "-- join
-        INSERT INTO @.workers (incarnation, name, lease, beat_at) VALUES ($1, $2, $3, @now)
-        ON CONFLICT (incarnation) DO NOTHING RETURNING beat_at";
-    NOW = "-- now
-        SELECT @now";
+        WITH joined AS (
+            INSERT INTO @.workers (incarnation, name, lease, beat_at) VALUES ($1, $2, $3, @now)
+            ON CONFLICT (incarnation) DO NOTHING)
+        SELECT @now, ARRAY(SELECT incarnation FROM @.workers WHERE dead AND incarnation <> $1)";
     /// What marks this store's hints among those of others.
     ORIGIN = "-- origin
         SELECT gen_random_uuid()";

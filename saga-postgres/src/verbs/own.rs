@@ -19,12 +19,9 @@ pub(crate) async fn join(db: &Db, node: &NodeInfo) -> Result<Joined, Abort> {
     // A name is for operators; none is worth a failure.
     let name: String = node.name.chars().filter(|char| *char != '\0').collect();
     let rows = db.query(For::Engine, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease]).await?;
-    let now = match rows.first() {
-        Some(row) => row.get(0),
-        // It has joined already: the answer was lost.
-        None => db.query(For::Engine, sql::NOW, &[]).await?.first().map_or(0, |row| row.get(0)),
-    };
-    Ok(Joined { now: db.time(now), proven_dead: Vec::new() })
+    let now = rows.first().map_or(0, |row| row.get(0));
+    let dead: Vec<Uuid> = rows.first().map(|row| row.get(1)).unwrap_or_default();
+    Ok(Joined { now: db.time(now), proven_dead: dead.into_iter().map(Incarnation::from_uuid).collect() })
 }
 
 pub(crate) async fn beat(db: &Db, incarnation: Incarnation) -> Result<Beat, Abort> {

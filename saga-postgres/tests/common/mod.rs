@@ -1,30 +1,12 @@
-//! A server for the tests: the one that `SAGA_TEST_POSTGRES_URL` names, or a private one in a
-//! temporary folder that goes with the process.
+//! Stores in schemas of their own, and sessions beside them.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
-mod server;
-
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 use saga_postgres::PostgresStore;
 use saga_store::ExecutionId;
 use saga_store::conformance::lab::Lab;
 
-pub(crate) use server::TestServer;
-
-/// The server of all tests of this process.
-pub(crate) fn server() -> &'static TestServer {
-    static SERVER: OnceLock<TestServer> = OnceLock::new();
-    SERVER.get_or_init(TestServer::start)
-}
-
-/// A name that no other test has, in this process or another.
-pub(crate) fn fresh_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
+pub(crate) use saga_test_server::{TestServer, fresh_name, shared as server};
 
 /// A store in a schema of its own.
 pub(crate) async fn fresh() -> PostgresStore {

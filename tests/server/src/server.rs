@@ -82,6 +82,7 @@ impl TestServer {
     /// # Panics
     ///
     /// If this server is not private, or the copy cannot be made.
+    #[must_use = "it ends when it is dropped"]
     pub fn standby(&self, name: &str) -> Self {
         let (server, user) = Self::folder_of_a_new_one();
         run(as_user(&user, &programs().join("pg_basebackup"))

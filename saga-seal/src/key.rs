@@ -51,7 +51,11 @@ impl fmt::Display for KeyError {
         if self.length == 64 {
             f.write_str("a key is 64 hexadecimal digits, and this text has other characters")
         } else {
-            write!(f, "a key is 64 hexadecimal digits (`openssl rand -hex 32`), and this text has {} bytes", self.length)
+            write!(
+                f,
+                "a key is 64 hexadecimal digits (`openssl rand -hex 32`), and this text has {} bytes",
+                self.length
+            )
         }
     }
 }

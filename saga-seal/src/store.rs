@@ -83,6 +83,10 @@ impl<S> SealedStore<S> {
         for message in &mut commit.outbox {
             self.close(Place::Message(message.id), &mut message.body);
         }
+        if let Some(step) = &mut commit.tx {
+            let seal = Arc::clone(&self.seal);
+            step.rewrite_rows(move |seq, body| seal.close(Place::Row(execution, seq), body));
+        }
         if let Some(conclusion) = commit.change.as_mut().and_then(|change| change.conclusion.as_mut()) {
             self.close(Place::Conclusion(execution), conclusion);
         }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use saga_runtime::prelude::*;
 use saga_runtime::Result;
+use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_seal::{Key, KeyId, Keys, Seal, SealedStore};
 use saga_sqlite::{SqliteStore, rusqlite};

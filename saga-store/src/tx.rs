@@ -9,6 +9,9 @@ use std::any::Any;
 
 use bytes::Bytes;
 
+use crate::ids::Seq;
+use crate::wire::{Row, split_rows};
+
 /// A kind of transaction that user code can write through, named without its lifetime.
 pub trait TxFamily: 'static {
     /// The transaction as user code sees it.
@@ -45,17 +48,39 @@ pub type BlockingCode<F> = dyn for<'a> FnMut(&<F as TxFamily>::Tx<'a>) -> TxVerd
 pub struct TxStep {
     code: Box<dyn Any + Send>,
     store_kind: &'static str,
+    on_rows: Option<Box<RowRewrite>>,
 }
+
+/// What [`TxStep::rewrite_rows`] boxes.
+type RowRewrite = dyn Fn(Seq, Bytes) -> Bytes + Send;
 
 impl TxStep {
     /// Packs the code of a step for stores of the family's kind.
     pub fn new<F: TxFamily>(code: BlockingTxFn<F>) -> Self {
-        Self { code: Box::new(code), store_kind: F::STORE_KIND }
+        Self { code: Box::new(code), store_kind: F::STORE_KIND, on_rows: None }
     }
 
     /// The kind of store that can run it.
     pub fn store_kind(&self) -> &'static str {
         self.store_kind
+    }
+
+    /// Has each row of the record that the step brings rewritten before it is appended: a store
+    /// around a store encrypts it.
+    pub fn rewrite_rows(&mut self, rewrite: impl Fn(Seq, Bytes) -> Bytes + Send + 'static) {
+        self.on_rows = Some(Box::new(rewrite));
+    }
+
+    /// The rows of the record that a [`TxVerdict::Keep`] brought, the first of them at `seq`. What
+    /// a store appends.
+    pub fn rows(&self, seq: Seq, record: Bytes) -> Vec<Row> {
+        let mut rows = split_rows(record);
+        if let Some(rewrite) = &self.on_rows {
+            for (offset, row) in (0..).zip(&mut rows) {
+                row.body = rewrite(seq.plus(offset), std::mem::take(&mut row.body));
+            }
+        }
+        rows
     }
 
     /// The code, if it is of this family.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::params;
-use saga_store::wire::split_rows;
 use saga_store::{
     Applied, CommitError, CommitOutcome, Hint, Message, Nonce, Row, RunCommit, Seq, StoreError, Target, Then,
 };
@@ -177,7 +176,9 @@ fn append(session: &Session<'_>, commit: &RunCommit, body: Option<bytes::Bytes>,
     };
     let own = if body.is_some() { commit.rows.len().saturating_sub(1) } else { commit.rows.len() };
     commit.rows[..own].iter().try_for_each(&mut insert)?;
-    body.map(split_rows).unwrap_or_default().iter().try_for_each(&mut insert)?;
+    if let (Some(body), Some(step)) = (body, &commit.tx) {
+        step.rows(commit.seq.plus(own as u64), body).iter().try_for_each(&mut insert)?;
+    }
     if session.run(&sql::ADVANCE, params![head.run, number(head.seq.0), head.row, known])? == 0 {
         // What is remembered is wrong. It is read again, alone.
         session.forget();

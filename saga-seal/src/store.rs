@@ -158,12 +158,16 @@ impl<S: Store> Store for SealedStore<S> {
     }
 
     async fn start(&self, mut runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
-        runs.iter_mut().for_each(|run| self.close_run(run));
+        for run in &mut runs {
+            self.close_run(run);
+        }
         self.inner.start(runs).await
     }
 
     async fn commit(&self, mut commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        commits.iter_mut().for_each(|commit| self.close_commit(commit));
+        for commit in &mut commits {
+            self.close_commit(commit);
+        }
         match self.inner.commit(commits).await {
             Err(CommitError { error, mut commits }) => {
                 // What was sealed a moment ago opens with the same keys.

@@ -1,3 +1,5 @@
+//! Pieces open in their places, with their keys, unchanged; nothing else does.
+
 use super::*;
 use crate::key::Key;
 

@@ -1,7 +1,7 @@
 //! The engine's time: the store's, carried on by this machine's monotonic clock.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use saga_store::Timestamp;
 
@@ -13,18 +13,23 @@ pub(crate) trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Waits until a moment.
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()>;
+    /// How long this process has measured by now. Never goes back, whatever the store says: leases
+    /// are counted by it.
+    fn elapsed(&self) -> Duration;
     /// The store has just said what time it is.
     fn learn(&self, store_now: Timestamp);
 }
 
 /// The clock of a real engine.
 pub(crate) struct SystemClock {
+    begun: Instant,
     anchor: Mutex<(Timestamp, Instant)>,
 }
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        Self { anchor: Mutex::new((Timestamp::from_system_clock(), Instant::now())) }
+        let now = Instant::now();
+        Self { begun: now, anchor: Mutex::new((Timestamp::from_system_clock(), now)) }
     }
 }
 
@@ -36,6 +41,10 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(moment.since(self.now())))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     fn learn(&self, store_now: Timestamp) {

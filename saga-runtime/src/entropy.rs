@@ -42,6 +42,9 @@ impl Entropy {
     pub(crate) fn incarnation(&self, now: Timestamp) -> Incarnation {
         let mut bytes = [0; 10];
         bytes.copy_from_slice(&self.process[..10]);
+        // Two lives of one worker can begin in the same millisecond.
+        let count = self.next().to_be_bytes();
+        bytes[6..].iter_mut().zip(&count[4..]).for_each(|(byte, of_count)| *byte ^= of_count);
         Incarnation::generate(now, &bytes)
     }
 

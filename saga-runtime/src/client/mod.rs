@@ -33,8 +33,8 @@ use crate::workflow::{Workflow, WorkflowDefinition};
 pub(crate) trait LocalWorker: Send + Sync {
     /// The worker, if it takes a new run of this workflow at once.
     fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation>;
-    /// Drives a run that was started for this worker.
-    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition);
+    /// Drives a run that was started for this life of the worker.
+    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation);
     /// A start for this worker got no answer: finds out whether it was applied, and if so drives
     /// the run, which nobody else would.
     fn resolve_start(&self, new: NewRun);

@@ -89,9 +89,9 @@ impl<W: Workflow> StartRun<W> {
             None => RunId::new(execution.to_string())?,
         };
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
-        let (claimed, nonce, first) = (new.claim_for.is_some(), new.nonce, new.first.clone());
+        let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = view_of(&new, now);
-        let again = claimed.then(|| new.clone());
+        let again = claimed.is_some().then(|| new.clone());
         let started = match parts.store.start(vec![new]).await.map(|mut answers| answers.pop()) {
             Ok(Some(started)) => started,
             Ok(None) => return Err(unanswered().into()),
@@ -105,12 +105,13 @@ impl<W: Workflow> StartRun<W> {
         let handle = RunHandle::new(client.clone(), id.clone(), execution);
         match started {
             Started::New => {
-                if claimed && let Some(worker) = &parts.worker {
+                if let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker) {
                     // The worker gets what was written, large payloads included, without a read.
                     let body =
                         if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
                     let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
-                    worker.launch(LoadedRun { view, journal: vec![row], inbox: Vec::new() }, W::definition());
+                    let run = LoadedRun { view, journal: vec![row], inbox: Vec::new() };
+                    worker.launch(run, W::definition(), claimed_for);
                 }
                 Ok(handle.started(true, false))
             }

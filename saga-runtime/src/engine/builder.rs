@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use saga_store::{BuildId, NodeInfo, StoreError};
+use saga_store::{BuildId, StoreError};
+use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
 use super::breaker::Breakers;
@@ -120,11 +121,14 @@ impl EngineBuilder {
         let served = self.check(&registry)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy = Arc::new(Entropy::from_os());
-        let incarnation = entropy.incarnation(clock.now());
-        let sent = clock.now();
-        let joined = self.store.join(&NodeInfo { name: self.name, incarnation, lease: self.lease }).await?;
-        clock.learn(joined.now);
-        let lease_until = clock.now().after(self.lease.saturating_sub(clock.now().since(sent)));
+        let candidate = heart::Candidate {
+            store: &*self.store,
+            clock: &*clock,
+            entropy: &entropy,
+            name: &self.name,
+            lease: self.lease,
+        };
+        let (membership, joined) = candidate.join().await?;
         let (committer, committing) = Committer::new(Arc::clone(&self.store), Arc::clone(&clock));
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
@@ -146,14 +150,15 @@ impl EngineBuilder {
             environment: Arc::new(environment),
             committer,
             live: LiveRuns::new(self.max_runs),
-            incarnation,
+            name: self.name,
+            membership: RwLock::new(Arc::new(membership)),
+            doubt: Notify::new(),
             build: BuildId(self.build.unwrap_or_else(executable_build).into()),
             lease: self.lease,
             beat: self.beat,
             history_limit: self.max_history,
             grace: self.grace,
             stopping: AtomicBool::new(false),
-            lease_until: AtomicI64::new(lease_until.as_micros()),
             has_peers: AtomicBool::new(false),
         });
         let client = Client::local(

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::live::Mailbox;
+use super::membership::Membership;
 use super::shared::Shared;
 use crate::activity::AttemptEnd;
 use crate::externalize::externalize;
@@ -31,6 +32,8 @@ const LEASE_CHECK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
+    /// The life of this worker that has the run: what its commits carry.
+    pub(crate) membership: Arc<Membership>,
     pub(crate) execution: ExecutionId,
     pub(crate) machine: Machine,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -64,7 +67,7 @@ impl Driver {
     pub(crate) async fn drive(mut self) -> Parting {
         loop {
             let mail = self.mailbox.take();
-            if mail.lost {
+            if mail.lost || self.membership.is_over() {
                 return Parting::Lost;
             }
             if mail.inbox {
@@ -100,7 +103,10 @@ impl Driver {
     /// Starts what is ready, unless the lease is over.
     async fn dispatch(&mut self) -> Option<Parting> {
         let clock = Arc::clone(&self.shared.clock);
-        while !self.shared.holds_lease(clock.now()) {
+        while !self.membership.holds_lease(clock.elapsed()) {
+            if self.membership.is_over() {
+                return Some(Parting::Lost);
+            }
             clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
             let mail = self.mailbox.take();
             if mail.lost || mail.stop {
@@ -171,6 +177,10 @@ impl Driver {
             match self.shared.store.inbox(self.execution, self.inbox_seen).await {
                 Ok(messages) => break messages,
                 Err(error) if error.is_retryable() => {
+                    if self.membership.is_over() || self.shared.is_stopping() {
+                        // Whoever has the run next reads it.
+                        return;
+                    }
                     let clock = &self.shared.clock;
                     clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
                 }
@@ -205,7 +215,7 @@ impl Driver {
         let turn = self.machine.take_turn(self.shared.clock.now());
         if turn.change.is_none()
             && !stopping
-            && self.shared.holds_lease(turn.at)
+            && self.membership.holds_lease(self.shared.clock.elapsed())
             && let Some(start) = self.machine.dispatch_transaction()
         {
             return self.commit_transaction(Some(turn), start).await;
@@ -225,6 +235,7 @@ impl Driver {
         leaving: bool,
     ) -> Option<Parting> {
         match outcome {
+            None if self.membership.is_over() => Some(Parting::Lost),
             None => Some(Parting::Stopped),
             Some(CommitOutcome::Applied(Applied { stay })) => {
                 let before = self.next;
@@ -245,6 +256,7 @@ impl Driver {
             }
             Some(CommitOutcome::Refused { head }) => {
                 tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
+                self.shared.doubt.notify_one();
                 Some(Parting::Lost)
             }
             Some(CommitOutcome::Rejected(why)) => {
@@ -305,7 +317,7 @@ impl Driver {
     pub(super) fn empty_commit(&self) -> RunCommit {
         RunCommit {
             execution: self.execution,
-            owner: self.shared.incarnation,
+            owner: self.membership.incarnation(),
             seq: self.next,
             nonce: self.shared.entropy.nonce(),
             rows: Vec::new(),
@@ -340,16 +352,29 @@ impl Driver {
         }
     }
 
-    /// Hands in a commit and waits for its answer; attempts go on meanwhile.
+    /// Hands in a commit and waits for its answer; attempts go on meanwhile. No answer comes when
+    /// the engine is gone, and none is waited for when the run is no longer this worker's: the
+    /// fence refuses a commit that comes late.
     pub(super) async fn submit(&mut self, commit: RunCommit) -> Option<CommitOutcome> {
         let mut outcome = self.shared.committer.submit(commit);
-        loop {
+        let mut raised = false;
+        let answer = loop {
             tokio::select! {
                 biased;
-                answered = &mut outcome => return answered.ok(),
+                answered = &mut outcome => break answered.ok(),
                 done = self.attempts.next() => self.arrived.push(done),
+                () = self.mailbox.raised() => {
+                    raised = true;
+                    if self.membership.is_over() {
+                        break None;
+                    }
+                }
             }
+        };
+        if raised {
+            self.mailbox.wake();
         }
+        answer
     }
 }
 

@@ -2,13 +2,12 @@
 //! workers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use saga_store::wire::{Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Claim, ClaimedRun, CommitOutcome, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit, RunState,
-    Seq, Started, StateChange, StoreError, Then,
+    Claim, ClaimedRun, CommitOutcome, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit,
+    RunState, Seq, Started, StateChange, StoreError, Then,
 };
 use tokio::sync::watch;
 
@@ -16,6 +15,7 @@ use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::driver::{Driver, Parting};
 use super::live::Mailbox;
+use super::membership::{Membership, Tenure};
 use super::shared::Shared;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
@@ -38,6 +38,9 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "runs that are due cannot be claimed now");
+                if error.kind() == ErrorKind::Locked {
+                    shared.doubt.notify_one();
+                }
                 Some(shared.clock.now().after(Duration::from_secs(1)))
             }
         };
@@ -76,15 +79,16 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
         if slots == 0 || shared.is_stopping() {
             return Ok(None);
         }
+        let membership = shared.membership();
         let claim = Claim {
-            incarnation: shared.incarnation,
+            incarnation: membership.incarnation(),
             filter: Filter { workflows: shared.served.clone() },
             build: shared.build.clone(),
             slots,
         };
         let claimed = shared.store.claim(&claim).await?;
         let all = claimed.len() < slots;
-        take_up(shared, claimed).await?;
+        take_up(shared, &membership, claimed).await?;
         if all {
             return shared.store.next_wake().await;
         }
@@ -93,33 +97,42 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
 
 /// Takes over the runs of a dead worker.
 pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(), StoreError> {
+    let membership = shared.membership();
     loop {
+        if shared.is_stopping() || membership.is_over() {
+            return Ok(());
+        }
         let slots = shared.live.free().min(1024);
         if slots == 0 {
             // The claim loop waits for room as well; whoever comes second looks again soon.
             shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
             continue;
         }
-        let adopted = shared.store.adopt(dead, shared.incarnation, slots).await?;
+        let adopted = shared.store.adopt(dead, membership.incarnation(), slots).await?;
         let last = adopted.len() < slots;
         if !adopted.is_empty() {
             tracing::info!(runs = adopted.len(), of = %dead, "took over runs of a worker that is gone");
         }
-        take_up(shared, adopted).await?;
-        if last || shared.is_stopping() {
+        take_up(shared, &membership, adopted).await?;
+        if last {
             return Ok(());
         }
     }
 }
 
 /// Reads the journals of claimed runs and begins to drive them.
-async fn take_up(shared: &Arc<Shared>, claimed: Vec<ClaimedRun>) -> Result<(), StoreError> {
+async fn take_up(
+    shared: &Arc<Shared>,
+    membership: &Arc<Membership>,
+    claimed: Vec<ClaimedRun>,
+) -> Result<(), StoreError> {
     for group in claimed.chunks(LOAD_GROUP) {
         let executions: Vec<ExecutionId> = group.iter().map(|run| run.execution).collect();
         let loaded = load(shared, &executions).await?;
         for run in loaded {
             let claim = group.iter().find(|claim| claim.execution == run.view.execution);
-            launch(shared, run, None, claim.is_some_and(|claim| claim.taken_over));
+            let taken_over = claim.is_some_and(|claim| claim.taken_over);
+            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over });
         }
     }
     Ok(())
@@ -130,27 +143,33 @@ pub(crate) fn launch(
     shared: &Arc<Shared>,
     run: LoadedRun,
     definition: Option<&'static WorkflowDefinition>,
-    taken_over: bool,
+    tenure: Tenure,
 ) {
     let execution = run.view.execution;
-    let Some(mailbox) = shared.live.insert(execution) else { return };
+    if tenure.membership.is_over() {
+        return;
+    }
+    let Some(mailbox) = shared.live.insert(execution, &tenure) else { return };
+    if shared.is_stopping() {
+        mailbox.stop();
+    }
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
-        let parting = drive(&shared, run, Arc::clone(&mailbox), definition, taken_over).await;
-        shared.live.remove(execution);
+        let parting = drive(&shared, run, Arc::clone(&mailbox), definition, &tenure).await;
+        let again = shared.live.remove(execution);
         // What came between the last commit and the removal went to a driver that had left.
         let mail = mailbox.take();
-        match &parting {
-            Parting::Ended(conclusion) => {
+        match (&parting, again) {
+            (Parting::Ended(conclusion), _) => {
                 log_end(&id, &workflow, conclusion);
                 shared.endings.publish(execution, conclusion);
             }
-            Parting::Reload => reload(&shared, execution).await,
-            Parting::Released | Parting::Lost if mail.again => reload(&shared, execution).await,
-            Parting::Released if mail.inbox => shared.live.look_again(),
-            Parting::Released | Parting::Stopped | Parting::Lost => {}
+            (_, Some(tenure)) => reload(&shared, execution, tenure).await,
+            (Parting::Reload, None) => reload(&shared, execution, Tenure::own(tenure.membership)).await,
+            (Parting::Released, None) if mail.inbox => shared.live.look_again(),
+            (Parting::Released | Parting::Stopped | Parting::Lost, None) => {}
         }
     });
 }
@@ -159,7 +178,11 @@ pub(crate) fn launch(
 /// The caller was told that it is unknown; its run must not stay with a worker that ignores it.
 pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
     let execution = new.execution;
-    while !shared.is_stopping() {
+    let membership = shared.membership();
+    if new.claim_for != Some(membership.incarnation()) {
+        return;
+    }
+    while !shared.is_stopping() && !membership.is_over() {
         match shared.store.start(vec![new.clone()]).await {
             Ok(answers) => {
                 let ours = match answers.first() {
@@ -168,7 +191,7 @@ pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
                     _ => false,
                 };
                 if ours {
-                    reload(&shared, execution).await;
+                    reload(&shared, execution, Tenure::own(membership)).await;
                 }
                 return;
             }
@@ -184,10 +207,10 @@ pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
 }
 
 /// Reads a run's journal anew and drives it on from there.
-async fn reload(shared: &Arc<Shared>, execution: ExecutionId) {
+async fn reload(shared: &Arc<Shared>, execution: ExecutionId, tenure: Tenure) {
     for run in load(shared, &[execution]).await.unwrap_or_default() {
         if !run.view.state.is_final() {
-            launch(shared, run, None, false);
+            launch(shared, run, None, tenure.clone());
         }
     }
 }
@@ -196,7 +219,7 @@ async fn reload(shared: &Arc<Shared>, execution: ExecutionId) {
 async fn load(shared: &Shared, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
     loop {
         match shared.store.load(executions).await {
-            Err(error) if error.is_retryable() => {
+            Err(error) if error.is_retryable() && !shared.is_stopping() => {
                 tracing::warn!(%error, "journals cannot be read now");
                 shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
             }
@@ -223,23 +246,25 @@ async fn drive(
     mut run: LoadedRun,
     mailbox: Arc<Mailbox>,
     definition: Option<&'static WorkflowDefinition>,
-    taken_over: bool,
+    tenure: &Tenure,
 ) -> Parting {
+    let membership = &tenure.membership;
     let mut next = Seq(run.journal.len() as u64);
-    if taken_over {
-        let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });
-        match append_alone(shared, &run, next, entry, Then::Keep).await {
+    if tenure.taken_over {
+        let entry = Entry::Claimed(Claimed { by: membership.incarnation().to_string() });
+        match append_alone(shared, &run, membership, next, entry, Then::Keep).await {
             Ok(rows) => next = next.plus(rows),
             Err(parting) => return parting,
         }
     }
     let machine = match rebuild(shared, &mut run, definition).await {
         Ok(machine) => machine,
-        Err(reason) => return give_up(shared, &run, next, reason).await,
+        Err(reason) => return give_up(shared, &run, membership, next, reason).await,
     };
     let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.clone();
     let mut driver = Driver {
+        membership: Arc::clone(membership),
         execution: run.view.execution,
         machine,
         mailbox,
@@ -290,19 +315,19 @@ async fn rebuild(
 }
 
 /// This build cannot drive the run: another one may, if there is one; else the run is dead.
-async fn give_up(shared: &Arc<Shared>, run: &LoadedRun, next: Seq, reason: String) -> Parting {
-    if shared.has_peers.load(Ordering::Acquire) {
+async fn give_up(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership, next: Seq, reason: String) -> Parting {
+    if shared.has_peers.load(std::sync::atomic::Ordering::Acquire) {
         tracing::warn!(run = %run.view.id, %reason, "this build cannot drive the run; it is left to others");
-        let entry = Entry::Claimed(Claimed { by: shared.incarnation.to_string() });
+        let entry = Entry::Claimed(Claimed { by: membership.incarnation().to_string() });
         let release = Then::Release { wake_at: None, not_build: Some(shared.build.clone()) };
-        return match append_alone(shared, run, next, entry, release).await {
+        return match append_alone(shared, run, membership, next, entry, release).await {
             Ok(_) => Parting::Released,
             Err(parting) => parting,
         };
     }
     let reason = format!("{reason} (workflow `{}`, run {})", run.view.workflow, run.view.id);
     let conclusion = Conclusion::Dead { reason };
-    match append_alone(shared, run, next, Entry::Concluded(conclusion.clone()), Then::End).await {
+    match append_alone(shared, run, membership, next, Entry::Concluded(conclusion.clone()), Then::End).await {
         Ok(_) => Parting::Ended(Arc::new(conclusion)),
         Err(parting) => parting,
     }
@@ -313,6 +338,7 @@ async fn give_up(shared: &Arc<Shared>, run: &LoadedRun, next: Seq, reason: Strin
 async fn append_alone(
     shared: &Arc<Shared>,
     run: &LoadedRun,
+    membership: &Membership,
     seq: Seq,
     entry: Entry,
     then: Then,
@@ -327,7 +353,7 @@ async fn append_alone(
     let count = rows.len() as u64;
     let commit = RunCommit {
         execution: run.view.execution,
-        owner: shared.incarnation,
+        owner: membership.incarnation(),
         seq,
         nonce: shared.entropy.nonce(),
         rows,
@@ -342,7 +368,10 @@ async fn append_alone(
     };
     match shared.committer.submit(commit).await {
         Ok(CommitOutcome::Applied(_)) => Ok(count),
-        Ok(CommitOutcome::Refused { .. }) => Err(Parting::Lost),
+        Ok(CommitOutcome::Refused { .. }) => {
+            shared.doubt.notify_one();
+            Err(Parting::Lost)
+        }
         Ok(CommitOutcome::Rejected(why)) => {
             tracing::error!(run = %run.view.id, %why, "the store cannot take the run's record");
             Err(Parting::Lost)

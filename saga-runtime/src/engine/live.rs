@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use saga_store::ExecutionId;
 use tokio::sync::Notify;
 
+use super::membership::Tenure;
+
 /// A running driver's mailbox: flags and a wake. It fits in a few words, as there are many.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
@@ -16,7 +18,6 @@ pub(crate) struct Mailbox {
 
 /// What a driver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "flags that are raised independently, not a state")]
 pub(crate) struct Mail {
     /// There may be messages in the inbox.
     pub(crate) inbox: bool,
@@ -24,14 +25,11 @@ pub(crate) struct Mail {
     pub(crate) stop: bool,
     /// The run is no longer this worker's: drop it.
     pub(crate) lost: bool,
-    /// The run was released and given to this worker again before its driver had left.
-    pub(crate) again: bool,
 }
 
 const INBOX: u8 = 1;
 const STOP: u8 = 2;
 const LOST: u8 = 4;
-const AGAIN: u8 = 8;
 
 impl Mailbox {
     pub(crate) fn inbox(&self) {
@@ -54,7 +52,12 @@ impl Mailbox {
     /// Takes the flags; the inbox flag is then down, the others stay.
     pub(crate) fn take(&self) -> Mail {
         let flags = self.flags.fetch_and(!INBOX, Ordering::AcqRel);
-        Mail { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0, again: flags & AGAIN != 0 }
+        Mail { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0 }
+    }
+
+    /// Wakes the driver once more, which has heard of a flag and has not looked at it.
+    pub(crate) fn wake(&self) {
+        self.notify.notify_one();
     }
 
     /// Waits until a flag is raised.
@@ -63,10 +66,17 @@ impl Mailbox {
     }
 }
 
+#[derive(Default)]
+struct Runs {
+    live: HashMap<ExecutionId, Arc<Mailbox>>,
+    /// Runs that this worker was given again before their driver had left.
+    again: HashMap<ExecutionId, Tenure>,
+}
+
 /// The mailboxes of all live runs, with a limit to their number.
 pub(crate) struct LiveRuns {
     limit: usize,
-    runs: Mutex<HashMap<ExecutionId, Arc<Mailbox>>>,
+    runs: Mutex<Runs>,
     room: Notify,
     emptied: Notify,
 }
@@ -78,31 +88,39 @@ impl LiveRuns {
 
     /// How many more runs there is room for.
     pub(crate) fn free(&self) -> usize {
-        self.limit.saturating_sub(self.lock().len())
+        self.limit.saturating_sub(self.len())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().live.len()
     }
 
     pub(crate) fn contains(&self, execution: ExecutionId) -> bool {
-        self.lock().contains_key(&execution)
+        self.lock().live.contains_key(&execution)
     }
 
-    /// Adds a run. If its last driver has not left yet, that one is told that there is more to do.
-    pub(crate) fn insert(&self, execution: ExecutionId) -> Option<Arc<Mailbox>> {
-        let mailbox = Arc::new(Mailbox::default());
+    /// Adds a run. If its last driver has not left yet, [`Self::remove`] will say that there is
+    /// more to do.
+    pub(crate) fn insert(&self, execution: ExecutionId, tenure: &Tenure) -> Option<Arc<Mailbox>> {
         let mut runs = self.lock();
-        if let Some(leaving) = runs.get(&execution) {
-            leaving.raise(AGAIN);
+        if runs.live.contains_key(&execution) {
+            runs.again.insert(execution, tenure.clone());
             return None;
         }
-        runs.insert(execution, Arc::clone(&mailbox));
+        let mailbox = Arc::new(Mailbox::default());
+        runs.live.insert(execution, Arc::clone(&mailbox));
         Some(mailbox)
     }
 
-    pub(crate) fn remove(&self, execution: ExecutionId) {
-        let (was_full, is_empty) = {
+    /// The driver of a run leaves. If this worker was given the run again meanwhile, says by what
+    /// right.
+    pub(crate) fn remove(&self, execution: ExecutionId) -> Option<Tenure> {
+        let (was_full, is_empty, again) = {
             let mut runs = self.lock();
-            let was_full = runs.len() >= self.limit;
-            runs.remove(&execution);
-            (was_full, runs.is_empty())
+            let was_full = runs.live.len() >= self.limit;
+            runs.live.remove(&execution);
+            (was_full, runs.live.is_empty(), runs.again.remove(&execution))
         };
         if was_full {
             self.room.notify_one();
@@ -110,21 +128,22 @@ impl LiveRuns {
         if is_empty {
             self.emptied.notify_one();
         }
+        again
     }
 
     pub(crate) fn get(&self, execution: ExecutionId) -> Option<Arc<Mailbox>> {
-        self.lock().get(&execution).cloned()
+        self.lock().live.get(&execution).cloned()
     }
 
     /// Tells all.
     pub(crate) fn for_each(&self, mut tell: impl FnMut(&Mailbox)) {
-        for mailbox in self.lock().values() {
+        for mailbox in self.lock().live.values() {
             tell(mailbox);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().live.is_empty()
     }
 
     /// Lets the claim loop look.
@@ -144,25 +163,34 @@ impl LiveRuns {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Arc<Mailbox>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use saga_store::Incarnation;
+
+    use super::super::membership::Membership;
     use super::*;
 
     #[test]
     fn a_run_that_is_given_back_before_its_driver_has_left_is_not_forgotten() {
         let live = LiveRuns::new(2);
         let execution = ExecutionId::from_bytes([1; 16]);
-        let leaving = live.insert(execution).unwrap();
-        assert!(live.insert(execution).is_none());
+        let member = |number| Arc::new(Membership::new(Incarnation::from_bytes([number; 16]), Duration::ZERO));
+        let (first, second) = (Tenure::own(member(1)), Tenure { taken_over: true, ..Tenure::own(member(2)) });
+        let leaving = live.insert(execution, &first).unwrap();
+        assert!(live.insert(execution, &second).is_none());
         live.get(execution).unwrap().inbox();
-        live.remove(execution);
+        let again = live.remove(execution).unwrap();
+        assert!(again.taken_over && Arc::ptr_eq(&again.membership, &second.membership));
         let mail = leaving.take();
-        assert!(mail.again && mail.inbox && !mail.lost && !mail.stop);
-        assert!(live.insert(execution).is_some());
+        assert!(mail.inbox && !mail.lost && !mail.stop);
+        assert!(live.insert(execution, &second).is_some());
+        assert!(live.remove(execution).is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun};
 
 use super::intake;
+use super::membership::Tenure;
 use super::shared::Shared;
 use crate::client::LocalWorker;
 use crate::workflow::WorkflowDefinition;
@@ -12,11 +13,15 @@ use crate::workflow::WorkflowDefinition;
 impl LocalWorker for Arc<Shared> {
     fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation> {
         let serves = self.served.iter().any(|(name, number)| name == workflow && *number == version);
-        (serves && !self.is_stopping() && self.live.free() > 0).then_some(self.incarnation)
+        (serves && !self.is_stopping() && self.live.free() > 0).then(|| self.membership().incarnation())
     }
 
-    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition) {
-        intake::launch(self, run, Some(definition), false);
+    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation) {
+        let membership = self.membership();
+        // What a life that is over has claimed is free in the store.
+        if membership.incarnation() == claimed_for {
+            intake::launch(self, run, Some(definition), Tenure::own(membership));
+        }
     }
 
     fn resolve_start(&self, new: NewRun) {

@@ -13,6 +13,8 @@ mod heart;
 mod intake;
 mod live;
 mod local;
+mod membership;
+mod observer;
 mod shared;
 mod transaction;
 
@@ -65,7 +67,7 @@ impl Engine {
             }
         }
         self.stop_tasks();
-        if let Err(error) = self.shared.store.leave(self.shared.incarnation).await {
+        if let Err(error) = self.shared.store.leave(self.shared.membership().incarnation()).await {
             tracing::warn!(%error, "the store was not told that this worker leaves; its runs wait for its lease to end");
         }
     }
@@ -80,6 +82,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
+        self.shared.membership().end();
         self.shared.live.for_each(Mailbox::lost);
         self.stop_tasks();
     }
@@ -87,6 +90,6 @@ impl Drop for Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("incarnation", &self.shared.incarnation).finish_non_exhaustive()
+        f.debug_struct("Engine").field("incarnation", &self.shared.membership().incarnation()).finish_non_exhaustive()
     }
 }

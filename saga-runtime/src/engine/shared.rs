@@ -1,14 +1,17 @@
 //! What all tasks of one engine share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use saga_store::{BuildId, Incarnation, Timestamp};
+use saga_store::{BuildId, Joined, StoreError};
+use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
 use super::committer::Committer;
+use super::heart::Candidate;
 use super::live::LiveRuns;
+use super::membership::Membership;
 use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
@@ -27,15 +30,17 @@ pub(crate) struct Shared {
     pub(crate) environment: Arc<AttemptEnvironment>,
     pub(crate) committer: Committer,
     pub(crate) live: LiveRuns,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) name: String,
+    /// This worker's life of now.
+    pub(crate) membership: RwLock<Arc<Membership>>,
+    /// Something says that this worker may be no member any more: the heart finds out at once.
+    pub(crate) doubt: Notify,
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     pub(crate) beat: Duration,
     pub(crate) history_limit: u64,
     pub(crate) grace: Duration,
     pub(crate) stopping: AtomicBool,
-    /// Until when this worker's lease is sure, by the engine's time.
-    pub(crate) lease_until: AtomicI64,
     /// Whether other workers are members of the store.
     pub(crate) has_peers: AtomicBool,
 }
@@ -45,8 +50,22 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Whether attempts may start: the lease, counted from sending the last good beat, is not over.
-    pub(crate) fn holds_lease(&self, now: Timestamp) -> bool {
-        now.as_micros() < self.lease_until.load(Ordering::Acquire)
+    /// This worker's life of now.
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        Arc::clone(&self.membership.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins a new life.
+    pub(crate) async fn join(&self) -> Result<Joined, StoreError> {
+        let candidate = Candidate {
+            store: &*self.store,
+            clock: &*self.clock,
+            entropy: &self.entropy,
+            name: &self.name,
+            lease: self.lease,
+        };
+        let (membership, joined) = candidate.join().await?;
+        *self.membership.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(membership);
+        Ok(joined)
     }
 }

@@ -9,6 +9,7 @@ mod journal;
 mod nested;
 mod ops;
 mod payloads;
+mod rejoin;
 mod restart;
 mod retry;
 mod undo;

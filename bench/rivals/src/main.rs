@@ -1,0 +1,3 @@
+//! The no-op workload of `saga-bench` on other durable execution crates.
+
+fn main() {}

@@ -40,7 +40,9 @@ impl Endings {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()
         });
-        waiting.keys().copied().collect()
+        let mut awaited: Vec<_> = waiting.keys().copied().collect();
+        awaited.sort_unstable();
+        awaited
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Vec<oneshot::Sender<Ended>>>> {

@@ -23,6 +23,21 @@ impl Entropy {
         Self { process, counter: AtomicU64::new(0) }
     }
 
+    /// The same for the same seed.
+    #[cfg(feature = "test")]
+    pub(crate) fn seeded(seed: u64) -> Self {
+        let word = |salt: u64| {
+            let mut z = seed.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        let mut process = [0; 16];
+        process[..8].copy_from_slice(&word(1).to_le_bytes());
+        process[8..].copy_from_slice(&word(2).to_le_bytes());
+        Self { process, counter: AtomicU64::new(0) }
+    }
+
     fn next(&self) -> u64 {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }

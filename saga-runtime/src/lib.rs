@@ -34,13 +34,17 @@ mod erased;
 mod error;
 mod event;
 mod externalize;
+mod history;
 mod machine;
 mod memory;
 pub mod ops;
 mod place;
 mod probes;
 mod registry;
+mod spawn;
 mod state;
+#[cfg(feature = "test")]
+pub mod test;
 mod workflow;
 
 pub use activity::{Activity, ActivityContext, ActivityError, RetryPolicy};
@@ -52,6 +56,7 @@ pub use durable::{Durable, Helper};
 pub use engine::{Engine, EngineBuilder, StartError};
 pub use error::{Error, Result};
 pub use event::Event;
+pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{Elapsed, attempt, event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until, undo};
 pub use saga_macros::{Classify, Event, activity, durable, workflow};

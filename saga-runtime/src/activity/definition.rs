@@ -154,7 +154,7 @@ fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {
     })))
 }
 
-fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {
+pub(crate) fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {
     match result {
         Ok(output) => codec::encode(&output).map_err(|error| {
             let message = format!("the output of `{}` cannot be recorded: {error}", A::NAME);
@@ -172,7 +172,7 @@ fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {
     }
 }
 
-fn unreadable_input<A: Activity>(error: &CodecError) -> AttemptFailure {
+pub(crate) fn unreadable_input<A: Activity>(error: &CodecError) -> AttemptFailure {
     let message = format!("`{}` cannot read its recorded input: {error}", A::NAME);
     AttemptFailure::engine(FailureKind::Payload, Class::Permanent, message)
 }

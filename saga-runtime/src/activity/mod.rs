@@ -10,6 +10,8 @@ pub(crate) use context::ContextParts;
 pub use context::{ActivityContext, IdempotencyKey};
 pub(crate) use definition::panicked;
 pub use definition::{ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob};
+#[cfg(feature = "test")]
+pub(crate) use definition::{end, unreadable_input};
 pub use error::{ActivityError, ErrorKind};
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};

@@ -10,6 +10,7 @@ mod watch;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use saga_store::message::{CancelRequest, MessageBody};
 use saga_store::{
@@ -27,6 +28,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
+use crate::spawn::{Spawner, Task};
 use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// The worker in the client's own process, if there is one.
@@ -56,20 +58,28 @@ pub struct Client {
 pub(crate) struct Parts {
     store: Arc<dyn AnyStore>,
     clock: Arc<dyn Clock>,
+    spawner: Spawner,
     entropy: Arc<Entropy>,
     endings: Arc<Endings>,
+    /// How often all that is waited for is looked at, hints or not.
+    slow_poll: Duration,
     worker: Option<Arc<dyn LocalWorker>>,
-    watcher: OnceLock<tokio::task::AbortHandle>,
+    watcher: OnceLock<Task>,
 }
 
 impl Client {
+    /// How often a client looks at the runs that it waits for, hints or not.
+    pub(crate) const SLOW_POLL: Duration = watch::SLOW_POLL;
+
     /// A client of this store, in a process that need not run a worker.
     pub fn new<S: Store>(store: S) -> Self {
         Self::with(Parts {
             store: Arc::new(store),
             clock: Arc::new(SystemClock::new()),
+            spawner: Spawner::Tokio,
             entropy: Arc::new(Entropy::from_os()),
             endings: Arc::new(Endings::default()),
+            slow_poll: watch::SLOW_POLL,
             worker: None,
             watcher: OnceLock::new(),
         })
@@ -78,15 +88,19 @@ impl Client {
     pub(crate) fn local(
         store: &Arc<dyn AnyStore>,
         clock: &Arc<dyn Clock>,
+        spawner: &Spawner,
         entropy: &Arc<Entropy>,
         endings: &Arc<Endings>,
+        slow_poll: Duration,
         worker: Arc<dyn LocalWorker>,
     ) -> Self {
         Self::with(Parts {
             store: Arc::clone(store),
             clock: Arc::clone(clock),
+            spawner: spawner.clone(),
             entropy: Arc::clone(entropy),
             endings: Arc::clone(endings),
+            slow_poll,
             worker: Some(worker),
             watcher: OnceLock::new(),
         })

@@ -6,6 +6,7 @@ use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use super::ClientError;
 use crate::erased::AnyStore;
 use crate::externalize::internalize;
+use crate::history::{History, HistoryError};
 
 /// A run with all that its journal says.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,13 @@ pub struct RunDetails {
     pub records: Vec<Record>,
     /// How it ended, if it has.
     pub conclusion: Option<Conclusion>,
+}
+
+impl RunDetails {
+    /// The journal by itself, to be read as lines or kept as a file.
+    pub fn history(&self) -> Result<History, HistoryError> {
+        History::of(self.records.clone())
+    }
 }
 
 pub(super) async fn details(store: &dyn AnyStore, view: RunView) -> Result<RunDetails, ClientError> {

@@ -12,8 +12,8 @@ use crate::endings::Ended;
 use crate::erased::AnyStore;
 use crate::externalize::internalize_conclusion;
 
-/// How often all that is waited for is looked at, hints or not.
-const SLOW_POLL: Duration = Duration::from_secs(2);
+/// What [`Parts::slow_poll`] is in a real process.
+pub(super) const SLOW_POLL: Duration = Duration::from_secs(2);
 
 /// Waits for the end of an execution.
 pub(super) async fn conclusion(client: &Client, id: &RunId, execution: ExecutionId) -> Result<Ended, ClientError> {
@@ -24,13 +24,18 @@ pub(super) async fn conclusion(client: &Client, id: &RunId, execution: Execution
         if let Some(conclusion) = read(&*parts.store, id, execution).await? {
             return Ok(conclusion);
         }
-        parts.watcher.get_or_init(|| tokio::spawn(watch(Arc::downgrade(parts))).abort_handle());
+        parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
     }
     loop {
-        match tokio::time::timeout(SLOW_POLL, &mut ended).await {
-            Ok(Ok(conclusion)) => return Ok(conclusion),
+        let answered = tokio::select! {
+            biased;
+            answered = &mut ended => answered.ok(),
+            () = parts.clock.sleep_until(parts.clock.now().after(parts.slow_poll)) => None,
+        };
+        match answered {
+            Some(conclusion) => return Ok(conclusion),
             // A run can leave this process while it is waited for: then others end it.
-            Ok(Err(_)) | Err(_) => {
+            None => {
                 if parts.worker.as_ref().is_some_and(|worker| worker.drives(execution)) {
                     continue;
                 }
@@ -40,7 +45,7 @@ pub(super) async fn conclusion(client: &Client, id: &RunId, execution: Execution
                     Err(error) if error.is_retryable() => {}
                     Err(error) => return Err(error),
                 }
-                parts.watcher.get_or_init(|| tokio::spawn(watch(Arc::downgrade(parts))).abort_handle());
+                parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
             }
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::breaker::Breakers;
+use super::surroundings::Stage;
 use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure, BreakerOptions, Code, ContextParts, panicked};
 use crate::classify::Class;
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) states: Arc<States>,
     pub(crate) breakers: Breakers,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stage: Option<Arc<dyn Stage>>,
 }
 
 /// Which run an attempt belongs to.
@@ -95,13 +97,17 @@ impl AttemptEnvironment {
     /// Runs the code until it ends or its time is over. The timer is set up only when the code
     /// does not end at its first poll.
     async fn timed(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
-        let Code::Async(code) = start.definition.code else {
-            let message =
-                format!("`{}` writes through the store's transaction, which this store has not", start.definition.name);
-            return Err(AttemptFailure::engine(FailureKind::Unregistered, Class::Permanent, message));
-        };
         let context = self.context(run, &start);
-        let called = std::panic::catch_unwind(AssertUnwindSafe(|| code(context, start.input.clone())));
+        let called = std::panic::catch_unwind(AssertUnwindSafe(|| match (&self.stage, start.definition.code) {
+            (Some(stage), _) => stage.attempt(start.definition, context, start.input.clone()),
+            (None, Code::Async(code)) => code(context, start.input.clone()),
+            (None, Code::Transaction { .. }) => {
+                let name = start.definition.name;
+                let message = format!("`{name}` writes through the store's transaction, which this store has not");
+                let failure = AttemptFailure::engine(FailureKind::Unregistered, Class::Permanent, message);
+                Box::pin(std::future::ready(Err(failure)))
+            }
+        }));
         let future = match called {
             Ok(future) => future,
             Err(panic) => return Err(panicked(panic.as_ref())),

@@ -7,30 +7,53 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::mpsc;
 
 use crate::activity::AttemptEnd;
 use crate::erased::BoxFuture;
 use crate::machine::TaskKey;
+use crate::spawn::{Spawner, Task};
 
 /// An attempt that has ended.
 pub(crate) type AttemptDone = (TaskKey, AttemptEnd);
 
-#[derive(Default)]
 pub(crate) struct Attempts {
+    spawner: Spawner,
     inline: Option<(TaskKey, BoxFuture<'static, AttemptEnd>)>,
     spawned: Option<Box<Spawned>>,
 }
 
-#[derive(Default)]
+/// Attempts with tasks of their own. Each has a number: an answer of one that was let go must not
+/// pass for that of a later one of the same key.
 struct Spawned {
-    tasks: JoinSet<AttemptDone>,
-    handles: BTreeMap<TaskKey, AbortHandle>,
+    tasks: BTreeMap<TaskKey, (u64, Task)>,
+    next: u64,
+    ended: mpsc::UnboundedSender<(u64, AttemptDone)>,
+    answers: mpsc::UnboundedReceiver<(u64, AttemptDone)>,
+}
+
+impl Spawned {
+    fn new() -> Self {
+        let (ended, answers) = mpsc::unbounded_channel();
+        Self { tasks: BTreeMap::new(), next: 0, ended, answers }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        for (_, task) in self.tasks.values() {
+            task.abort();
+        }
+    }
 }
 
 impl Attempts {
+    pub(crate) fn new(spawner: Spawner) -> Self {
+        Self { spawner, inline: None, spawned: None }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.inline.is_none() && self.spawned.as_ref().is_none_or(|spawned| spawned.handles.is_empty())
+        self.inline.is_none() && self.spawned.as_ref().is_none_or(|spawned| spawned.tasks.is_empty())
     }
 
     /// Starts an attempt; `alone` if no other is started with it.
@@ -39,10 +62,15 @@ impl Attempts {
             self.inline = Some((key, attempt));
             return;
         }
-        let spawned = self.spawned.get_or_insert_default();
-        let of = key.clone();
-        let handle = spawned.tasks.spawn(async move { (of, attempt.await) });
-        spawned.handles.insert(key, handle);
+        let spawned = self.spawned.get_or_insert_with(|| Box::new(Spawned::new()));
+        let (of, ended, number) = (key.clone(), spawned.ended.clone(), spawned.next);
+        spawned.next += 1;
+        let task = self.spawner.spawn(async move {
+            let end = attempt.await;
+            // A run that was dropped meanwhile does not mind.
+            let _ = ended.send((number, (of, end)));
+        });
+        spawned.tasks.insert(key, (number, task));
     }
 
     /// Drops an attempt.
@@ -50,8 +78,8 @@ impl Attempts {
         if self.inline.as_ref().is_some_and(|(inline, _)| inline == key) {
             self.inline = None;
         }
-        if let Some(handle) = self.spawned.as_mut().and_then(|spawned| spawned.handles.remove(key)) {
-            handle.abort();
+        if let Some((_, task)) = self.spawned.as_mut().and_then(|spawned| spawned.tasks.remove(key)) {
+            task.abort();
         }
     }
 
@@ -77,11 +105,9 @@ impl Attempts {
             return Poll::Ready((key, end));
         }
         let Some(spawned) = &mut self.spawned else { return Poll::Pending };
-        while let Poll::Ready(Some(joined)) = spawned.tasks.poll_join_next(cx) {
-            // Attempts catch their panics; what is left are those that were aborted.
-            if let Ok((key, end)) = joined
-                && spawned.handles.remove(&key).is_some()
-            {
+        while let Poll::Ready(Some((number, (key, end)))) = spawned.answers.poll_recv(cx) {
+            if spawned.tasks.get(&key).is_some_and(|(current, _)| *current == number) {
+                spawned.tasks.remove(&key);
                 return Poll::Ready((key, end));
             }
         }

@@ -126,7 +126,8 @@ impl Adopting {
         }
         tracing::warn!(worker = %dead, "a worker is gone; its runs are taken over");
         let (adopting, shared) = (Arc::clone(self), Arc::clone(shared));
-        tokio::spawn(async move {
+        let spawner = shared.spawner.clone();
+        spawner.spawn(async move {
             if let Err(error) = intake::adopt(&shared, dead).await {
                 tracing::warn!(%error, worker = %dead, "its runs cannot be taken over now");
             }

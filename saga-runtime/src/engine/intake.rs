@@ -28,7 +28,7 @@ const LOAD_GROUP: usize = 64;
 const OUTAGE_POLL: Duration = Duration::from_secs(1);
 
 /// How long nothing is looked for without a hint.
-const SLOW_POLL: Duration = Duration::from_secs(10);
+pub(super) const SLOW_POLL: Duration = Duration::from_secs(10);
 
 /// Claims due runs for as long as the engine lives.
 pub(crate) async fn claim_loop(shared: Arc<Shared>) {
@@ -44,11 +44,12 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
                 Some(shared.clock.now().after(Duration::from_secs(1)))
             }
         };
-        let latest = shared.clock.now().after(SLOW_POLL);
+        let latest = shared.clock.now().after(shared.slow_poll);
         let wake = due.map_or(latest, |due| due.min(latest));
         let mut timer = shared.clock.sleep_until(wake);
         loop {
             tokio::select! {
+                biased;
                 () = &mut timer => break,
                 () = shared.live.room() => break,
                 hint = hints.next() => match hint {
@@ -154,7 +155,8 @@ pub(crate) fn launch(
         mailbox.stop();
     }
     let shared = Arc::clone(shared);
-    tokio::spawn(async move {
+    let spawner = shared.spawner.clone();
+    spawner.spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
         let parting = drive(&shared, run, Arc::clone(&mailbox), definition, &tenure).await;
@@ -274,7 +276,7 @@ async fn drive(
         inbox_seen: 0,
         inbox_consumed: 0,
         waiting: run.view.state == RunState::Waiting,
-        attempts: Attempts::default(),
+        attempts: Attempts::new(shared.spawner.clone()),
         arrived: Vec::new(),
         shared: Arc::clone(shared),
     };

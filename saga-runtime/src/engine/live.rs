@@ -137,8 +137,12 @@ impl LiveRuns {
 
     /// Tells all.
     pub(crate) fn for_each(&self, mut tell: impl FnMut(&Mailbox)) {
-        for mailbox in self.lock().live.values() {
-            tell(mailbox);
+        let mut all: Vec<_> =
+            self.lock().live.iter().map(|(execution, mailbox)| (*execution, Arc::clone(mailbox))).collect();
+        // In one order, so that a test that repeats itself sees the same again.
+        all.sort_unstable_by_key(|(execution, _)| *execution);
+        for (_, mailbox) in all {
+            tell(&mailbox);
         }
     }
 

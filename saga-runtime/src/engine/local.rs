@@ -25,7 +25,7 @@ impl LocalWorker for Arc<Shared> {
     }
 
     fn resolve_start(&self, new: NewRun) {
-        tokio::spawn(intake::resolve_start(Arc::clone(self), new));
+        self.spawner.spawn(intake::resolve_start(Arc::clone(self), new));
     }
 
     fn drives(&self, execution: ExecutionId) -> bool {

@@ -16,16 +16,18 @@ mod local;
 mod membership;
 mod observer;
 mod shared;
+mod surroundings;
 mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::task::JoinHandle;
-
 pub use builder::{EngineBuilder, StartError};
+#[cfg(feature = "test")]
+pub(crate) use surroundings::{Stage, Surroundings};
 
 use crate::client::Client;
+use crate::spawn::Task;
 use live::Mailbox;
 use saga_store::Store;
 use shared::Shared;
@@ -38,7 +40,7 @@ use shared::Shared;
 pub struct Engine {
     shared: Arc<Shared>,
     client: Client,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<Task>,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
         self.shared.live.for_each(Mailbox::stop);
         let over = self.shared.clock.sleep_until(self.shared.clock.now().after(self.shared.grace));
         tokio::select! {
+            biased;
             () = self.shared.live.emptied() => {}
             () = over => {
                 tracing::warn!("attempts were still running at the end of the grace period; they are made again later");

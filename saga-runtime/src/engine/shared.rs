@@ -18,10 +18,12 @@ use crate::entropy::Entropy;
 use crate::erased::AnyStore;
 use crate::machine::Resolve;
 use crate::registry::Registry;
+use crate::spawn::Spawner;
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn AnyStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawner: Spawner,
     pub(crate) entropy: Arc<Entropy>,
     pub(crate) endings: Arc<Endings>,
     pub(crate) registry: Arc<Registry>,
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     pub(crate) beat: Duration,
+    /// How long nothing is looked for without a hint.
+    pub(crate) slow_poll: Duration,
     pub(crate) history_limit: u64,
     pub(crate) grace: Duration,
     pub(crate) stopping: AtomicBool,

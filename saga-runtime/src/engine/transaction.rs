@@ -1,12 +1,14 @@
 //! A transactional attempt: its writes, its schedule and its end are one record and one commit.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use saga_store::wire::{Entry, FailureKind, Payload, Record, StepEnded, UndoStep, split_rows};
-use saga_store::{CommitOutcome, RunCommit, Timestamp, TxVerdict};
+use saga_store::{Applied, CommitOutcome, RunCommit, Timestamp, TxVerdict};
 
 use super::driver::{Driver, Parting};
-use crate::activity::{AttemptEnd, AttemptFailure, Code, TxJob};
+use crate::activity::{AttemptEnd, AttemptFailure, Code, TxJob, panicked};
 use crate::classify::Class;
 use crate::externalize::externalize;
 use crate::machine::{AttemptStart, Turn};
@@ -40,11 +42,39 @@ impl Driver {
             return Box::pin(self.commit_transaction(None, start)).await;
         }
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
-        let finish =
+        let mut finish =
             finisher(Arc::clone(&left), start.clone(), self.machine.undo_needs_output(&start.key), at, entries);
         let context = self.shared.environment.context(&self.run, &start);
+        if let Some(stage) = self.shared.environment.stage.clone() {
+            // A test has no transaction: the record of the attempt's end takes its place.
+            let attempt = AssertUnwindSafe(stage.attempt(start.definition, context, start.input.clone()));
+            let ended = attempt.catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            let rows = match finish(ended) {
+                TxVerdict::Keep(record) => split_rows(record),
+                TxVerdict::RollBack => rows,
+            };
+            let outcome = if rows.is_empty() {
+                Some(CommitOutcome::Applied(Applied::default()))
+            } else {
+                self.submit(RunCommit { rows, blobs, ..self.empty_commit() }).await
+            };
+            return self.transaction_ended(outcome, &left, start, schedule_rows, schedule, at).await;
+        }
         let tx = pack(TxJob { input: start.input.clone(), context, finish: Box::new(finish) });
         let outcome = self.submit(RunCommit { rows, blobs, tx: Some(tx), ..self.empty_commit() }).await;
+        self.transaction_ended(outcome, &left, start, schedule_rows, schedule, at).await
+    }
+
+    /// Feeds what a transactional attempt left behind.
+    async fn transaction_ended(
+        &mut self,
+        outcome: Option<CommitOutcome>,
+        left: &Mutex<Option<TxEnd>>,
+        start: AttemptStart,
+        schedule_rows: u64,
+        schedule: RunCommit,
+        at: Timestamp,
+    ) -> Option<Parting> {
         let left = left.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (outcome, left) {
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Ok(output), undo, rows })) => {

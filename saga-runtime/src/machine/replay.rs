@@ -23,24 +23,44 @@ impl fmt::Display for ReplayError {
     }
 }
 
+/// The same with the record at which it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplayFailed {
+    pub(crate) record: Option<usize>,
+    message: String,
+}
+
+impl fmt::Display for ReplayFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ReplayError> for ReplayFailed {
+    fn from(ReplayError(message): ReplayError) -> Self {
+        Self { record: None, message }
+    }
+}
+
 impl Machine {
     /// Rebuilds a run from its records. A run that has only just started is the shortest case.
     pub(crate) fn replay(
         identity: Arc<Identity>,
         definition: &'static WorkflowDefinition,
         records: &[Record],
-    ) -> Result<Self, ReplayError> {
+    ) -> Result<Self, ReplayFailed> {
         let mut machine = Self::start(identity, definition, records)?;
         let mut row = 0;
         for (index, record) in records.iter().enumerate() {
             machine.record = index;
             machine.at = machine.at.max(record.at());
             for entry in &record.entries {
-                machine.replay_entry(entry, record.at()).map_err(|error| {
-                    ReplayError(format!(
+                machine.replay_entry(entry, record.at()).map_err(|error| ReplayFailed {
+                    record: Some(index),
+                    message: format!(
                         "replay of `{}` does not match its journal at record {index}: {error}",
                         machine.identity.workflow
-                    ))
+                    ),
                 })?;
             }
             row = index;

@@ -147,7 +147,10 @@ impl State {
             }
         };
         self.place(execution, hold);
-        if self.runs.get(&execution).is_some_and(|run| run.due_since(now).is_some()) {
+        // Also one that is due later: who waits for the next one may have to wake up sooner.
+        if matches!(hold, Hold::Free(Some(_)))
+            || self.runs.get(&execution).is_some_and(|run| run.due_since(now).is_some())
+        {
             hints.push(Hint::Ready);
         }
         self.outbox.retain(|_, sent| !commit.sent.contains(&sent.message.id));

@@ -1,0 +1,56 @@
+//! What an engine needs of its process: time, chance, tasks, and the code that is linked in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::intake;
+use crate::activity::{ActivityContext, ActivityDefinition, AttemptFuture};
+use crate::client::Client;
+use crate::clock::{Clock, SystemClock};
+use crate::entropy::Entropy;
+use crate::registry::Registry;
+use crate::spawn::Spawner;
+use saga_store::wire::Payload;
+
+/// Injected into an engine, so that a test can hold all of it in its hand.
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<Entropy>,
+    pub(crate) spawner: Spawner,
+    pub(crate) registry: Arc<Registry>,
+    /// Whether all state types must be there when the engine starts.
+    pub(crate) strict: bool,
+    /// How long nothing is looked for without a hint.
+    pub(crate) slow_poll: Duration,
+    /// The same for clients that wait for the end of a run.
+    pub(crate) watching: Duration,
+    /// Who stands between the engine and the activities' code.
+    pub(crate) stage: Option<Arc<dyn Stage>>,
+}
+
+/// Makes an attempt in place of the engine.
+pub(crate) trait Stage: Send + Sync {
+    /// The attempt.
+    fn attempt(
+        &self,
+        definition: &'static ActivityDefinition,
+        context: ActivityContext,
+        input: Payload,
+    ) -> AttemptFuture;
+}
+
+impl Surroundings {
+    /// Those of a real engine.
+    pub(crate) fn real() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(Entropy::from_os()),
+            spawner: Spawner::Tokio,
+            registry: Arc::new(Registry::linked()),
+            strict: true,
+            slow_poll: intake::SLOW_POLL,
+            watching: Client::SLOW_POLL,
+            stage: None,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What stands between the engine and the activities' code in a test: mocks, and a list of all
+//! that was called.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use saga_store::wire::Payload;
+use saga_store::{RunId, Timestamp};
+
+use super::script::{Mock, Mocked};
+use super::world::World;
+use crate::activity::{ActivityContext, ActivityDefinition, AttemptEnd, AttemptFuture, Code, IdempotencyKey};
+use crate::engine::Stage;
+use crate::state::States;
+
+/// One attempt, as it was called.
+#[derive(Debug, Clone)]
+pub(super) struct Called {
+    pub(super) activity: &'static str,
+    pub(super) input: Payload,
+    pub(super) run: RunId,
+    pub(super) key: IdempotencyKey,
+    pub(super) attempt: u32,
+    pub(super) undo: bool,
+    pub(super) at: Timestamp,
+    /// How it ended, if it did: one that was dropped, or that panicked, did not.
+    pub(super) end: Option<AttemptEnd>,
+}
+
+/// Mocks and calls. A clone is the same one.
+#[derive(Clone)]
+pub(super) struct Rig(Arc<Parts>);
+
+struct Parts {
+    world: World,
+    states: States,
+    mocks: BTreeMap<&'static str, Mock>,
+    calls: Mutex<Vec<Called>>,
+}
+
+impl Rig {
+    pub(super) fn new(world: World, states: States, mocks: BTreeMap<&'static str, Mock>) -> Self {
+        Self(Arc::new(Parts { world, states, mocks, calls: Mutex::default() }))
+    }
+
+    /// All that was called, in the order of the beginnings.
+    pub(super) fn calls(&self) -> MutexGuard<'_, Vec<Called>> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the activity does: its mock, or its own code, during which time stands.
+    fn code(&self, definition: &'static ActivityDefinition, context: ActivityContext, input: Payload) -> AttemptFuture {
+        let Mocked { wait, attempt } = match self.0.mocks.get(definition.name) {
+            Some(mock) => mock(input.clone()),
+            None => Mocked { wait: std::time::Duration::ZERO, attempt: None },
+        };
+        let rig = self.clone();
+        let begin = self.0.world.time.now();
+        Box::pin(async move {
+            if !wait.is_zero() {
+                rig.0.world.time.sleep_until(begin.after(wait)).await;
+            }
+            match attempt {
+                Some(attempt) => attempt.await,
+                None => rig.real(definition, context, input).await,
+            }
+        })
+    }
+
+    async fn real(
+        &self,
+        definition: &'static ActivityDefinition,
+        context: ActivityContext,
+        input: Payload,
+    ) -> AttemptEnd {
+        let world = &self.0.world;
+        let Code::Async(code) = definition.code else {
+            let name = definition.name;
+            world.fail(format!(
+                "activity `{name}` writes through a store's transaction, which a test engine has not: \
+                 add `.mock::<{name}>(…)`"
+            ));
+            return std::future::pending().await;
+        };
+        if let Some(missing) = (definition.states)().into_iter().find(|state| !self.0.states.contains(state.id)) {
+            let name = definition.name;
+            world.fail(format!(
+                "activity `{name}` takes state of type `{}`, which the test engine was not given: add `.state(…)`, \
+                 or `.mock::<{name}>(…)`",
+                missing.name
+            ));
+            return std::future::pending().await;
+        }
+        let _at_work = world.at_work();
+        code(context, input).await
+    }
+}
+
+impl Stage for Rig {
+    fn attempt(
+        &self,
+        definition: &'static ActivityDefinition,
+        context: ActivityContext,
+        input: Payload,
+    ) -> AttemptFuture {
+        let called = Called {
+            activity: definition.name,
+            input: input.clone(),
+            run: context.run_id().clone(),
+            key: context.idempotency_key(),
+            attempt: context.attempt(),
+            undo: context.is_undo(),
+            at: self.0.world.time.now(),
+            end: None,
+        };
+        let number = {
+            let mut calls = self.calls();
+            calls.push(called.clone());
+            calls.len() - 1
+        };
+        let rig = self.clone();
+        Box::pin(async move {
+            let end = rig.code(definition, context, input).await;
+            if let Some(call) = rig.calls().get_mut(number) {
+                call.end = Some(end.clone());
+            }
+            end
+        })
+    }
+}

@@ -16,7 +16,7 @@ use crate::codec;
 /// use saga_runtime::prelude::*;
 /// use saga_runtime::test::{Script, TestEngine};
 ///
-/// #[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
+/// #[derive(Debug, PartialEq, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
 /// #[error("the gateway is down")]
 /// #[transient]
 /// pub struct Down;

@@ -107,7 +107,8 @@ impl LimitWorker {
         let incarnation =
             Incarnation::from_bytes(*uuid::Uuid::from_u64_pair(1, u64::from(std::process::id())).as_bytes());
         // Nobody beats for it: its lease must outlast the measurement.
-        let node = NodeInfo { name: "limit".to_owned(), incarnation, lease: Duration::from_secs(86_400) };
+        let build = saga_store::BuildId("limit".into());
+        let node = NodeInfo { name: "limit".to_owned(), incarnation, build, lease: Duration::from_secs(86_400) };
         store.join(&node).await?;
         Ok(Self(incarnation))
     }

@@ -120,6 +120,7 @@ CREATE INDEX outbox_execution ON @.outbox (execution);
 CREATE TABLE @.workers (
     incarnation uuid    PRIMARY KEY,
     name        text    NOT NULL,
+    build       text    NOT NULL,
     lease       bigint  NOT NULL,
     beats       bigint  NOT NULL DEFAULT 0,
     beat_at     bigint  NOT NULL,

@@ -4,7 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use saga_store::conformance::lab::executions;
+use saga_postgres::PostgresStore;
+use saga_store::conformance::lab::{Lab, executions};
 use saga_store::{NodeInfo, Store};
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn a_worker_that_joins_is_told_who_is_dead_and_need_not_wait_for_a_lease()
     // The watcher found it silent, and went after the first of its runs.
     let adopted = executions(&lab.store.adopt(dead, watcher, 1).await.unwrap());
     let incarnation = lab.incarnation();
-    let node = NodeInfo { name: "next".to_owned(), incarnation, lease: Duration::from_secs(60) };
+    let node = NodeInfo { lease: Duration::from_secs(60), ..Lab::<PostgresStore>::node(incarnation) };
     for _ in 0..2 {
         let joined = lab.store.join(&node).await.unwrap();
         assert_eq!(joined.proven_dead, [dead]);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::OptionalExtension;
-use saga_store::{ErrorKind, ExecutionId, Hint, Incarnation, Seq, StoreError};
+use saga_store::{BuildId, ErrorKind, ExecutionId, Hint, Incarnation, Seq, StoreError};
 
 use crate::clock::Clock;
 use crate::error::Abort;
@@ -41,6 +41,7 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) beats: u64,
+    pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     /// It is kept until nothing is left to adopt, so that every observer sees it.
     pub(crate) dead: bool,

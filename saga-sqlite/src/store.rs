@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream, InboxMessage,
-    Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Peer, Purged, Query, RunCommit, RunId, RunView,
-    Started, Store, StoreError, Timestamp,
+    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Peer, Purged, Query, RunCommit,
+    RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -112,14 +112,14 @@ impl Store for SqliteStore {
         // Whoever owns runs and is no member of this handle died before the lock was taken.
         let owners = self.db.read(read::owners).await?;
         let mut members = self.core.members();
-        let dead = || Member { beats: 0, lease: node.lease, dead: true };
+        let dead = || Member { beats: 0, build: BuildId("".into()), lease: node.lease, dead: true };
         if !std::mem::replace(&mut members.surveyed, true) {
             for owner in owners {
                 members.known.entry(owner).or_insert_with(dead);
             }
         }
         let proven_dead = members.known.iter().filter(|(_, member)| member.dead).map(|(id, _)| *id).collect();
-        members.known.entry(node.incarnation).or_insert(Member { dead: false, ..dead() });
+        members.known.entry(node.incarnation).or_insert(Member { build: node.build.clone(), dead: false, ..dead() });
         Ok(Joined { now: self.core.clock.now(), proven_dead })
     }
 
@@ -131,7 +131,13 @@ impl Store for SqliteStore {
             .known
             .iter()
             .filter(|(other, _)| **other != incarnation)
-            .map(|(other, peer)| Peer { incarnation: *other, beats: peer.beats, lease: peer.lease })
+            .map(|(other, peer)| Peer {
+                incarnation: *other,
+                build: peer.build.clone(),
+                dead: peer.dead,
+                beats: peer.beats,
+                lease: peer.lease,
+            })
             .collect();
         Ok(Beat { now: self.core.clock.now(), member, peers })
     }

@@ -7,7 +7,7 @@ use saga_store::conformance::lab::Lab;
 use saga_store::{CommitOutcome, ErrorKind, Hint, NodeInfo, RunCommit, RunState, Seq, StateChange, Store, Then};
 
 fn node(lab: &Lab<SqliteStore>) -> NodeInfo {
-    NodeInfo { name: "worker".to_owned(), incarnation: lab.incarnation(), lease: std::time::Duration::from_secs(12) }
+    Lab::<SqliteStore>::node(lab.incarnation())
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::commit::{CommitError, CommitOutcome, RunCommit};
 use crate::error::StoreError;
-use crate::ids::{BlobId, ExecutionId, Incarnation, RunId, Timestamp};
+use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, RunId, Timestamp};
 use crate::message::{Delivery, InboxMessage, Message};
 use crate::run::{Claim, ClaimedRun, LoadedRun, NewRun, Page, Query, RunView, Started};
 
@@ -18,6 +18,8 @@ pub struct NodeInfo {
     pub name: String,
     /// A fresh id for this life of the worker.
     pub incarnation: Incarnation,
+    /// What it was built from: others look whether a build is there that a run may be left to.
+    pub build: BuildId,
     /// How long after its last beat others may take its runs.
     pub lease: std::time::Duration,
 }
@@ -47,6 +49,10 @@ pub struct Beat {
 pub struct Peer {
     /// Its life.
     pub incarnation: Incarnation,
+    /// What it was built from; empty if nobody knows.
+    pub build: BuildId,
+    /// Whether it was taken for dead, and is here only until all that it had is taken over.
+    pub dead: bool,
     /// Its heartbeat's count: unchanged for a whole lease means dead.
     pub beats: u64,
     /// How long after its last beat others may take its runs.

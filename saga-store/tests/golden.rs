@@ -12,8 +12,9 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
-    Attempted, Claimed, Conclusion, Encoding, Entry, Failure, FailureKind, OpId, OpValue, Payload, PayloadData, Record,
-    Retry, RunStarted, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
+    Attempted, Care, Claimed, Conclusion, Encoding, Entry, Failure, FailureKind, OpId, OpValue, Payload, PayloadData,
+    Record, Retry, RunStarted, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode,
+    encode,
 };
 use saga_store::{BlobId, MessageBody, Timestamp};
 
@@ -85,7 +86,12 @@ fn entries() -> Vec<(&'static str, Entry)> {
     let failed = UndoCause::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
     vec![
         ("started", Entry::Started(started)),
-        ("claimed", Entry::Claimed(Claimed { by: "worker-1".to_owned() })),
+        ("claimed", Entry::Claimed(Claimed::by("worker-1"))),
+        ("claimed_alone", Entry::Claimed(Claimed { care: Some(Care::Alone), ..Claimed::by("worker-1") })),
+        (
+            "claimed_not_build",
+            Entry::Claimed(Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") }),
+        ),
         ("step_ended", Entry::StepEnded(ended(None))),
         ("step_ended_with_undo", Entry::StepEnded(ended(Some(undo())))),
         ("step_failed", Entry::StepFailed(failed_step())),

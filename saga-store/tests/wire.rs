@@ -21,9 +21,13 @@ fn craft(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
 fn a_field_that_a_newer_build_added_is_skipped() {
     let claimed = craft(|e| {
         e.array(2).unwrap().u32(1).unwrap().array(1).unwrap();
-        e.array(3)
+        e.array(5)
             .unwrap()
             .str("worker")
+            .unwrap()
+            .null()
+            .unwrap()
+            .null()
             .unwrap()
             .u32(7)
             .unwrap()
@@ -34,7 +38,7 @@ fn a_field_that_a_newer_build_added_is_skipped() {
             .bool(true)
             .unwrap();
     });
-    assert_eq!(decode::<Entry>(&claimed).unwrap(), Entry::Claimed(Claimed { by: "worker".to_owned() }));
+    assert_eq!(decode::<Entry>(&claimed).unwrap(), Entry::Claimed(Claimed::by("worker")));
 
     let timer = craft(|e| {
         e.array(2).unwrap().u32(5).unwrap().array(2).unwrap().u32(4).unwrap().str("more").unwrap();

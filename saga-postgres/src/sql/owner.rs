@@ -29,7 +29,7 @@ statements! { start::END;
     /// have runs left; nobody needs to watch it any more.
     JOIN = "-- join
         WITH joined AS (
-            INSERT INTO @.workers (incarnation, name, lease, beat_at) VALUES ($1, $2, $3, @now)
+            INSERT INTO @.workers (incarnation, name, lease, build, beat_at) VALUES ($1, $2, $3, $4, @now)
             ON CONFLICT (incarnation) DO NOTHING)
         SELECT @now, ARRAY(SELECT incarnation FROM @.workers WHERE dead AND incarnation <> $1)";
     /// What marks this store's hints among those of others.
@@ -39,7 +39,7 @@ statements! { start::END;
         WITH b AS (
             UPDATE @.workers SET beats = beats + 1, beat_at = @now WHERE incarnation = $1 AND NOT dead
             RETURNING incarnation)
-        SELECT @now, EXISTS (SELECT FROM b), w.incarnation, w.beats, w.lease
+        SELECT @now, EXISTS (SELECT FROM b), w.incarnation, w.beats, w.lease, w.build, w.dead
         FROM (VALUES (1)) AS one LEFT JOIN @.workers w ON w.incarnation <> $1";
     LEAVE = concat!("-- leave
         WITH gone AS (DELETE FROM @.workers WHERE incarnation = $1), ",

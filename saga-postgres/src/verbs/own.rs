@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use saga_store::{
-    Beat, Claim, ClaimedRun, ErrorKind, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunId, StoreError,
+    Beat, BuildId, Claim, ClaimedRun, ErrorKind, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunId,
+    StoreError,
 };
 
 use tokio_postgres::Row;
@@ -17,8 +18,9 @@ use crate::sql;
 pub(crate) async fn join(db: &Db, node: &NodeInfo) -> Result<Joined, Abort> {
     let lease = number(node.lease.as_micros());
     // A name is for operators; none is worth a failure.
-    let name: String = node.name.chars().filter(|char| *char != '\0').collect();
-    let rows = db.query(For::Engine, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease]).await?;
+    let text = |text: &str| text.chars().filter(|char| *char != '\0').collect::<String>();
+    let (name, build) = (text(&node.name), text(&node.build.0));
+    let rows = db.query(For::Engine, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease, &build]).await?;
     let now = rows.first().map_or(0, |row| row.get(0));
     let dead: Vec<Uuid> = rows.first().map(|row| row.get(1)).unwrap_or_default();
     Ok(Joined { now: db.time(now), proven_dead: dead.into_iter().map(Incarnation::from_uuid).collect() })
@@ -33,6 +35,8 @@ pub(crate) async fn beat(db: &Db, incarnation: Incarnation) -> Result<Beat, Abor
             incarnation: Incarnation::from_uuid(row.get::<_, Option<Uuid>>(2)?),
             beats: row.get::<_, i64>(3).cast_unsigned(),
             lease: Duration::from_micros(row.get::<_, i64>(4).cast_unsigned()),
+            build: BuildId(row.get::<_, &str>(5).into()),
+            dead: row.get(6),
         })
     };
     Ok(Beat { now: db.time(now), member, peers: rows.iter().filter_map(peer).collect() })

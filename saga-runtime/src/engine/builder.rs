@@ -33,6 +33,7 @@ pub struct EngineBuilder {
     name: String,
     max_runs: usize,
     max_history: u64,
+    max_deaths: u32,
     grace: Duration,
     beat: Duration,
     lease: Duration,
@@ -49,6 +50,7 @@ impl EngineBuilder {
             name: String::new(),
             max_runs: 10_000,
             max_history: 100_000,
+            max_deaths: 5,
             grace: Duration::from_secs(10),
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
@@ -109,6 +111,19 @@ impl EngineBuilder {
         self
     }
 
+    /// How often in a row the workers that drive a run may die. Default: 5.
+    ///
+    /// A run that has seen two workers die without going on itself is driven apart from others of
+    /// its kind, after a wait that grows with the deaths (a beat of the heart, twice as long each
+    /// time, 5 minutes at most). It is dead when so many deaths have come and the last of them,
+    /// all but two, but at least one, came within a lease of its being tried alone. Whatever the
+    /// number, a run that was not tried alone is never dead by this, nor one that went on between
+    /// two deaths. Each try costs one record.
+    pub fn max_deaths(mut self, deaths: u32) -> Self {
+        self.max_deaths = deaths;
+        self
+    }
+
     /// How long [`Engine::shutdown`] lets running attempts end. Default: 10 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -135,11 +150,13 @@ impl EngineBuilder {
         let surroundings = self.surroundings.take().unwrap_or_else(Surroundings::real);
         let Surroundings { clock, entropy, spawner, registry, strict, slow_poll, watching, stage } = surroundings;
         let served = self.check(&registry, strict)?;
+        let build = BuildId(self.build.unwrap_or_else(executable_build).into());
         let candidate = heart::Candidate {
             store: &*self.store,
             clock: &*clock,
             entropy: &entropy,
             name: &self.name,
+            build: &build,
             lease: self.lease,
         };
         let (membership, joined) = candidate.join().await?;
@@ -169,14 +186,15 @@ impl EngineBuilder {
             name: self.name,
             membership: RwLock::new(Arc::new(membership)),
             doubt: Notify::new(),
-            build: BuildId(self.build.unwrap_or_else(executable_build).into()),
+            build,
             lease: self.lease,
             beat: self.beat,
             slow_poll,
             history_limit: self.max_history,
+            max_deaths: self.max_deaths,
+            ward: Arc::default(),
             grace: self.grace,
             stopping: AtomicBool::new(false),
-            has_peers: AtomicBool::new(false),
         });
         let client = Client::local(
             &shared.store,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::message::MessageBody;
-use saga_store::wire::{Conclusion, Entry, Record, split_rows};
+use saga_store::wire::{Care, Claimed, Conclusion, Entry, Record, split_rows};
 use saga_store::{Applied, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
 use tokio::sync::watch;
 
@@ -14,6 +14,7 @@ use super::attempts::Attempts;
 use super::live::Mailbox;
 use super::membership::Membership;
 use super::shared::Shared;
+use super::ward::Trial;
 use crate::activity::AttemptEnd;
 use crate::externalize::externalize;
 use crate::machine::{Change, Machine, TaskKey, Turn};
@@ -46,6 +47,15 @@ pub(crate) struct Driver {
     pub(crate) waiting: bool,
     pub(crate) attempts: Attempts,
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
+    /// The run is suspected of killing its workers.
+    pub(crate) probation: Option<Probation>,
+}
+
+/// A suspected run, until it goes on or is seen to do no harm.
+pub(crate) struct Probation {
+    pub(crate) trial: Trial,
+    /// Whoever lives until then is trusted.
+    pub(crate) until: Timestamp,
 }
 
 /// How a driver's work on a run ends.
@@ -94,6 +104,9 @@ impl Driver {
             // A transaction that changed nothing else may have made the next attempt ready.
             let idle = mail.stop || !self.machine.has_ready() || !self.arrived.is_empty();
             if !self.machine.needs_commit() && idle {
+                if let Some(parting) = self.trust().await {
+                    return parting;
+                }
                 self.wait().await;
                 self.feed();
             }
@@ -129,6 +142,21 @@ impl Driver {
         }
     }
 
+    /// Ends the probation of a run that runs no code of its user's, or has done so for long: says
+    /// so in its journal, so that a later death is not laid at its door.
+    async fn trust(&mut self) -> Option<Parting> {
+        let probation = self.probation.as_ref()?;
+        let now = self.shared.clock.now();
+        if !self.attempts.is_empty() && now < probation.until {
+            return None;
+        }
+        let claimed = Claimed { care: Some(Care::Survived), ..Claimed::by(self.membership.incarnation().to_string()) };
+        let rows = split_rows(Record::new(now, vec![Entry::Claimed(claimed)]).to_bytes());
+        let count = rows.len() as u64;
+        let outcome = self.submit(RunCommit { rows, ..self.empty_commit() }).await;
+        self.acknowledged(outcome, count, None, false)
+    }
+
     fn mailbox_again(&self, inbox: bool) {
         if inbox {
             self.mailbox.inbox();
@@ -141,7 +169,8 @@ impl Driver {
             return;
         }
         let clock = &self.shared.clock;
-        let due = self.machine.next_due();
+        let trusted = self.probation.as_ref().map(|probation| probation.until);
+        let due = self.machine.next_due().into_iter().chain(trusted).min();
         let timer = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,
@@ -238,6 +267,9 @@ impl Driver {
             None if self.membership.is_over() => Some(Parting::Lost),
             None => Some(Parting::Stopped),
             Some(CommitOutcome::Applied(Applied { stay })) => {
+                if let Some(probation) = self.probation.take() {
+                    probation.trial.survived();
+                }
                 let before = self.next;
                 self.next = self.next.plus(rows);
                 self.check_history(before);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use saga_store::{ErrorKind, Incarnation, Joined, NodeInfo, StoreError};
+use saga_store::{BuildId, ErrorKind, Incarnation, Joined, NodeInfo, StoreError};
 
 use super::intake;
 use super::live::Mailbox;
@@ -18,6 +18,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) clock: &'a dyn crate::clock::Clock,
     pub(crate) entropy: &'a crate::entropy::Entropy,
     pub(crate) name: &'a str,
+    pub(crate) build: &'a BuildId,
     pub(crate) lease: std::time::Duration,
 }
 
@@ -26,7 +27,7 @@ impl Candidate<'_> {
     pub(crate) async fn join(&self) -> Result<(Membership, Joined), StoreError> {
         let incarnation = self.entropy.incarnation(self.clock.now());
         let sent = self.clock.elapsed();
-        let node = NodeInfo { name: self.name.to_owned(), incarnation, lease: self.lease };
+        let node = NodeInfo { name: self.name.to_owned(), incarnation, build: self.build.clone(), lease: self.lease };
         let joined = self.store.join(&node).await?;
         self.clock.learn(joined.now);
         Ok((Membership::new(incarnation, sent + self.lease), joined))
@@ -55,7 +56,6 @@ pub(crate) async fn beat_loop(shared: Arc<Shared>) {
                 }
                 membership.extend(sent + shared.lease);
                 shared.clock.learn(beat.now);
-                shared.has_peers.store(!beat.peers.is_empty(), std::sync::atomic::Ordering::Release);
                 for dead in observer.observe(&beat.peers, sent) {
                     adopting.adopt(&shared, dead);
                 }

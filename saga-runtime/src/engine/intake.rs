@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
+use saga_store::wire::{Conclusion, Record, join_rows};
 use saga_store::{
-    Claim, ClaimedRun, CommitOutcome, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunCommit,
-    RunState, Seq, Started, StateChange, StoreError, Then,
+    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Started,
+    StoreError,
 };
 use tokio::sync::watch;
 
+use super::aside;
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::driver::{Driver, Parting};
@@ -132,8 +133,8 @@ async fn take_up(
         let loaded = load(shared, &executions).await?;
         for run in loaded {
             let claim = group.iter().find(|claim| claim.execution == run.view.execution);
-            let taken_over = claim.is_some_and(|claim| claim.taken_over);
-            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over });
+            let (taken_over, deaths) = claim.map_or((false, 0), |claim| (claim.taken_over, claim.deaths));
+            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over, deaths });
         }
     }
     Ok(())
@@ -251,17 +252,13 @@ async fn drive(
     tenure: &Tenure,
 ) -> Parting {
     let membership = &tenure.membership;
-    let mut next = Seq(run.journal.len() as u64);
-    if tenure.taken_over {
-        let entry = Entry::Claimed(Claimed { by: membership.incarnation().to_string() });
-        match append_alone(shared, &run, membership, next, entry, Then::Keep).await {
-            Ok(rows) => next = next.plus(rows),
-            Err(parting) => return parting,
-        }
-    }
+    let (next, probation) = match aside::take_over(shared, &run, tenure, &mailbox).await {
+        Ok(taken) => taken,
+        Err(parting) => return parting,
+    };
     let machine = match rebuild(shared, &mut run, definition).await {
         Ok(machine) => machine,
-        Err(reason) => return give_up(shared, &run, membership, next, reason).await,
+        Err(reason) => return aside::give_up(shared, &run, membership, next, reason).await,
     };
     let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.clone();
@@ -278,6 +275,7 @@ async fn drive(
         waiting: run.view.state == RunState::Waiting,
         attempts: Attempts::new(shared.spawner.clone()),
         arrived: Vec::new(),
+        probation,
         shared: Arc::clone(shared),
     };
     for message in std::mem::take(&mut run.inbox) {
@@ -314,70 +312,4 @@ async fn rebuild(
         resolve: Arc::clone(&shared.resolve),
     });
     Machine::replay(identity, definition, &records).map_err(|error| error.to_string())
-}
-
-/// This build cannot drive the run: another one may, if there is one; else the run is dead.
-async fn give_up(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership, next: Seq, reason: String) -> Parting {
-    if shared.has_peers.load(std::sync::atomic::Ordering::Acquire) {
-        tracing::warn!(run = %run.view.id, %reason, "this build cannot drive the run; it is left to others");
-        let entry = Entry::Claimed(Claimed { by: membership.incarnation().to_string() });
-        let release = Then::Release { wake_at: None, not_build: Some(shared.build.clone()) };
-        return match append_alone(shared, run, membership, next, entry, release).await {
-            Ok(_) => Parting::Released,
-            Err(parting) => parting,
-        };
-    }
-    let reason = format!("{reason} (workflow `{}`, run {})", run.view.workflow, run.view.id);
-    let conclusion = Conclusion::Dead { reason };
-    match append_alone(shared, run, membership, next, Entry::Concluded(conclusion.clone()), Then::End).await {
-        Ok(_) => Parting::Ended(Arc::new(conclusion)),
-        Err(parting) => parting,
-    }
-}
-
-/// Appends one entry outside of any turn: a claim, a release of what this build cannot drive, a
-/// run's death.
-async fn append_alone(
-    shared: &Arc<Shared>,
-    run: &LoadedRun,
-    membership: &Membership,
-    seq: Seq,
-    entry: Entry,
-    then: Then,
-) -> Result<u64, Parting> {
-    let change = match &entry {
-        Entry::Concluded(conclusion) => {
-            Some(StateChange { state: RunState::Dead, conclusion: Some(encode(conclusion)) })
-        }
-        _ => None,
-    };
-    let rows = split_rows(Record::new(shared.clock.now(), vec![entry]).to_bytes());
-    let count = rows.len() as u64;
-    let commit = RunCommit {
-        execution: run.view.execution,
-        owner: membership.incarnation(),
-        seq,
-        nonce: shared.entropy.nonce(),
-        rows,
-        blobs: Vec::new(),
-        inbox_seen: None,
-        outbox: Vec::new(),
-        sent: Vec::new(),
-        change,
-        status: None,
-        then,
-        tx: None,
-    };
-    match shared.committer.submit(commit).await {
-        Ok(CommitOutcome::Applied(_)) => Ok(count),
-        Ok(CommitOutcome::Refused { .. }) => {
-            shared.doubt.notify_one();
-            Err(Parting::Lost)
-        }
-        Ok(CommitOutcome::Rejected(why)) => {
-            tracing::error!(run = %run.view.id, %why, "the store cannot take the run's record");
-            Err(Parting::Lost)
-        }
-        Err(_) => Err(Parting::Stopped),
-    }
 }

@@ -27,6 +27,12 @@ pub(crate) struct Mail {
     pub(crate) lost: bool,
 }
 
+impl Mail {
+    fn of(flags: u8) -> Self {
+        Self { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0 }
+    }
+}
+
 const INBOX: u8 = 1;
 const STOP: u8 = 2;
 const LOST: u8 = 4;
@@ -51,8 +57,12 @@ impl Mailbox {
 
     /// Takes the flags; the inbox flag is then down, the others stay.
     pub(crate) fn take(&self) -> Mail {
-        let flags = self.flags.fetch_and(!INBOX, Ordering::AcqRel);
-        Mail { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0 }
+        Mail::of(self.flags.fetch_and(!INBOX, Ordering::AcqRel))
+    }
+
+    /// The flags, which stay.
+    pub(crate) fn peek(&self) -> Mail {
+        Mail::of(self.flags.load(Ordering::Acquire))
     }
 
     /// Wakes the driver once more, which has heard of a flag and has not looked at it.

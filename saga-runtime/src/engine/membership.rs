@@ -63,12 +63,14 @@ pub(crate) struct Tenure {
     pub(crate) membership: Arc<Membership>,
     /// Whether the owner before did not release it: a claim record comes first.
     pub(crate) taken_over: bool,
+    /// How many takeovers in a row ended with the worker's death.
+    pub(crate) deaths: u32,
 }
 
 impl Tenure {
     /// A run that was started for this worker, or that it goes on with.
     pub(crate) fn own(membership: Arc<Membership>) -> Self {
-        Self { membership, taken_over: false }
+        Self { membership, taken_over: false, deaths: 0 }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Engine::builder`] takes a store and what activities need, checks that all of it fits, joins
 //! the store as a worker, takes up what was left, and then drives runs until it is shut down.
 
+mod aside;
 mod attempt;
 mod attempts;
 mod breaker;
@@ -17,7 +18,9 @@ mod membership;
 mod observer;
 mod shared;
 mod surroundings;
+mod suspicion;
 mod transaction;
+mod ward;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -55,6 +55,8 @@ impl Observer {
 
 #[cfg(test)]
 mod tests {
+    use saga_store::BuildId;
+
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(12);
@@ -64,7 +66,13 @@ mod tests {
     }
 
     fn peer(beats: u64) -> Peer {
-        Peer { incarnation: Incarnation::from_bytes([7; 16]), beats, lease: LEASE }
+        Peer {
+            incarnation: Incarnation::from_bytes([7; 16]),
+            build: BuildId("1".into()),
+            dead: false,
+            beats,
+            lease: LEASE,
+        }
     }
 
     fn dead(observer: &mut Observer, beats: u64, seconds: u64) -> bool {

@@ -12,6 +12,7 @@ use super::committer::Committer;
 use super::heart::Candidate;
 use super::live::LiveRuns;
 use super::membership::Membership;
+use super::ward::Ward;
 use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
@@ -43,10 +44,11 @@ pub(crate) struct Shared {
     /// How long nothing is looked for without a hint.
     pub(crate) slow_poll: Duration,
     pub(crate) history_limit: u64,
+    /// How often in a row a run's workers may die.
+    pub(crate) max_deaths: u32,
+    pub(crate) ward: Arc<Ward>,
     pub(crate) grace: Duration,
     pub(crate) stopping: AtomicBool,
-    /// Whether other workers are members of the store.
-    pub(crate) has_peers: AtomicBool,
 }
 
 impl Shared {
@@ -66,6 +68,7 @@ impl Shared {
             clock: &*self.clock,
             entropy: &self.entropy,
             name: &self.name,
+            build: &self.build,
             lease: self.lease,
         };
         let (membership, joined) = candidate.join().await?;

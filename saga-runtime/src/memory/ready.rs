@@ -14,7 +14,8 @@ impl State {
     pub(super) fn join(&mut self, node: &NodeInfo, now: Timestamp) -> Joined {
         self.bury();
         let proven_dead = self.members.iter().filter(|(_, member)| member.dead).map(|(id, _)| *id).collect();
-        self.members.entry(node.incarnation).or_insert(Member { beats: 0, lease: node.lease, dead: false });
+        let member = Member { beats: 0, build: node.build.clone(), lease: node.lease, dead: false };
+        self.members.entry(node.incarnation).or_insert(member);
         Joined { now, proven_dead }
     }
 
@@ -28,7 +29,13 @@ impl State {
             .members
             .iter()
             .filter(|(other, _)| **other != incarnation)
-            .map(|(other, peer)| Peer { incarnation: *other, beats: peer.beats, lease: peer.lease })
+            .map(|(other, peer)| Peer {
+                incarnation: *other,
+                build: peer.build.clone(),
+                dead: peer.dead,
+                beats: peer.beats,
+                lease: peer.lease,
+            })
             .collect();
         Beat { now, member, peers }
     }

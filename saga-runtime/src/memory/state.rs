@@ -34,6 +34,7 @@ pub(super) struct State {
 /// A worker.
 pub(super) struct Member {
     pub(super) beats: u64,
+    pub(super) build: BuildId,
     pub(super) lease: Duration,
     /// Its runs can be adopted; it is kept until none is left, so that every observer sees it.
     pub(super) dead: bool,

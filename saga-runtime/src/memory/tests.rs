@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use saga_store::conformance::lab::{Lab, executions};
 use saga_store::conformance::run;
@@ -15,7 +14,7 @@ fn test(test: impl AsyncFnOnce(&Lab<MemoryStore>)) {
 }
 
 fn node(lab: &Lab<MemoryStore>) -> NodeInfo {
-    NodeInfo { name: "worker".to_owned(), incarnation: lab.incarnation(), lease: Duration::from_secs(12) }
+    Lab::<MemoryStore>::node(lab.incarnation())
 }
 
 #[test]

@@ -72,10 +72,16 @@ impl<S: Store> Lab<S> {
         Incarnation::generate(at, &random)
     }
 
+    /// A worker about to join.
+    pub fn node(incarnation: Incarnation) -> NodeInfo {
+        let build = BuildId(BUILD.into());
+        NodeInfo { name: "worker".to_owned(), incarnation, build, lease: Duration::from_secs(12) }
+    }
+
     /// A worker that has joined.
     pub async fn worker(&self) -> Incarnation {
         let incarnation = self.incarnation();
-        let node = NodeInfo { name: "worker".to_owned(), incarnation, lease: Duration::from_secs(12) };
+        let node = Self::node(incarnation);
         self.store.join(&node).await.expect("a worker can join");
         incarnation
     }

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use super::lab::Lab;
-use crate::{NodeInfo, Store};
+use crate::{BuildId, NodeInfo, Store};
 
 pub async fn members_see_each_others_beats_until_they_leave<S: Store>(lab: &Lab<S>) {
     let worker = lab.worker().await;
     let other = lab.incarnation();
     let lease = Duration::from_secs(77);
-    let node = NodeInfo { name: "other".to_owned(), incarnation: other, lease };
+    let node = NodeInfo { build: BuildId("build-2".into()), lease, ..Lab::<S>::node(other) };
     let joined = lab.store.join(&node).await.unwrap();
     assert!(!joined.proven_dead.contains(&worker), "a new member proves nobody dead who lives");
     let first = lab.store.beat(worker).await.unwrap();
     assert!(first.member);
     assert!(first.peers.iter().all(|peer| peer.incarnation != worker), "nobody is a peer of itself");
     let peer = first.peers.iter().find(|peer| peer.incarnation == other).unwrap().clone();
-    assert_eq!(peer.lease, lease);
+    assert_eq!((&peer.build, peer.dead, peer.lease), (&node.build, false, lease));
     let second = lab.store.beat(worker).await.unwrap();
     assert!(second.peers.contains(&peer), "no beat, no change");
     assert!(lab.store.beat(other).await.unwrap().member);

@@ -139,12 +139,38 @@ pub struct RunStarted {
     pub seed: u64,
 }
 
-/// A takeover.
+/// A takeover, or what a worker says about a run that it has, outside of the run's own story.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Claimed {
     /// The new owner, as text.
     #[n(0)]
     pub by: String,
+    /// How a run is treated whose workers have died again and again.
+    #[n(1)]
+    pub care: Option<Care>,
+    /// The build that cannot drive the run, and leaves it to others.
+    #[n(2)]
+    pub not_build: Option<String>,
+}
+
+impl Claimed {
+    /// A takeover by this worker, and nothing else to say.
+    pub fn by(worker: impl Into<String>) -> Self {
+        Self { by: worker.into(), care: None, not_build: None }
+    }
+}
+
+/// How a run is treated whose workers have died again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Care {
+    /// It is suspected, and no other suspected run is driven with it. If this is the last that is
+    /// heard of it, it died so.
+    #[n(0)]
+    Alone,
+    /// Its worker lived, though the run has not gone on yet.
+    #[n(1)]
+    Survived,
 }
 
 /// A step's success.

@@ -7,8 +7,8 @@ use saga_runtime::Client;
 use saga_runtime::prelude::*;
 use saga_runtime::store::wire::{Entry, Record, Row, join_rows};
 use saga_runtime::store::{
-    CommitOutcome, Incarnation, JournalRow, NewRun, NodeInfo, OnExisting, RunCommit, RunId, RunView, Started, Store,
-    Then, Timestamp,
+    BuildId, CommitOutcome, Incarnation, JournalRow, NewRun, NodeInfo, OnExisting, RunCommit, RunId, RunView, Started,
+    Store, Then, Timestamp,
 };
 use saga_tests::steps::{SagaError, book, pay, step};
 use saga_tests::{Act, Place, World, engine, on_each_store};
@@ -126,7 +126,9 @@ async fn resume(place: &impl Place, whole: &Left, cut: usize) -> Left {
     let place = place.another();
     let store = place.open().await;
     let old = Incarnation::generate(Timestamp::from_system_clock(), &[3; 10]);
-    store.join(&NodeInfo { name: "old".to_owned(), incarnation: old, lease: Duration::from_secs(1) }).await.unwrap();
+    let build = BuildId("old".into());
+    let node = NodeInfo { name: "old".to_owned(), incarnation: old, build, lease: Duration::from_secs(1) };
+    store.join(&node).await.unwrap();
     assert_eq!(store.start(vec![new_run(whole, old)]).await.unwrap(), [Started::New]);
     for row in &whole.journal[1..cut] {
         let commit = append(whole, row, old);

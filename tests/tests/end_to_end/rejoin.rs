@@ -2,7 +2,9 @@
 
 use saga_runtime::prelude::*;
 use saga_store::wire::{Claimed, Entry, Record, split_rows};
-use saga_store::{ClaimedRun, CommitOutcome, Incarnation, NodeInfo, Nonce, RunCommit, Seq, Store, Then, Timestamp};
+use saga_store::{
+    BuildId, ClaimedRun, CommitOutcome, Incarnation, NodeInfo, Nonce, RunCommit, Seq, Store, Then, Timestamp,
+};
 use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, World, on_each_store};
 
@@ -29,7 +31,8 @@ impl<S: Store + Clone> Rival<S> {
     async fn joins(store: &S) -> Self {
         let incarnation = Incarnation::generate(Timestamp::from_system_clock(), &[9; 10]);
         let lease = std::time::Duration::from_secs(3600);
-        store.join(&NodeInfo { name: "rival".to_owned(), incarnation, lease }).await.unwrap();
+        let build = BuildId("rival".into());
+        store.join(&NodeInfo { name: "rival".to_owned(), incarnation, build, lease }).await.unwrap();
         Self { store: store.clone(), incarnation }
     }
 
@@ -47,7 +50,7 @@ impl<S: Store + Clone> Rival<S> {
         assert_eq!(adopted.len(), 1);
         let run = adopted.remove(0);
         let journal = self.store.load(&[run.execution]).await.unwrap().remove(0).journal;
-        let claimed = Entry::Claimed(Claimed { by: self.incarnation.to_string() });
+        let claimed = Entry::Claimed(Claimed::by(self.incarnation.to_string()));
         let commit = RunCommit {
             execution: run.execution,
             owner: self.incarnation,

@@ -1,5 +1,5 @@
-//! Where suspected runs are tried: one at a time at first, then twice as many for each round
-//! that all survive, so that a crowd of innocents does not wait long.
+//! Where suspected runs are tried: one at a time. Where a crowd waits, twice as many are tried in
+//! each round that all survive, so that innocents do not wait long.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,9 @@ use tokio::sync::oneshot;
 
 /// The most runs that are tried at once.
 const WIDEST: usize = 256;
+
+/// So many runs that wait are a crowd; fewer have the patience to be tried alone.
+const CROWD: usize = 8;
 
 /// The suspected runs of this worker.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl State {
     fn let_in(&mut self) {
         while let Some(next) = self.waiting.pop_front() {
             let first = self.trying == 0;
-            let alone = first && (next.alone || self.width == 1);
+            let alone = first && (next.alone || self.width == 1 || self.waiting.len() < CROWD);
             if !first && (self.closed || next.alone || self.trying >= self.width) {
                 self.waiting.push_front(next);
                 return;
@@ -154,10 +157,10 @@ mod tests {
         admission.now_or_never()
     }
 
-    #[test]
-    fn suspected_runs_are_tried_alone_at_first_then_more_for_each_that_survives() {
+    /// How many are tried in each round in which all survive, and whether they are alone.
+    fn rounds(count: usize) -> Vec<(usize, bool)> {
         let ward = Arc::default();
-        let mut queue: VecDeque<Admission> = (0..10).map(|_| ask(&ward, false)).collect();
+        let mut queue: VecDeque<Admission> = (0..count).map(|_| ask(&ward, false)).collect();
         let mut rounds = Vec::new();
         while !queue.is_empty() {
             let mut trials = Vec::new();
@@ -168,8 +171,18 @@ mod tests {
             rounds.push((trials.len(), trials[0].is_alone()));
             trials.into_iter().for_each(Trial::survived);
         }
-        assert_eq!(rounds, [(1, true), (2, false), (4, false), (3, false)]);
         assert!(admitted(&mut ask(&ward, false)).unwrap().is_alone(), "an empty ward starts anew");
+        rounds
+    }
+
+    #[test]
+    fn a_few_are_tried_one_by_one() {
+        assert_eq!(rounds(5), [(1, true); 5]);
+    }
+
+    #[test]
+    fn of_a_crowd_more_are_tried_for_each_that_survives() {
+        assert_eq!(rounds(20), [(1, true), (2, false), (4, false), (8, false), (5, false)]);
     }
 
     #[test]
@@ -178,6 +191,7 @@ mod tests {
         let mut first = ask(&ward, false);
         let mut second = ask(&ward, true);
         let mut third = ask(&ward, false);
+        let _crowd: Vec<_> = (0..10).map(|_| ask(&ward, false)).collect();
         admitted(&mut first).unwrap().survived();
         let trial = admitted(&mut second).unwrap();
         assert!(trial.is_alone());

@@ -35,6 +35,7 @@ mod error;
 mod event;
 mod externalize;
 mod history;
+pub mod layer;
 mod machine;
 mod memory;
 pub mod ops;

@@ -158,6 +158,7 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
         ("payload", FailureKind::Payload),
         ("deadline_passed", FailureKind::DeadlinePassed),
         ("unregistered", FailureKind::Unregistered),
+        ("layer", FailureKind::Layer),
     ]
 }
 

@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{Lifetime, ReturnType, Type};
 
 use super::compensate::Undo;
-use super::options::Options;
+use super::options::{Breaker, Options};
 use crate::docs;
 use crate::duration;
 use crate::function::{self, Attrs, Function, Params, Role};
@@ -51,9 +51,10 @@ fn lines(function: &Function, params: &Params, options: &Options, name: &str) ->
     };
     lines.push(format!("- One attempt may take {attempt}."));
     lines.push(format!("- {}", retries(options)));
-    if let Some((failures, cooldown)) = options.breaker {
-        let cooldown = duration::text(cooldown);
-        lines.push(format!("- After {failures} failures in a row no attempt is let through for {cooldown}."));
+    if let Some(Breaker { failures, cooldown, key }) = &options.breaker {
+        let cooldown = duration::text(*cooldown);
+        let of = key.as_ref().map(|key| format!(" with the same `{key}`")).unwrap_or_default();
+        lines.push(format!("- After {failures} failures in a row{of} no attempt is let through for {cooldown}."));
     }
     if let Some(undo) = &options.compensate {
         lines.push(format!("- Undone by `{}`.", docs::text(undo)));
@@ -206,10 +207,14 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
             jitter: #jitter,
         })
     };
-    if let Some((failures, cooldown)) = options.breaker {
-        let cooldown = duration::tokens(cooldown, span);
+    if let Some(Breaker { failures, cooldown, key }) = &options.breaker {
+        let cooldown = duration::tokens(*cooldown, span);
+        let key = match key.as_ref().map(ToString::to_string) {
+            Some(key) => quote_spanned!(span=> ::core::option::Option::Some(#key)),
+            None => quote_spanned!(span=> ::core::option::Option::None),
+        };
         tokens = quote_spanned! {span=>
-            #tokens.circuit_breaker(#private::BreakerOptions { failures: #failures, cooldown: #cooldown })
+            #tokens.circuit_breaker(#private::BreakerOptions { failures: #failures, cooldown: #cooldown, key: #key })
         };
     }
     for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")]

@@ -24,6 +24,7 @@ pub(crate) fn activity(attr: TokenStream, item: &TokenStream) -> TokenStream {
     };
     let mut params = function::check(&function, Kind::Activity, &mut diag);
     check_roles(&function, &options, &mut params, &mut diag);
+    check_breaker_key(&options, &params, &mut diag);
     let undo = options.compensate.as_ref().and_then(|expr| compensate::check(expr, &params, &function, &mut diag));
     if function.sig.receiver().is_some() {
         // Items cannot stand in an `impl`; the function alone keeps this one error.
@@ -40,6 +41,16 @@ pub(crate) fn activity(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let expanded = expand::expand(&function, &params, &options, undo.as_ref());
     let errors = diag.into_tokens();
     quote!(#expanded #errors)
+}
+
+/// The breaker's key is a parameter that is recorded, since layers see the recorded input.
+fn check_breaker_key(options: &options::Options, params: &Params, diag: &mut Diag) {
+    let Some(key) = options.breaker.as_ref().and_then(|breaker| breaker.key.as_ref()) else { return };
+    let known: Vec<String> = params.inputs().map(|param| format!("`{}`", param.ident)).collect();
+    if !params.broken && !params.inputs().any(|param| param.ident == *key) {
+        let known = if known.is_empty() { "there is none".to_owned() } else { format!("known: {}", known.join(", ")) };
+        diag.at(key, format!("`{key}` is no recorded parameter of the activity; {known}"));
+    }
 }
 
 /// Checks what the roles of the parameters and the options say of each other.

@@ -23,7 +23,8 @@ const KNOWN: &[&str] = &[
     "crate",
 ];
 const RETRY: &[&str] = &["max_attempts", "initial", "max", "multiplier", "jitter"];
-const BREAKER: &[&str] = &["failures", "cooldown"];
+const BREAKER: &[&str] = &["failures", "cooldown", "key"];
+const BREAKER_NEEDS: &[&str] = &["failures", "cooldown"];
 
 /// The first delay and the longest one of a policy that does not set them.
 const DEFAULT_INITIAL: Duration = Duration::from_millis(100);
@@ -36,12 +37,20 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) compensate: Option<Expr>,
-    pub(crate) breaker: Option<(u32, Duration)>,
+    pub(crate) breaker: Option<Breaker>,
     pub(crate) read_only: bool,
     pub(crate) pivot: bool,
     pub(crate) retriable: bool,
     /// The word `transaction`.
     pub(crate) transaction: Option<Ident>,
+}
+
+/// What `circuit_breaker(…)` says.
+pub(crate) struct Breaker {
+    pub(crate) failures: u32,
+    pub(crate) cooldown: Duration,
+    /// The parameter whose value it is kept by.
+    pub(crate) key: Option<Ident>,
 }
 
 /// What `retry(…)` says.
@@ -120,22 +129,37 @@ fn in_range(option: &Opt, example: &str, range: &str, fits: impl Fn(f64) -> bool
     None
 }
 
-fn breaker(option: &Opt, diag: &mut Diag) -> Option<(u32, Duration)> {
+fn breaker(option: &Opt, diag: &mut Diag) -> Option<Breaker> {
     const EXAMPLE: &str = "failures = 5, cooldown = \"30s\"";
-    let (mut failures, mut cooldown) = (None, None);
+    let (mut failures, mut cooldown, mut key) = (None, None, None);
     let list = option.list(EXAMPLE, diag)?;
     for option in &list {
         match option.name.to_string().as_str() {
             "failures" => failures = option.count(diag).map(|(count, _)| count),
             "cooldown" => cooldown = option.duration(diag).map(|(duration, _)| duration),
+            "key" => key = breaker_key(option, diag),
             _ => diag.unknown(&option.name, "`circuit_breaker(…)`", BREAKER),
         }
     }
-    let missing: Vec<_> = BREAKER.iter().filter(|name| !list.iter().any(|option| option.name == **name)).collect();
+    let missing: Vec<_> =
+        BREAKER_NEEDS.iter().filter(|name| !list.iter().any(|option| option.name == **name)).collect();
     if let (Some(name), true) = (missing.first(), diag.is_empty()) {
         diag.at(&option.name, format!("`circuit_breaker` needs `{name}` as well: write `circuit_breaker({EXAMPLE})`"));
     }
-    failures.zip(cooldown)
+    Some(Breaker { failures: failures?, cooldown: cooldown?, key })
+}
+
+fn breaker_key(option: &Opt, diag: &mut Diag) -> Option<Ident> {
+    let expr = option.expression("region", diag)?;
+    let Expr::Path(path) = &expr else {
+        diag.at(&expr, "a breaker is kept by the value of a parameter: write its name, as in `key = region`");
+        return None;
+    };
+    let ident = path.path.get_ident().cloned();
+    if ident.is_none() {
+        diag.at(&expr, "a breaker is kept by the value of a parameter: write its name, as in `key = region`");
+    }
+    ident
 }
 
 /// Refuses pairs of options that contradict each other, at the later one.

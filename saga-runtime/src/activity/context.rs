@@ -1,6 +1,7 @@
 //! What an activity may ask about its attempt.
 
 use std::any::{Any, TypeId, type_name};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ impl fmt::Display for IdempotencyKey {
 #[derive(Clone)]
 pub struct ActivityContext {
     parts: Arc<ContextParts>,
+    extensions: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
 pub(crate) struct ContextParts {
@@ -53,7 +55,7 @@ pub(crate) struct ContextParts {
 
 impl ActivityContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), extensions: BTreeMap::new() }
     }
 
     /// The step's key: equal for all its attempts, also after a crash, and for no other step.
@@ -100,6 +102,15 @@ impl ActivityContext {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// What a [layer](crate::layer) gave this attempt: a token, a deadline, a connection.
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.extensions.get(&TypeId::of::<T>()).and_then(|value| Arc::clone(value).downcast().ok())
+    }
+
+    pub(crate) fn insert_extension<T: Any + Send + Sync>(&mut self, value: T) {
+        self.extensions.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
     /// The state of this type, as given to the engine.

@@ -43,6 +43,14 @@ pub struct AttemptFailure {
 }
 
 impl AttemptFailure {
+    /// What a [layer](crate::layer) fails an attempt with: `class` says whether it is repeated and
+    /// whether the activity may have had an effect. The workflow sees [`ActivityError::Layer`].
+    ///
+    /// [`ActivityError::Layer`]: super::ActivityError::Layer
+    pub fn from_layer(class: Class, message: impl Into<String>) -> Self {
+        Self::engine(FailureKind::Layer, class, message)
+    }
+
     pub(crate) fn engine(kind: FailureKind, class: Class, message: impl Into<String>) -> Self {
         Self { failure: Failure { kind, message: message.into(), error: None }, class }
     }

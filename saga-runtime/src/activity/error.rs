@@ -25,6 +25,8 @@ pub enum ActivityError<E> {
     Payload(String),
     /// No worker has the activity.
     Unregistered(String),
+    /// A [layer](crate::layer) refused or failed the last attempt.
+    Layer(String),
 }
 
 /// The sort of an [`ActivityError`], without its values.
@@ -43,6 +45,8 @@ pub enum ErrorKind {
     Payload,
     /// No such activity.
     Unregistered,
+    /// A layer around the attempt.
+    Layer,
 }
 
 impl<E> ActivityError<E> {
@@ -68,6 +72,7 @@ impl<E> ActivityError<E> {
             Self::CircuitOpen(_) => ErrorKind::CircuitOpen,
             Self::Payload(_) => ErrorKind::Payload,
             Self::Unregistered(_) => ErrorKind::Unregistered,
+            Self::Layer(_) => ErrorKind::Layer,
         }
     }
 }
@@ -82,6 +87,7 @@ impl<E: serde::de::DeserializeOwned> ActivityError<E> {
             (FailureKind::Panicked, _) => Self::Panicked(message),
             (FailureKind::CircuitOpen, _) => Self::CircuitOpen(message),
             (FailureKind::Unregistered, _) => Self::Unregistered(message),
+            (FailureKind::Layer, _) => Self::Layer(message),
             _ => Self::Payload(message),
         })
     }
@@ -94,7 +100,8 @@ impl<E: fmt::Display> fmt::Display for ActivityError<E> {
             Self::TimedOut(message)
             | Self::CircuitOpen(message)
             | Self::Payload(message)
-            | Self::Unregistered(message) => f.write_str(message),
+            | Self::Unregistered(message)
+            | Self::Layer(message) => f.write_str(message),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
         }
     }

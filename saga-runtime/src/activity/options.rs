@@ -105,6 +105,8 @@ pub struct BreakerOptions {
     pub failures: u32,
     /// So long after it opened one attempt is let through to try.
     pub cooldown: Duration,
+    /// The parameter whose value it is kept by; without one all attempts share one.
+    pub key: Option<&'static str>,
 }
 
 /// When a failed attempt is repeated. Pure: the delay is a journal timer and holds no slot.

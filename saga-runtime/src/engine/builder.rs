@@ -6,20 +6,21 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use saga_store::wire::Payload;
 use saga_store::{BuildId, StoreError};
 use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
-use super::breaker::Breakers;
 use super::committer::Committer;
 use super::live::LiveRuns;
 use super::shared::Shared;
 use super::surroundings::Surroundings;
 use super::{Engine, heart, intake};
-use crate::activity::ActivityDefinition;
+use crate::activity::{ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
 use crate::erased::AnyStore;
+use crate::layer::{Attempt, AttemptService, Layer, Layers, Service};
 use crate::registry::Registry;
 use crate::state::States;
 use crate::workflow::Workflow;
@@ -29,6 +30,7 @@ use crate::workflow::Workflow;
 pub struct EngineBuilder {
     store: Arc<dyn AnyStore>,
     states: States,
+    layers: Layers,
     only: Option<BTreeSet<(&'static str, u32)>>,
     name: String,
     max_runs: usize,
@@ -46,6 +48,7 @@ impl EngineBuilder {
         Self {
             store,
             states: States::default(),
+            layers: Layers::standard(),
             only: None,
             name: String::new(),
             max_runs: 10_000,
@@ -82,6 +85,24 @@ impl EngineBuilder {
     /// The same for a value that others share.
     pub fn shared_state<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.states.insert(value);
+        self
+    }
+
+    /// Adds a layer around each attempt, inside those that are there: the time that it takes counts
+    /// as the attempt's, and it sees no attempt that a circuit breaker refuses. See [`crate::layer`].
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<AttemptService> + Send + 'static,
+        L::Service: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Attempt>>::Future: Send,
+    {
+        self.layers = self.layers.layer(layer);
+        self
+    }
+
+    /// Replaces all layers around each attempt, the engine's own and those added before.
+    pub fn layers(mut self, layers: Layers) -> Self {
+        self.layers = layers;
         self
     }
 
@@ -163,9 +184,9 @@ impl EngineBuilder {
         let (committer, committing) = Committer::new(Arc::clone(&self.store), Arc::clone(&clock));
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
-            breakers: Breakers::default(),
-            clock: Arc::clone(&clock),
+            layers: self.layers.around_code(stage.clone()),
             stage,
+            clock: Arc::clone(&clock),
         };
         let resolve = {
             let (registry, kind) = (Arc::clone(&registry), self.store.kind());

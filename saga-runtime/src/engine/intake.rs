@@ -261,7 +261,7 @@ async fn drive(
         Err(reason) => return aside::give_up(shared, &run, membership, next, reason).await,
     };
     let (cancel, cancelled) = watch::channel(false);
-    let workflow = run.view.workflow.clone();
+    let workflow = run.view.workflow.as_str().into();
     let mut driver = Driver {
         membership: Arc::clone(membership),
         execution: run.view.execution,

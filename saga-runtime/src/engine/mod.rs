@@ -6,7 +6,6 @@
 mod aside;
 mod attempt;
 mod attempts;
-mod breaker;
 mod builder;
 mod committer;
 mod driver;
@@ -27,7 +26,7 @@ use std::sync::atomic::Ordering;
 
 pub use builder::{EngineBuilder, StartError};
 #[cfg(feature = "test")]
-pub(crate) use surroundings::{Stage, Surroundings};
+pub(crate) use surroundings::Surroundings;
 
 use crate::client::Client;
 use crate::spawn::Task;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::intake;
-use crate::activity::{ActivityContext, ActivityDefinition, AttemptFuture};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::Entropy;
+use crate::layer::Stage;
 use crate::registry::Registry;
 use crate::spawn::Spawner;
-use saga_store::wire::Payload;
 
 /// Injected into an engine, so that a test can hold all of it in its hand.
 pub(crate) struct Surroundings {
@@ -26,17 +25,6 @@ pub(crate) struct Surroundings {
     pub(crate) watching: Duration,
     /// Who stands between the engine and the activities' code.
     pub(crate) stage: Option<Arc<dyn Stage>>,
-}
-
-/// Makes an attempt in place of the engine.
-pub(crate) trait Stage: Send + Sync {
-    /// The attempt.
-    fn attempt(
-        &self,
-        definition: &'static ActivityDefinition,
-        context: ActivityContext,
-        input: Payload,
-    ) -> AttemptFuture;
 }
 
 impl Surroundings {

@@ -33,7 +33,7 @@ use saga_store::wire::Entry;
 ///
 /// Two tests with the same [`seed`](TestSetup::seed) see the same ids, random values and times.
 ///
-/// ```
+/// ```standalone_crate
 /// use saga_runtime::prelude::*;
 /// use saga_runtime::test::TestEngine;
 ///

@@ -10,7 +10,7 @@ use saga_store::{RunId, Timestamp};
 use super::script::{Mock, Mocked};
 use super::world::World;
 use crate::activity::{ActivityContext, ActivityDefinition, AttemptEnd, AttemptFuture, Code, IdempotencyKey};
-use crate::engine::Stage;
+use crate::layer::Stage;
 use crate::state::States;
 
 /// One attempt, as it was called.

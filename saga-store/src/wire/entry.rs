@@ -363,6 +363,9 @@ pub enum FailureKind {
     /// No activity of this name is in the worker.
     #[n(6)]
     Unregistered,
+    /// A layer around the attempt refused or failed it.
+    #[n(7)]
+    Layer,
 }
 
 /// Why a run is undone.

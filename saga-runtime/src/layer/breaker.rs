@@ -1,0 +1,234 @@
+//! Circuit breakers: one an activity, or one a key of it, shared by the process.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use saga_store::Timestamp;
+use saga_store::wire::{FailureKind, Payload};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Attempt;
+use crate::activity::{AttemptEnd, AttemptFailure, BreakerOptions};
+use crate::classify::Class;
+use crate::clock::Clock;
+
+/// Lets no attempt of an activity through while its service is down, as the activity's
+/// `circuit_breaker(failures = 5, cooldown = "30s")` says. Activities without one pass.
+///
+/// So many failures in a row open it; after the cooldown one attempt is let through to try, and
+/// the others are refused until that has ended. A permanent error is an answer, so the service
+/// works. A refused attempt has had no effect; it is repeated after the cooldown if its policy has
+/// attempts left.
+///
+/// With `key = region` there is one breaker for each value of the parameter `region`. Those that
+/// have had no failure since their last success are forgotten, so that keys cost memory only while
+/// something fails.
+#[derive(Debug, Clone, Default)]
+pub struct CircuitBreaker {
+    breakers: Arc<Breakers>,
+}
+
+impl CircuitBreaker {
+    /// The layer, with breakers of its own, all closed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<S> Layer<S> for CircuitBreaker {
+    type Service = Breaking<S>;
+
+    fn layer(&self, inner: S) -> Breaking<S> {
+        Breaking { inner, breakers: Arc::clone(&self.breakers) }
+    }
+}
+
+/// The service of [`CircuitBreaker`].
+#[derive(Debug, Clone)]
+pub struct Breaking<S> {
+    inner: S,
+    breakers: Arc<Breakers>,
+}
+
+impl<S> Service<Attempt> for Breaking<S>
+where
+    S: Service<Attempt, Response = Payload, Error = AttemptFailure>,
+    S::Future: Unpin,
+{
+    type Response = Payload;
+    type Error = AttemptFailure;
+    type Future = BreakingFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptFailure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        let Some(options) = attempt.definition.options.circuit_breaker else {
+            return BreakingFuture { inner: Ok(self.inner.call(attempt)), verdict: None };
+        };
+        let key = Key { activity: attempt.definition.name, value: key_of(&attempt, options) };
+        if let Err(wait) = self.breakers.admit(&key, options, attempt.clock.now()) {
+            return BreakingFuture { inner: Err(Some(refusal(&key, options, wait))), verdict: None };
+        }
+        let (breakers, clock) = (Arc::clone(&self.breakers), Arc::clone(&attempt.clock));
+        let verdict = Some(Verdict { breakers, clock, key, options, healthy: false });
+        BreakingFuture { inner: Ok(self.inner.call(attempt)), verdict }
+    }
+}
+
+/// The value of the parameter that the breaker is kept by.
+fn key_of(attempt: &Attempt, options: BreakerOptions) -> Option<String> {
+    let name = options.key?;
+    let input = attempt.input().ok()?;
+    let value = input.get(name)?;
+    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn refusal(key: &Key, options: BreakerOptions, wait: Duration) -> AttemptFailure {
+    let of = key.value.as_ref().map(|value| format!(" for `{value}`")).unwrap_or_default();
+    let message =
+        format!("the circuit breaker of `{}`{of} is open after {} failures in a row", key.activity, options.failures);
+    let class = Class::Transient { no_effect: true, retry_after: Some(wait) };
+    AttemptFailure::engine(FailureKind::CircuitOpen, class, message)
+}
+
+/// An attempt that was let through, or refused.
+pub struct BreakingFuture<F> {
+    inner: Result<F, Option<AttemptFailure>>,
+    verdict: Option<Verdict>,
+}
+
+impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
+    type Output = AttemptEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
+        let this = &mut *self;
+        match &mut this.inner {
+            Ok(inner) => {
+                let polled = Pin::new(inner).poll(cx);
+                if let (Poll::Ready(end), Some(mut verdict)) = (&polled, this.verdict.take_if(|_| polled.is_ready())) {
+                    // A permanent error is an answer: the service works.
+                    verdict.healthy = end.as_ref().err().is_none_or(|failure| failure.class == Class::Permanent);
+                }
+                polled
+            }
+            Err(refused) => refused.take().map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+        }
+    }
+}
+
+/// Tells the breaker how an admitted attempt went; one that is dropped counts as failed, so that
+/// a breaker that let it through to try does not wait for its end for ever.
+struct Verdict {
+    breakers: Arc<Breakers>,
+    clock: Arc<dyn Clock>,
+    key: Key,
+    options: BreakerOptions,
+    healthy: bool,
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.breakers.ended(&self.key, self.options, self.healthy, self.clock.now());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    activity: &'static str,
+    value: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// So many failures in a row.
+    Closed(u32),
+    /// No attempt before this moment.
+    Open(Timestamp),
+    /// One attempt is under way to try.
+    HalfOpen,
+}
+
+/// The state of all breakers that are not closed with no failure.
+#[derive(Debug, Default)]
+struct Breakers {
+    states: Mutex<BTreeMap<Key, State>>,
+}
+
+impl Breakers {
+    /// Asks for an attempt; a refusal says how long to wait.
+    fn admit(&self, key: &Key, options: BreakerOptions, now: Timestamp) -> Result<(), Duration> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = states.get_mut(key) else { return Ok(()) };
+        match *state {
+            State::Closed(_) => Ok(()),
+            State::Open(until) if now >= until => {
+                *state = State::HalfOpen;
+                Ok(())
+            }
+            State::Open(until) => Err(until.since(now)),
+            State::HalfOpen => Err(options.cooldown),
+        }
+    }
+
+    /// An admitted attempt has ended.
+    fn ended(&self, key: &Key, options: BreakerOptions, healthy: bool, now: Timestamp) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if healthy {
+            states.remove(key);
+            return;
+        }
+        let state = states.entry(key.clone()).or_insert(State::Closed(0));
+        *state = match *state {
+            State::Closed(failures) if failures + 1 < options.failures => State::Closed(failures + 1),
+            State::Closed(_) | State::HalfOpen => State::Open(now.after(options.cooldown)),
+            open @ State::Open(_) => open,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: BreakerOptions = BreakerOptions { failures: 2, cooldown: Duration::from_secs(30), key: None };
+    const PAY: Key = Key { activity: "pay", value: None };
+    const SHIP: Key = Key { activity: "ship", value: None };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_tries_one_attempt_after_the_cooldown() {
+        let breakers = Breakers::default();
+        breakers.ended(&PAY, OPTIONS, false, at(0));
+        breakers.ended(&PAY, OPTIONS, true, at(0));
+        breakers.ended(&PAY, OPTIONS, false, at(0));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(0)), Ok(()), "a success in between starts the count anew");
+        breakers.ended(&PAY, OPTIONS, false, at(0));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(10)), Err(Duration::from_secs(20)));
+        assert_eq!(breakers.admit(&SHIP, OPTIONS, at(10)), Ok(()), "each activity has its own");
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(()));
+        assert!(breakers.admit(&PAY, OPTIONS, at(30)).is_err(), "one attempt tries, the others wait");
+        breakers.ended(&PAY, OPTIONS, true, at(31));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(31)), Ok(()));
+    }
+
+    #[test]
+    fn a_failed_try_opens_it_again() {
+        let breakers = Breakers::default();
+        for _ in 0..2 {
+            breakers.ended(&PAY, OPTIONS, false, at(0));
+        }
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(()));
+        breakers.ended(&PAY, OPTIONS, false, at(31));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(32)), Err(Duration::from_secs(29)));
+    }
+}

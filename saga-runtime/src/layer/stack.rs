@@ -1,0 +1,155 @@
+//! The layers of an engine, and the service that they make.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use saga_store::wire::Payload;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Attempt, CircuitBreaker, Logging, RunCode, Stage, Timeout};
+use crate::activity::{AttemptEnd, AttemptFailure, panicked};
+use crate::erased::BoxFuture;
+
+/// What a layer stands around: the rest of the way to the activity's code.
+#[derive(Clone)]
+pub struct AttemptService {
+    inner: Arc<dyn Attempting>,
+}
+
+/// Any service for attempts, as one type.
+trait Attempting: Send + Sync {
+    fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
+}
+
+impl<S> Attempting for S
+where
+    S: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        let mut service = self.clone();
+        Box::pin(async move {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            service.call(attempt).await
+        })
+    }
+}
+
+impl AttemptService {
+    fn new<S>(service: S) -> Self
+    where
+        S: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        Self { inner: Arc::new(service) }
+    }
+}
+
+impl Service<Attempt> for AttemptService {
+    type Response = Payload;
+    type Error = AttemptFailure;
+    type Future = BoxFuture<'static, AttemptEnd>;
+
+    /// Always ready: whoever is not waits when it is called.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AttemptFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        self.inner.attempt(attempt)
+    }
+}
+
+impl fmt::Debug for AttemptService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptService").finish_non_exhaustive()
+    }
+}
+
+type Wrap = Box<dyn FnOnce(AttemptService) -> AttemptService + Send>;
+
+/// The layers around each attempt, the outermost first.
+///
+/// ```standalone_crate
+/// use saga_runtime::layer::{CircuitBreaker, Layers, Logging, Timeout};
+/// use saga_runtime::prelude::*;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// // What an engine has that is told nothing, spelled out:
+/// let layers = Layers::none().layer(Logging::new()).layer(CircuitBreaker::new()).layer(Timeout::new());
+/// let engine = Engine::builder(MemoryStore::new()).layers(layers).start().await?;
+/// # engine.shutdown().await;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+/// ```
+pub struct Layers {
+    /// The outermost first.
+    wraps: Vec<Wrap>,
+}
+
+impl Layers {
+    /// No layer at all: attempts are neither logged nor limited in time, and the circuit breakers
+    /// that activities declare do nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { wraps: Vec::new() }
+    }
+
+    /// Logging, circuit breaker and timeout, outermost first.
+    #[must_use]
+    pub fn standard() -> Self {
+        // One wrap for the three, so that they cost one box.
+        let breaker = CircuitBreaker::new();
+        Self {
+            wraps: vec![Box::new(move |inner| {
+                AttemptService::new(Logging::new().layer(breaker.layer(Timeout::new().layer(inner))))
+            })],
+        }
+    }
+
+    /// Adds a layer inside those that are there.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<AttemptService> + Send + 'static,
+        L::Service: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Attempt>>::Future: Send,
+    {
+        self.wraps.push(Box::new(move |inner| AttemptService::new(layer.layer(inner))));
+        self
+    }
+
+    pub(crate) fn around_code(self, stage: Option<Arc<dyn Stage>>) -> AttemptStack {
+        let code = AttemptService::new(RunCode { stage });
+        AttemptStack(self.wraps.into_iter().rev().fold(code, |inner, wrap| wrap(inner)))
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self::standard()
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").finish_non_exhaustive()
+    }
+}
+
+/// All layers with the code inside.
+pub(crate) struct AttemptStack(AttemptService);
+
+impl AttemptStack {
+    /// Makes an attempt. A panic of a layer is the attempt's, like one of the code.
+    pub(crate) async fn attempt(&self, attempt: Attempt) -> AttemptEnd {
+        let making = AssertUnwindSafe(async { self.0.inner.attempt(attempt).await });
+        making.catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    }
+}

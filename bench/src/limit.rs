@@ -63,6 +63,7 @@ impl Template {
             priority: 0,
             not_before: None,
             attributes: Vec::new(),
+            memo: None,
             input_digest: 0,
             first: self.bodies[0].clone(),
             nonce: Nonce(number),

@@ -108,6 +108,7 @@ mod tests {
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),
             attributes: Vec::new(),
+            memo: None,
             status: None,
             conclusion,
         }

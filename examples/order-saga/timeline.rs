@@ -235,6 +235,7 @@ mod tests {
                 id: "ORD-1".to_owned(),
                 input: json("{\"order\":1}"),
                 seed: 1,
+                terms: None,
             }),
             scheduled(0, "reserve", UndoPlan::FromOutput),
             Entry::StepEnded(StepEnded { op: op(0), attempt: 1, output: json("7"), undo: Some(release()) }),

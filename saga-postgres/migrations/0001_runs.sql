@@ -16,6 +16,7 @@ CREATE TABLE @.runs (
     ended_at     bigint,
     input_digest bigint   NOT NULL,
     attributes   text[]   NOT NULL,
+    memo         bytea,
     status       bytea,
     conclusion   bytea
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use saga_store::Timestamp;
-use saga_store::wire::{Conclusion, Entry, Failure, Payload, Record, RunStarted, UndoCause, UndoPlan, UndoStep};
+use saga_store::wire::{
+    Conclusion, Entry, Failure, Payload, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
+};
 use serde::{Deserialize, Serialize};
 
 /// A run's journal, away from its store. [`RunDetails::history`](crate::RunDetails::history) gives
@@ -171,6 +173,17 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::EventAwaited(op, name) => format!("event `{name}` awaited at {op}"),
         Entry::EventReceived(event) => format!("event `{}` came: {}", event.name, shown(&event.value)),
         Entry::CancelRequested(request) => format!("cancel requested{}", because(request.reason.as_deref())),
+        Entry::Begun => "the moment of its start has come".to_owned(),
+        Entry::Suspended(request) => format!("suspended{}", because(request.reason.as_deref())),
+        Entry::Resumed(request) => format!("resumed{}", because(request.reason.as_deref())),
+        Entry::Repaired(Repair::Resume) => "repaired: it goes on".to_owned(),
+        Entry::Repaired(Repair::Retry) => "repaired: what failed is tried again".to_owned(),
+        Entry::Repaired(Repair::Skip(op)) => format!("repaired: step {op} is taken as undone"),
+        Entry::Repaired(Repair::SetResult(op, value)) => {
+            format!("repaired: step {op} is taken to have returned {}", shown(value))
+        }
+        Entry::EventRefused(event, why) => format!("event `{}` refused: {why}: {}", event.name, shown(&event.value)),
+        Entry::Patched(id) => format!("takes the new path of patch `{id}`"),
         Entry::UndoBegan(UndoCause::Failed { message, .. }) => format!("failed: {message}; undoing begins"),
         Entry::UndoBegan(UndoCause::Cancelled(_)) => "cancelled; undoing begins".to_owned(),
         Entry::UndoEnded(op, attempt) => format!("step {op} is undone, at attempt {attempt}"),
@@ -232,6 +245,7 @@ mod tests {
             id: "ORD-1".to_owned(),
             input: Payload::json("{\"cents\":5}"),
             seed: 7,
+            terms: None,
         });
         let ended = Entry::StepEnded(StepEnded {
             op: saga_store::wire::OpId::root().child(0),

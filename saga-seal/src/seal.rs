@@ -34,6 +34,8 @@ pub enum Place {
     Conclusion(ExecutionId),
     /// What a workflow last said of itself.
     Status(ExecutionId),
+    /// What was noted at the start of a run.
+    Memo(ExecutionId),
 }
 
 impl Place {
@@ -44,6 +46,7 @@ impl Place {
             Self::Message(id) => (2, *id.as_bytes(), 0),
             Self::Conclusion(execution) => (3, *execution.as_bytes(), 0),
             Self::Status(execution) => (4, *execution.as_bytes(), 0),
+            Self::Memo(execution) => (5, *execution.as_bytes(), 0),
         };
         [&[kind][..], &id, &seq.to_be_bytes()].concat()
     }

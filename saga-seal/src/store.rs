@@ -66,6 +66,9 @@ impl<S> SealedStore<S> {
 
     fn close_run(&self, run: &mut NewRun) {
         self.close(Place::Row(run.execution, Seq(0)), &mut run.first);
+        if let Some(memo) = &mut run.memo {
+            self.close(Place::Memo(run.execution), memo);
+        }
         for blob in &mut run.blobs {
             self.close(Place::Blob(blob.id), &mut blob.bytes);
         }
@@ -119,6 +122,9 @@ impl<S> SealedStore<S> {
     fn open_view(&self, view: &mut RunView) -> Result<(), StoreError> {
         if let Some(conclusion) = &mut view.conclusion {
             self.open(Place::Conclusion(view.execution), conclusion)?;
+        }
+        if let Some(memo) = &mut view.memo {
+            self.open(Place::Memo(view.execution), memo)?;
         }
         if let Some(status) = &mut view.status {
             self.open(Place::Status(view.execution), status)?;

@@ -11,6 +11,7 @@ CREATE TABLE saga_runs (
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
     input_digest INTEGER NOT NULL,
+    memo         BLOB,
     status       BLOB,
     conclusion   BLOB
 ) STRICT;

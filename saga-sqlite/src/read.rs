@@ -11,7 +11,7 @@ use saga_store::{
 macro_rules! view_columns {
     () => {
         "SELECT r.run, r.id, r.execution, r.workflow, r.version, r.state, r.created_at, r.updated_at, r.status, \
-         r.conclusion FROM saga_runs r "
+         r.conclusion, r.memo FROM saga_runs r "
     };
 }
 
@@ -211,6 +211,7 @@ fn view(row: &Row<'_>) -> Result<(i64, RunView)> {
         attributes: Vec::new(),
         status: optional_bytes(row, 8)?,
         conclusion: optional_bytes(row, 9)?,
+        memo: optional_bytes(row, 10)?,
     };
     Ok((row.get(0)?, view))
 }

@@ -47,8 +47,8 @@ statements! { FIRST_FREE_SLOT;
                 WHERE r.id = ?1 AND r.newest = 1";
     IS_OF_RUN = "SELECT 1 FROM saga_runs WHERE execution = ?1 AND id = ?2";
     SUPERSEDE = "UPDATE saga_runs SET newest = 0 WHERE run = ?1";
-    ADD_RUN = "INSERT INTO saga_runs (execution, id, newest, workflow, version, state, created_at, updated_at, input_digest)
-                VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?6, ?7)";
+    ADD_RUN = "INSERT INTO saga_runs (execution, id, newest, workflow, version, state, created_at, updated_at, input_digest,
+                memo) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
     ADD_HEAD = "INSERT INTO saga_heads (run, seq, row) VALUES (?1, 0, ?2)";
     ADD_ATTRIBUTE = "INSERT INTO saga_attributes (run, ordinal, name, value) VALUES (?1, ?2, ?3, ?4)";
     ADD_LIVE = "INSERT INTO saga_live (run, owner, ready, lane, priority, due_at) VALUES (?1, ?2, 0, ?3, ?4, ?5)";

@@ -66,6 +66,12 @@ pub enum MessageBody {
     /// An event for `event::<E>()`.
     #[n(1)]
     Event(#[n(0)] EventMessage),
+    /// Start no attempt until [`MessageBody::Resume`]; keep what comes meanwhile.
+    #[n(5)]
+    Suspend(#[n(0)] CancelRequest),
+    /// Go on after a [`MessageBody::Suspend`].
+    #[n(6)]
+    Resume(#[n(0)] CancelRequest),
 }
 
 impl MessageBody {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::ids::{BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, Timestamp};
 use crate::message::InboxMessage;
-use crate::wire::{Blob, JournalRow};
+use crate::wire::{Blob, Conclusion, JournalRow};
 
 /// Where a run stands. `docs` of the engine say which transition follows which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,17 @@ impl RunState {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Terminated | Self::Dead)
     }
 
+    /// The state of a run that has ended so.
+    pub const fn of(conclusion: &Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Completed(_) => Self::Completed,
+            Conclusion::Failed { .. } => Self::Failed,
+            Conclusion::Cancelled(_) => Self::Cancelled,
+            Conclusion::Terminated(_) => Self::Terminated,
+            Conclusion::Dead { .. } => Self::Dead,
+        }
+    }
+
     /// The state's name: `completed`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,6 +105,9 @@ pub enum OnExisting {
     Return,
     /// Answer with the run that is there if it is live; else start a new execution.
     ReplaceFinished,
+    /// Answer with the run that is there, as [`OnExisting::Return`] does; the caller takes that for
+    /// an error.
+    Reject,
 }
 
 /// A run to start.
@@ -115,6 +129,9 @@ pub struct NewRun {
     pub not_before: Option<Timestamp>,
     /// Search attributes: name and value.
     pub attributes: Vec<(String, String)>,
+    /// What lists and clients show beside the run and nobody searches: a
+    /// [`Payload`](crate::wire::Payload), encoded.
+    pub memo: Option<Bytes>,
     /// A digest of the input, to flag a start whose input differs from the run that exists.
     pub input_digest: u64,
     /// The body of record 0.
@@ -221,6 +238,8 @@ pub struct RunView {
     pub updated_at: Timestamp,
     /// Search attributes.
     pub attributes: Vec<(String, String)>,
+    /// What was noted at the start, not to be searched by: a [`Payload`](crate::wire::Payload), encoded.
+    pub memo: Option<Bytes>,
     /// What the workflow last set as its status: a [`Payload`](crate::wire::Payload), encoded.
     pub status: Option<Bytes>,
     /// How it ended: a [`Conclusion`](crate::wire::Conclusion), encoded.

@@ -13,8 +13,8 @@ use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
     Attempted, Care, Claimed, Conclusion, Encoding, Entry, Failure, FailureKind, OpId, OpValue, Payload, PayloadData,
-    Record, Retry, RunStarted, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode,
-    encode,
+    Record, Repair, Retry, RunStarted, RunTerms, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan,
+    UndoStep, decode, encode,
 };
 use saga_store::{BlobId, MessageBody, Timestamp};
 
@@ -73,7 +73,15 @@ fn entries() -> Vec<(&'static str, Entry)> {
         id: "ORD-1".to_owned(),
         input: Payload::json("{\"order\":{\"id\":\"ORD-1\"}}"),
         seed: u64::MAX,
+        terms: None,
     };
+    let terms = RunTerms {
+        deadline: Some(1_795_246_800_000_000),
+        copied: Some(3),
+        undo_continues: Some(true),
+        begin: Some(-1),
+    };
+    let with_terms = RunStarted { terms: Some(terms), ..started.clone() };
     let attempted = Attempted {
         op: op(&[4, 1, 0]),
         attempt: 2,
@@ -92,6 +100,16 @@ fn entries() -> Vec<(&'static str, Entry)> {
             "claimed_not_build",
             Entry::Claimed(Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") }),
         ),
+        ("started_with_terms", Entry::Started(with_terms)),
+        ("suspended", Entry::Suspended(cancel())),
+        ("resumed", Entry::Resumed(CancelRequest::default())),
+        ("repaired_by_resume", Entry::Repaired(Repair::Resume)),
+        ("repaired_by_retry", Entry::Repaired(Repair::Retry)),
+        ("repaired_by_skip", Entry::Repaired(Repair::Skip(op(&[2])))),
+        ("repaired_by_result", Entry::Repaired(Repair::SetResult(op(&[4, 1]), Payload::json("7")))),
+        ("event_refused", Entry::EventRefused(event(), "missing field `at`".to_owned())),
+        ("begun", Entry::Begun),
+        ("patched", Entry::Patched("2026-11-fraud-check".to_owned())),
         ("step_ended", Entry::StepEnded(ended(None))),
         ("step_ended_with_undo", Entry::StepEnded(ended(Some(undo())))),
         ("step_failed", Entry::StepFailed(failed_step())),
@@ -163,7 +181,12 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
 }
 
 fn messages() -> Vec<(&'static str, MessageBody)> {
-    vec![("cancel", MessageBody::Cancel(cancel())), ("event", MessageBody::Event(event()))]
+    vec![
+        ("cancel", MessageBody::Cancel(cancel())),
+        ("event", MessageBody::Event(event())),
+        ("suspend", MessageBody::Suspend(cancel())),
+        ("resume", MessageBody::Resume(CancelRequest::default())),
+    ]
 }
 
 fn records() -> Vec<(&'static str, Record)> {

@@ -192,6 +192,7 @@ impl Dice {
                 id: self.text(),
                 input: self.payload(),
                 seed: self.number(),
+                terms: None,
             }),
             1 => Entry::StepEnded(StepEnded {
                 op: self.op(),

@@ -6,7 +6,7 @@ use super::{owner, statements};
 macro_rules! view {
     () => {
         "r.id, r.execution, r.workflow, r.version, r.state, r.created_at, r.updated_at, r.attributes, r.status, \
-         r.conclusion"
+         r.conclusion, r.memo"
     };
 }
 

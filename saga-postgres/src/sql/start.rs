@@ -26,10 +26,10 @@ macro_rules! start {
             RETURNING r.execution),
         added AS (
             INSERT INTO @.runs (execution, id, newest, workflow, version, lane, priority, state,
-                created_at, updated_at, input_digest, attributes)
+                created_at, updated_at, input_digest, attributes, memo)
             SELECT c.execution, c.id, true, c.workflow, c.version, c.lane, c.priority,
                 CASE WHEN c.owner IS NULL THEN 0 ELSE 1 END, (SELECT now FROM t), (SELECT now FROM t), c.digest,
-                ($20::text[])[c.attr_from:c.attr_to]
+                ($20::text[])[c.attr_from:c.attr_to], ($27::bytea[])[c.ord + 1]
             FROM c WHERE c.replaces IS NULL OR (c.replaces IN (SELECT execution FROM old)) IS TRUE
             ORDER BY c.ord ",
             $on_conflict,

@@ -190,6 +190,7 @@ fn view(row: &Row) -> Result<RunView, Abort> {
         attributes: attributes.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
         status: optional_bytes(row, 8),
         conclusion: optional_bytes(row, 9),
+        memo: optional_bytes(row, 10),
     })
 }
 

@@ -120,6 +120,7 @@ async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Resu
     let bodies: Vec<&[u8]> = of().map(|run| &run.first[..]).collect();
     let nonces: Vec<i64> = of().map(|run| run.nonce.0.cast_signed()).collect();
     let owners: Vec<Option<Uuid>> = of().map(|run| run.claim_for.map(|owner| *owner.as_uuid())).collect();
+    let memos: Vec<Option<&[u8]>> = of().map(|run| run.memo.as_deref()).collect();
     let replaces: Vec<Option<Uuid>> = group.iter().map(|(_, replaces)| *replaces).collect();
 
     let (mut of_attributes, mut of_blobs, mut of_messages) = (Slices::default(), Slices::default(), Slices::default());
@@ -169,6 +170,7 @@ async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Resu
         &message_bodies,
         &patience,
         &finished,
+        &memos,
     ];
     let sql: Sql = if group.iter().any(|(_, replaces)| replaces.is_some()) { sql::REPLACE } else { sql::START };
     let rows = db.query(For::Clients, sql, values).await?;

@@ -26,6 +26,28 @@ pub enum ClientError {
         /// The run.
         id: RunId,
     },
+    /// A run of this id exists, and the start was to make a new one.
+    Exists {
+        /// The run.
+        id: RunId,
+    },
+    /// The run has not ended, and must have for this.
+    IsLive {
+        /// The run.
+        id: RunId,
+    },
+    /// The run does not need this, or it cannot be done to it: says why.
+    NotPossible {
+        /// The run.
+        id: RunId,
+        /// Why.
+        why: String,
+    },
+    /// The run went on each time that an operator's record was to be appended. Nothing was done.
+    Busy {
+        /// The run.
+        id: RunId,
+    },
     /// The id belongs to a run of another workflow.
     OtherWorkflow {
         /// The id.
@@ -59,7 +81,11 @@ impl ClientError {
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Busy { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -71,6 +97,12 @@ impl fmt::Display for ClientError {
             Self::Payload(error) => error.fmt(f),
             Self::NoRun { id } => write!(f, "no run has the id {id}"),
             Self::HasEnded { id } => write!(f, "run {id} has ended"),
+            Self::Exists { id } => write!(f, "run {id} exists"),
+            Self::IsLive { id } => write!(f, "run {id} has not ended"),
+            Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),
+            Self::Busy { id } => {
+                write!(f, "run {id} goes on too fast to be reached now; try again, or suspend it first")
+            }
             Self::OtherWorkflow { id, workflow, wanted } => {
                 write!(f, "run {id} is one of workflow `{workflow}`, not of `{wanted}`; choose another id")
             }

@@ -81,6 +81,23 @@ impl<W: Workflow> RunHandle<W> {
         self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
     }
 
+    /// Ends the run at once, without undo. See [`Client::terminate`].
+    pub async fn terminate(&self, reason: impl Into<Option<String>>) -> Result<(), ClientError> {
+        self.client.terminate(self.id.as_str(), reason).await
+    }
+
+    /// Stops the run until it is resumed. See [`Client::suspend`].
+    pub async fn suspend(&self) -> Result<(), ClientError> {
+        let body = MessageBody::Suspend(saga_store::message::CancelRequest::default());
+        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+    }
+
+    /// Lets the run go on. See [`Client::resume`].
+    pub async fn resume(&self) -> Result<(), ClientError> {
+        let body = MessageBody::Resume(saga_store::message::CancelRequest::default());
+        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+    }
+
     /// Sends an event. Returns when it is durable; the run receives it once, in order.
     pub async fn send<E: Event>(&self, event: E) -> Result<(), ClientError> {
         let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: codec::encode(&event)? });

@@ -3,6 +3,7 @@
 
 mod error;
 mod handle;
+mod operate;
 mod outcome;
 mod show;
 mod start;
@@ -13,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::wire::Conclusion;
 use saga_store::{
     Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target,
 };
@@ -44,6 +46,9 @@ pub(crate) trait LocalWorker: Send + Sync {
     fn drives(&self, execution: ExecutionId) -> bool;
     /// Says that a run has a message.
     fn nudge(&self, execution: ExecutionId);
+    /// What makes the driver that a run has here now drop it, if it has one: for whoever is about
+    /// to append to the run's journal in its place.
+    fn driver(&self, execution: ExecutionId) -> Option<Box<dyn FnOnce() + Send>>;
 }
 
 /// Starts runs, waits for them, looks at them. Cheap to clone.
@@ -160,6 +165,53 @@ impl Client {
     ) -> Result<(), ClientError> {
         let id = RunId::new(id)?;
         let body = MessageBody::Cancel(CancelRequest { reason: reason.into() });
+        self.send_body(Target::Run(id.clone()), id, &body).await
+    }
+
+    /// Ends a run at once, without undo: nothing that it did is taken back, and what is under way
+    /// is dropped or, on another worker, has no say any more. The last word about a run that must
+    /// stop whatever it costs; [`Client::cancel`] undoes. The run's outcome is
+    /// [`Outcome::Terminated`].
+    ///
+    /// Reads the journal and appends one record at its head, so that the run's worker has its next
+    /// append refused. A crash on either side changes nothing: the run is terminated if, and only
+    /// if, that record is there.
+    ///
+    /// ```no_run
+    /// # async fn example(client: saga_runtime::Client) -> Result<(), saga_runtime::ClientError> {
+    /// client.terminate("ORD-1", "fraud".to_owned()).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn terminate(&self, id: impl AsRef<str>, reason: impl Into<Option<String>>) -> Result<(), ClientError> {
+        let id = RunId::new(id)?;
+        let conclusion = Conclusion::Terminated(CancelRequest { reason: reason.into() });
+        let execution = operate::append(self, &id, |records| match operate::conclusion(records) {
+            None | Some(Conclusion::Dead { .. }) => Ok(operate::Append::end(conclusion.clone())),
+            Some(_) => Err(ClientError::HasEnded { id: id.clone() }),
+        })
+        .await?;
+        self.parts.endings.publish(execution, &Arc::new(conclusion));
+        Ok(())
+    }
+
+    /// Stops a run until it is resumed. Attempts that are under way end and are recorded; nothing
+    /// else is attempted, timers wait, and the run leaves memory. Events and cancels that come
+    /// meanwhile are kept, and take effect when it is resumed. Survives restarts.
+    ///
+    /// Returns when the request is durable; the run's worker records it, which is when the state is
+    /// [`RunState::Suspended`](crate::store::RunState::Suspended). A run that is suspended already
+    /// stays so. Costs one message and one record.
+    pub async fn suspend(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
+        let id = RunId::new(id)?;
+        let body = MessageBody::Suspend(CancelRequest::default());
+        self.send_body(Target::Run(id.clone()), id, &body).await
+    }
+
+    /// Lets a suspended run go on, with what came meanwhile. One that is not suspended does not
+    /// mind. Costs one message and one record.
+    pub async fn resume(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
+        let id = RunId::new(id)?;
+        let body = MessageBody::Resume(CancelRequest::default());
         self.send_body(Target::Run(id.clone()), id, &body).await
     }
 

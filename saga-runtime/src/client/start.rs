@@ -4,16 +4,28 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted};
+use bytes::Bytes;
+use saga_store::message::{EventMessage, InboxMessage, MessageBody};
+use saga_store::wire::{Entry, INLINE_LIMIT, Payload, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    JournalRow, LoadedRun, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, StoreError, Timestamp,
+    JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, StoreError, Timestamp,
 };
+
+use serde::Serialize;
 
 use super::{Client, ClientError, RunHandle};
 use crate::call::WorkflowCall;
-use crate::codec;
+use crate::codec::{self, CodecError};
+use crate::event::Event;
 use crate::externalize::externalize;
 use crate::workflow::Workflow;
+
+/// When a run begins.
+enum Begin {
+    Now,
+    After(Duration),
+    At(Timestamp),
+}
 
 /// A run about to be started: set what is wanted, then await it.
 #[must_use = "a run is started when this is awaited: add `.await`"]
@@ -23,8 +35,11 @@ pub struct StartRun<W: Workflow> {
     id: Option<String>,
     lane: String,
     priority: i16,
-    delay: Option<Duration>,
+    begin: Begin,
+    deadline: Option<Duration>,
     attributes: Vec<(String, String)>,
+    memo: Option<Result<Payload, CodecError>>,
+    events: Vec<Result<Bytes, CodecError>>,
     on_existing: OnExisting,
 }
 
@@ -36,8 +51,11 @@ impl<W: Workflow> StartRun<W> {
             id: None,
             lane: String::new(),
             priority: 0,
-            delay: None,
+            begin: Begin::Now,
+            deadline: None,
             attributes: Vec::new(),
+            memo: None,
+            events: Vec::new(),
             on_existing: OnExisting::Return,
         }
     }
@@ -61,9 +79,26 @@ impl<W: Workflow> StartRun<W> {
         self
     }
 
-    /// Begins the run that much later.
+    /// Begins the run that much later. It is there at once, and can be cancelled; events that come
+    /// earlier are kept. The moment is recorded with the start.
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.delay = Some(delay);
+        self.begin = Begin::After(delay);
+        self
+    }
+
+    /// Begins the run at this moment of the store's clock; at once if it has passed. See
+    /// [`StartRun::delay`].
+    pub fn at(mut self, moment: Timestamp) -> Self {
+        self.begin = Begin::At(moment);
+        self
+    }
+
+    /// Cancels the run, and so undoes it, if it has not ended so long after it may begin (see
+    /// [`StartRun::delay`]). The moment is recorded with the start: a crash does not extend it. An
+    /// undo that is under way then goes on; a run that is suspended then is cancelled when it is
+    /// resumed.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -73,10 +108,33 @@ impl<W: Workflow> StartRun<W> {
         self
     }
 
-    /// Starts a new execution if the run of this id has ended.
-    pub fn replace_finished(mut self) -> Self {
-        self.on_existing = OnExisting::ReplaceFinished;
+    /// Notes something beside the run, which lists and `show` give back and nobody searches.
+    /// Recorded as JSON with the start; 64 KiB at most, since lists read it.
+    pub fn memo<T: Serialize + ?Sized>(mut self, memo: &T) -> Self {
+        self.memo = Some(codec::encode(memo));
         self
+    }
+
+    /// Sends the run an event in the same write: it is there when, and only when, the run is. An id
+    /// that exists already gets no event. May be said several times; the run receives them in order.
+    pub fn with_event<E: Event>(mut self, event: E) -> Self {
+        let value = codec::encode(&event);
+        let body = value.map(|value| MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value }).to_bytes());
+        self.events.push(body);
+        self
+    }
+
+    /// What to do if a run of this id exists: answer with it ([`OnExisting::Return`], the default),
+    /// take it for an error ([`OnExisting::Reject`]), or start a new execution in place of one that
+    /// has ended ([`OnExisting::ReplaceFinished`]). A run of another workflow is always an error.
+    pub fn on_existing(mut self, policy: OnExisting) -> Self {
+        self.on_existing = policy;
+        self
+    }
+
+    /// Starts a new execution if the run of this id has ended.
+    pub fn replace_finished(self) -> Self {
+        self.on_existing(OnExisting::ReplaceFinished)
     }
 
     async fn start(self) -> Result<RunHandle<W>, ClientError> {
@@ -91,6 +149,8 @@ impl<W: Workflow> StartRun<W> {
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = view_of(&new, now);
+        let rejects = new.on_existing == OnExisting::Reject;
+        let inbox = inbox_of(&new, now);
         let again = claimed.is_some().then(|| new.clone());
         let started = match parts.store.start(vec![new]).await.map(|mut answers| answers.pop()) {
             Ok(Some(started)) => started,
@@ -110,10 +170,14 @@ impl<W: Workflow> StartRun<W> {
                     let body =
                         if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
                     let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
-                    let run = LoadedRun { view, journal: vec![row], inbox: Vec::new() };
+                    let run = LoadedRun { view, journal: vec![row], inbox };
                     worker.launch(run, W::definition(), claimed_for);
                 }
                 Ok(handle.started(true, false))
+            }
+            // An answer to this very start that was lost.
+            Started::Existing { execution: existing, .. } if rejects && existing != execution => {
+                Err(ClientError::Exists { id })
             }
             Started::Existing { execution, same_input, .. } => {
                 Ok(RunHandle::new(client, id, execution).started(false, !same_input))
@@ -134,17 +198,31 @@ impl<W: Workflow> StartRun<W> {
         let input = codec::encode(self.call.input())?;
         let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
         let is_large = input.len() > INLINE_LIMIT as u64;
+        let memo = self.memo.transpose()?;
+        if let Some(memo) = memo.as_ref().filter(|memo| memo.len() > INLINE_LIMIT as u64) {
+            let why = format!("the memo has {} bytes, the limit is {INLINE_LIMIT}", memo.len());
+            return Err(ClientError::Payload(CodecError::new(why)));
+        }
+        let events = self.events.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let not_before = match self.begin {
+            Begin::Now => None,
+            Begin::After(delay) => Some(now.after(delay)),
+            Begin::At(moment) => Some(moment),
+        };
+        let deadline = self.deadline.map(|deadline| not_before.unwrap_or(now).max(now).after(deadline).as_micros());
+        let terms = RunTerms { deadline, begin: not_before.map(Timestamp::as_micros), ..RunTerms::default() };
         let started = RunStarted {
             workflow: W::NAME.to_owned(),
             version: W::VERSION,
             id: id.as_str().to_owned(),
             input,
             seed: parts.entropy.word(),
+            terms: (terms != RunTerms::default()).then_some(terms),
         };
         let mut entries = vec![Entry::Started(started)];
         let whole = is_large.then(|| entries[0].clone());
         let blobs = externalize(&mut entries, &parts.entropy, now);
-        let claim_for = match self.delay {
+        let claim_for = match not_before {
             None => parts.worker.as_ref().and_then(|worker| worker.claims_for(W::NAME, W::VERSION)),
             Some(_) => None,
         };
@@ -155,13 +233,14 @@ impl<W: Workflow> StartRun<W> {
             version: W::VERSION,
             lane: self.lane,
             priority: self.priority,
-            not_before: self.delay.map(|delay| now.after(delay)),
+            not_before,
             attributes: self.attributes,
+            memo: memo.as_ref().map(encode),
             input_digest,
             first: Record::new(now, entries).to_bytes(),
             nonce: parts.entropy.nonce(),
             blobs,
-            messages: Vec::new(),
+            messages: events.into_iter().map(|body| (parts.entropy.message(now), body)).collect(),
             claim_for,
             on_existing: self.on_existing,
         };
@@ -193,10 +272,21 @@ fn view_of(new: &NewRun, now: Timestamp) -> RunView {
         state: RunState::Running,
         created_at: now,
         updated_at: now,
-        attributes: Vec::new(),
+        attributes: new.attributes.clone(),
+        memo: new.memo.clone(),
         status: None,
         conclusion: None,
     }
+}
+
+fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
+    let receive = |(position, (id, body)): (u64, &(MessageId, Bytes))| InboxMessage {
+        position,
+        id: *id,
+        at: now,
+        body: body.clone(),
+    };
+    (1..).zip(&new.messages).map(receive).collect()
 }
 
 fn unanswered() -> StoreError {

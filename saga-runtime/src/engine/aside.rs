@@ -179,7 +179,7 @@ async fn append(
 ) -> Result<u64, Parting> {
     let change = match &entry {
         Entry::Concluded(conclusion) => {
-            Some(StateChange { state: RunState::Dead, conclusion: Some(encode(conclusion)) })
+            Some(StateChange { state: RunState::of(conclusion), conclusion: Some(encode(conclusion)) })
         }
         _ => None,
     };

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
-use super::live::Mailbox;
+use super::live::{Mail, Mailbox};
 use super::membership::Membership;
 use super::shared::Shared;
 use super::ward::Trial;
@@ -80,6 +80,9 @@ impl Driver {
             if mail.lost || self.membership.is_over() {
                 return Parting::Lost;
             }
+            if mail.ended && self.was_ended().await {
+                return Parting::Lost;
+            }
             if mail.inbox {
                 self.read_inbox().await;
             }
@@ -104,6 +107,10 @@ impl Driver {
             // A transaction that changed nothing else may have made the next attempt ready.
             let idle = mail.stop || !self.machine.has_ready() || !self.arrived.is_empty();
             if !self.machine.needs_commit() && idle {
+                if self.stands_still() && !mail.stop {
+                    self.machine.take_note_of_owner(self.membership.incarnation().to_string());
+                    continue;
+                }
                 if let Some(parting) = self.trust().await {
                     return parting;
                 }
@@ -122,11 +129,10 @@ impl Driver {
             }
             clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
             let mail = self.mailbox.take();
+            self.mailbox_again(mail);
             if mail.lost || mail.stop {
-                self.mailbox_again(mail.inbox);
                 return None;
             }
-            self.mailbox_again(mail.inbox);
         }
         let starts = self.machine.dispatch();
         let alone = starts.len() == 1;
@@ -157,9 +163,12 @@ impl Driver {
         self.acknowledged(outcome, count, None, false)
     }
 
-    fn mailbox_again(&self, inbox: bool) {
-        if inbox {
+    fn mailbox_again(&self, mail: Mail) {
+        if mail.inbox {
             self.mailbox.inbox();
+        }
+        if mail.ended {
+            self.mailbox.ended();
         }
     }
 
@@ -199,6 +208,12 @@ impl Driver {
         if !self.machine.has_ended() {
             self.machine.fire(clock.now());
         }
+    }
+
+    /// Whether another has ended the run. If that cannot be found out the next append will.
+    async fn was_ended(&mut self) -> bool {
+        let view = self.shared.store.get_execution(self.execution).await;
+        view.is_ok_and(|view| view.is_none_or(|view| view.state.is_final()))
     }
 
     async fn read_inbox(&mut self) {
@@ -249,7 +264,8 @@ impl Driver {
         {
             return self.commit_transaction(Some(turn), start).await;
         }
-        let leaving = turn.change.is_none() && self.may_leave(turn.at);
+        let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));
+        let leaving = !stays && self.may_leave(turn.at);
         let (commit, ended) = self.prepare(turn, leaving);
         let rows = commit.rows.len() as u64;
         let outcome = self.submit(commit).await;
@@ -316,8 +332,16 @@ impl Driver {
         }
     }
 
+    /// Whether the run is suspended, and what was under way has ended.
+    fn stands_still(&self) -> bool {
+        self.machine.is_suspended() && self.attempts.is_empty() && self.arrived.is_empty()
+    }
+
     /// Whether the run waits so long that it shall leave memory with this commit.
     fn may_leave(&self, now: Timestamp) -> bool {
+        if self.machine.is_suspended() {
+            return self.stands_still();
+        }
         // Cheap questions first: most runs have neither a timer nor an awaited event.
         let long = match self.machine.next_due() {
             Some(due) => due.since(now) >= RELEASE_AFTER,
@@ -369,10 +393,16 @@ impl Driver {
         let state = |state| Some(StateChange { state, conclusion: None });
         match (change, last) {
             (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(StateChange {
-                state: state_of(conclusion),
+                state: RunState::of(conclusion),
                 conclusion: Some(saga_store::wire::encode(conclusion)),
             }),
+            (Some(Change::Suspended), _) => state(RunState::Suspended),
+            (Some(Change::Resumed), _) if !self.machine.is_undoing() => {
+                self.waiting = false;
+                state(RunState::Running)
+            }
             (Some(_), _) => state(RunState::Undoing),
+            (None, _) if self.machine.is_suspended() => None,
             (None, _) if leaving && !self.machine.is_undoing() => {
                 self.waiting = true;
                 state(RunState::Waiting)
@@ -407,15 +437,5 @@ impl Driver {
             self.mailbox.wake();
         }
         answer
-    }
-}
-
-fn state_of(conclusion: &Conclusion) -> RunState {
-    match conclusion {
-        Conclusion::Completed(_) => RunState::Completed,
-        Conclusion::Failed { .. } => RunState::Failed,
-        Conclusion::Cancelled(_) => RunState::Cancelled,
-        Conclusion::Terminated(_) => RunState::Terminated,
-        _ => RunState::Dead,
     }
 }

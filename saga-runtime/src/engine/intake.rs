@@ -63,7 +63,12 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
                         break;
                     }
                     Some(Hint::Ready) => break,
-                    Some(Hint::Ended(_)) => {}
+                    // An operator may have ended it. A driver that has ended its run does not look.
+                    Some(Hint::Ended(execution)) => {
+                        if let Some(mailbox) = shared.live.get(execution) {
+                            mailbox.ended();
+                        }
+                    }
                     None => {
                         shared.clock.sleep_until(wake).await;
                         break;
@@ -165,9 +170,13 @@ pub(crate) fn launch(
         // What came between the last commit and the removal went to a driver that had left.
         let mail = mailbox.take();
         match (&parting, again) {
-            (Parting::Ended(conclusion), _) => {
+            (Parting::Ended(conclusion), again) => {
                 log_end(&id, &workflow, conclusion);
                 shared.endings.publish(execution, conclusion);
+                // An operator has repaired it already.
+                if let Some(tenure) = again {
+                    reload(&shared, execution, tenure).await;
+                }
             }
             (_, Some(tenure)) => reload(&shared, execution, tenure).await,
             (Parting::Reload, None) => reload(&shared, execution, Tenure::own(tenure.membership)).await,

@@ -18,6 +18,7 @@ pub(crate) struct Mailbox {
 
 /// What a driver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "flags that are raised independently, not a state")]
 pub(crate) struct Mail {
     /// There may be messages in the inbox.
     pub(crate) inbox: bool,
@@ -25,17 +26,20 @@ pub(crate) struct Mail {
     pub(crate) stop: bool,
     /// The run is no longer this worker's: drop it.
     pub(crate) lost: bool,
+    /// Somebody has ended the run: look whether it was another than its driver.
+    pub(crate) ended: bool,
 }
 
 impl Mail {
     fn of(flags: u8) -> Self {
-        Self { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0 }
+        Self { inbox: flags & INBOX != 0, stop: flags & STOP != 0, lost: flags & LOST != 0, ended: flags & ENDED != 0 }
     }
 }
 
 const INBOX: u8 = 1;
 const STOP: u8 = 2;
 const LOST: u8 = 4;
+const ENDED: u8 = 8;
 
 impl Mailbox {
     pub(crate) fn inbox(&self) {
@@ -50,14 +54,18 @@ impl Mailbox {
         self.raise(LOST);
     }
 
+    pub(crate) fn ended(&self) {
+        self.raise(ENDED);
+    }
+
     fn raise(&self, flag: u8) {
         self.flags.fetch_or(flag, Ordering::AcqRel);
         self.notify.notify_one();
     }
 
-    /// Takes the flags; the inbox flag is then down, the others stay.
+    /// Takes the flags; those of the inbox and of an end are then down, the others stay.
     pub(crate) fn take(&self) -> Mail {
-        Mail::of(self.flags.fetch_and(!INBOX, Ordering::AcqRel))
+        Mail::of(self.flags.fetch_and(!(INBOX | ENDED), Ordering::AcqRel))
     }
 
     /// The flags, which stay.

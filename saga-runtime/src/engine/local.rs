@@ -32,6 +32,11 @@ impl LocalWorker for Arc<Shared> {
         self.live.contains(execution)
     }
 
+    fn driver(&self, execution: ExecutionId) -> Option<Box<dyn FnOnce() + Send>> {
+        let mailbox = self.live.get(execution)?;
+        Some(Box::new(move || mailbox.lost()))
+    }
+
     fn nudge(&self, execution: ExecutionId) {
         if let Some(mailbox) = self.live.get(execution) {
             mailbox.inbox();

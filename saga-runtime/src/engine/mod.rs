@@ -98,3 +98,45 @@ impl std::fmt::Debug for Engine {
         f.debug_struct("Engine").field("incarnation", &self.shared.membership().incarnation()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+    use crate::prelude::*;
+    use saga_store::RunState;
+    use saga_store::wire::Entry;
+
+    #[derive(serde::Serialize, serde::Deserialize, Event)]
+    struct Go;
+
+    #[workflow]
+    async fn waits_a_moment() -> crate::Result<()> {
+        sleep(std::time::Duration::from_secs(30)).await;
+        event::<Go>().await;
+        Ok(())
+    }
+
+    /// A sleep this short stays in memory, unless the run is suspended.
+    #[tokio::test]
+    async fn a_suspended_run_holds_no_memory() {
+        let engine = Engine::builder(MemoryStore::new()).start().await.unwrap();
+        let run = engine.client().start(waits_a_moment()).await.unwrap();
+        assert!(!engine.shared.live.is_empty());
+        run.suspend().await.unwrap();
+        while !engine.shared.live.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(run.view().await.unwrap().state, RunState::Suspended);
+        run.send(Go).await.unwrap();
+        let received = |entry: &Entry| matches!(entry, Entry::EventReceived(_));
+        let records = || async { engine.client().show(run.id().as_str()).await.unwrap().records };
+        while !records().await.iter().flat_map(|record| &record.entries).any(received) {
+            tokio::task::yield_now().await;
+        }
+        while !engine.shared.live.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(run.view().await.unwrap().state, RunState::Suspended);
+    }
+}

@@ -167,7 +167,8 @@ impl Machine {
 
     /// Feeds what is due.
     pub(crate) fn fire(&mut self, now: Timestamp) {
-        while let Some((due, _)) = self.timers.first()
+        while !self.control.suspended
+            && let Some((due, _)) = self.timers.first()
             && *due <= now
         {
             let Some((_, key)) = self.timers.pop_first() else { return };
@@ -179,6 +180,8 @@ impl Machine {
                 }
                 TimerKey::Retry(key) => self.ready.push_back(key),
                 TimerKey::Deadline(op) => self.deadline_passed(&op, now),
+                TimerKey::Begin => self.begin(now),
+                TimerKey::RunDeadline => self.run_deadline_passed(now),
             }
         }
     }
@@ -200,15 +203,11 @@ impl Machine {
 
     /// Feeds a message of the inbox.
     pub(crate) fn receive(&mut self, message: MessageBody, now: Timestamp) {
-        if !matches!(self.phase, Phase::Forward) {
-            return;
-        }
         match message {
-            MessageBody::Cancel(request) => {
-                self.open_turn(now);
-                self.push(Entry::CancelRequested(request.clone()));
-                self.begin_undo(UndoCause::Cancelled(request));
-            }
+            MessageBody::Suspend(request) => self.suspend(request, now),
+            MessageBody::Resume(request) => self.go_on(request, now),
+            _ if !matches!(self.phase, Phase::Forward) => {}
+            MessageBody::Cancel(request) => self.request_cancel(request, now),
             MessageBody::Event(event) => {
                 self.open_turn(now);
                 self.push(Entry::EventReceived(event.clone()));
@@ -235,6 +234,9 @@ impl Machine {
 
     /// Polls the workflow and takes what it decides.
     pub(super) fn poll_body(&mut self) {
+        if self.control.holds_back() {
+            return;
+        }
         let (Some(mut body), Some(context)) = (self.body.take(), self.context.take()) else { return };
         let own = Arc::new(OwnWaker);
         let waker = Waker::from(Arc::clone(&own));

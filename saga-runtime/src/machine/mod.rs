@@ -4,6 +4,7 @@
 //! The driver feeds arrivals, commits the [`Turn`] that they caused, and only when that is
 //! acknowledged asks for the attempts to start. Time and randomness are given with each call.
 
+mod control;
 mod forward;
 mod orphans;
 mod replay;
@@ -65,6 +66,8 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Undoing,
+    Suspended,
+    Resumed,
     Ended,
 }
 
@@ -108,6 +111,10 @@ enum TimerKey {
     Sleep(OpId),
     Retry(TaskKey),
     Deadline(OpId),
+    /// The run's own.
+    RunDeadline,
+    /// The moment of a delayed start.
+    Begin,
 }
 
 /// A run. See the module's docs.
@@ -124,6 +131,7 @@ pub(crate) struct Machine {
     orphans: Vec<orphans::Orphans>,
     /// The workflow has ended, and what dropped branches did is still being undone.
     closing: Option<forward::Ending>,
+    control: control::Control,
     timers: BTreeSet<(Timestamp, TimerKey)>,
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
@@ -143,6 +151,9 @@ pub(crate) struct Machine {
     /// While replaying: how the code ended, before the journal says so.
     replayed_ending: Option<forward::Ending>,
 }
+
+/// In place of a step's record: it was scheduled when the run was suspended, and not attempted since.
+const HELD: usize = usize::MAX;
 
 /// Retry delays of at least this are journalled at once; shorter ones ride on the next record.
 const VISIBLE_DELAY: Duration = Duration::from_secs(1);
@@ -167,6 +178,9 @@ impl Machine {
     /// The attempts to start, once all that was taken is durable. Those that run inside the
     /// journal's transaction stay ready: they go one at a time.
     pub(crate) fn dispatch(&mut self) -> Vec<AttemptStart> {
+        if self.control.suspended {
+            return Vec::new();
+        }
         let mut starts = Vec::with_capacity(self.ready.len());
         for key in std::mem::take(&mut self.ready) {
             if self.is_transaction(&key) {
@@ -180,6 +194,9 @@ impl Machine {
 
     /// The next attempt to make inside the journal's transaction, once the others are started.
     pub(crate) fn next_transaction(&mut self) -> Option<AttemptStart> {
+        if self.control.suspended {
+            return None;
+        }
         let at = self.ready.iter().position(|key| self.is_transaction(key))?;
         let key = self.ready.remove(at)?;
         self.start_attempt(key)
@@ -187,7 +204,7 @@ impl Machine {
 
     /// Whether an attempt is to be started.
     pub(crate) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.control.suspended && !self.ready.is_empty()
     }
 
     fn is_transaction(&self, key: &TaskKey) -> bool {
@@ -199,7 +216,7 @@ impl Machine {
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
         let [key] = self.ready.make_contiguous() else { return None };
         let key = key.clone();
-        if !self.is_transaction(&key) {
+        if self.control.suspended || !self.is_transaction(&key) {
             return None;
         }
         self.ready.clear();
@@ -213,7 +230,8 @@ impl Machine {
 
     /// When the next timer is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(due, _)| *due)
+        // Nothing is due for a run that stands still.
+        self.timers.first().map(|(due, _)| *due).filter(|_| !self.control.suspended)
     }
 
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
@@ -270,7 +288,8 @@ impl Machine {
     /// seen, else with the next record.
     fn push_attempted(&mut self, attempted: Attempted, delay: Duration) {
         self.position += 1;
-        self.must_commit |= delay >= VISIBLE_DELAY;
+        // There may be no next record before a suspended run leaves memory.
+        self.must_commit |= delay >= VISIBLE_DELAY || self.control.suspended;
         self.entries.push(Entry::Attempted(attempted));
     }
 

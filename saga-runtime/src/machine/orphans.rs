@@ -21,7 +21,7 @@ impl Machine {
     pub(super) fn drop_branch(&mut self, scope: &OpId) {
         self.timers.retain(|(_, timer)| match timer {
             TimerKey::Sleep(op) | TimerKey::Deadline(op) => !op.is_within(scope),
-            TimerKey::Retry(_) => true,
+            TimerKey::Retry(_) | TimerKey::RunDeadline | TimerKey::Begin => true,
         });
         let open: Vec<OpId> = self.steps.keys().filter(|op| op.is_within(scope)).cloned().collect();
         for op in open {
@@ -73,7 +73,7 @@ impl Machine {
     /// Begins the undos of dropped branches that may start now; ends the run if it waited for the
     /// last of them.
     pub(super) fn advance_orphans(&mut self) {
-        if !matches!(self.phase, Phase::Forward) || self.unconfirmed.is_some() {
+        if !matches!(self.phase, Phase::Forward) || self.unconfirmed.is_some() || self.control.suspended {
             return;
         }
         self.begin_orphans();
@@ -88,7 +88,10 @@ impl Machine {
     /// Lets those go on who wait until a branch is undone. In a replay that is when the journal has
     /// confirmed all that the code decided before.
     pub(super) fn tell_undone(&mut self) {
-        while !self.deciding && self.unconfirmed.as_ref().is_none_or(std::collections::VecDeque::is_empty) {
+        while !self.deciding
+            && !self.control.suspended
+            && self.unconfirmed.as_ref().is_none_or(std::collections::VecDeque::is_empty)
+        {
             let Some(context) = &mut self.context else { return };
             let undone = context.undoing().find(|scope| {
                 let open = |orphans: &Orphans| orphans.scope.is_within(scope) && !orphans.log.is_empty();

@@ -9,7 +9,7 @@ use saga_store::Timestamp;
 use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted};
 
 use super::undo::UndoLog;
-use super::{Identity, Machine, Phase, StepState, TaskKey, TimerKey};
+use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::context::{Arrival, Context, Decision};
 use crate::workflow::WorkflowDefinition;
 
@@ -108,6 +108,7 @@ impl Machine {
             undo: UndoLog::default(),
             orphans: Vec::new(),
             closing: None,
+            control: super::control::Control::default(),
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             aborts: Vec::new(),
@@ -134,7 +135,10 @@ impl Machine {
             }
         }
         match entry {
-            Entry::Started(_) => self.poll_body(),
+            Entry::Started(started) => {
+                self.agree(started.terms.as_ref());
+                self.poll_body();
+            }
             Entry::StepEnded(ended) => {
                 self.close_step(&ended.op);
                 self.undo_known(position, &ended.op, ended.undo.as_ref());
@@ -162,6 +166,9 @@ impl Machine {
             }
             Entry::UndoEnded(op, _) => self.undo_done(op),
             Entry::UndoBegan(cause) => self.enter_undo(cause.clone(), true),
+            Entry::CancelRequested(_) | Entry::Suspended(_) | Entry::Resumed(_) | Entry::Begun => {
+                self.replay_request(entry);
+            }
             Entry::Concluded(_) => self.phase = Phase::Ended,
             Entry::StepScheduled(_)
             | Entry::TimerSet(_)
@@ -266,7 +273,7 @@ impl Machine {
             let key = TaskKey { op: op.clone(), undo: false };
             if !waiting.contains(&key) {
                 // Its attempt may have been under way.
-                step.unknown |= !step.atomic;
+                step.unknown |= !step.atomic && step.record != HELD;
                 self.ready.push_back(key);
             }
         }
@@ -288,6 +295,9 @@ fn is_arrival(entry: &Entry) -> bool {
             | Entry::TimerFired(_)
             | Entry::EventReceived(_)
             | Entry::CancelRequested(_)
+            | Entry::Suspended(_)
+            | Entry::Resumed(_)
+            | Entry::Begun
             | Entry::UndoEnded(..)
     )
 }
@@ -318,6 +328,9 @@ fn describe(entry: &Entry) -> String {
         Entry::Dropped(scope) => format!("the drop of branch {scope}"),
         Entry::UndoEnded(op, _) => format!("the end of the undo of {op}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),
+        Entry::Begun => "the moment of its start".to_owned(),
+        Entry::Suspended(_) => "an operator's suspension".to_owned(),
+        Entry::Resumed(_) => "an operator's resumption".to_owned(),
         other => format!("{other:?}"),
     }
 }

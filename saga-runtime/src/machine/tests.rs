@@ -106,6 +106,7 @@ fn start(lengths: &[u32]) -> Record {
         id: "test".to_owned(),
         input: Payload::json(input),
         seed: 42,
+        terms: None,
     };
     Record::new(at(0), vec![Entry::Started(started)])
 }

@@ -31,6 +31,7 @@ impl State {
                 created_at: now,
                 updated_at: now,
                 attributes: new.attributes,
+                memo: new.memo,
                 status: None,
                 conclusion: None,
             },

@@ -75,6 +75,7 @@ fn insert(cx: &mut Cx<'_, '_>, new: &NewRun) -> Result<(), Abort> {
             state.code(),
             now,
             new.input_digest.cast_signed(),
+            new.memo.as_deref(),
         ],
     )?;
     let run = session.conn().last_insert_rowid();

@@ -105,6 +105,7 @@ impl<S: Store> Lab<S> {
             priority: 0,
             not_before: None,
             attributes: Vec::new(),
+            memo: None,
             input_digest: 11,
             first: Bytes::from_static(b"record 0"),
             nonce: Nonce(self.number()),

@@ -1,5 +1,7 @@
 //! What clients and operators see.
 
+use bytes::Bytes;
+
 use super::lab::{HOUR, Lab, run_id};
 use crate::{ExecutionId, NewRun, OnExisting, Query, RunState, RunView, Store};
 
@@ -24,7 +26,8 @@ pub async fn what_does_not_exist_is_not_found<S: Store>(lab: &Lab<S>) {
 pub async fn a_run_is_seen_as_it_was_started<S: Store>(lab: &Lab<S>) {
     let before = lab.now().await;
     let attributes = vec![pair("customer", "4"), pair("region", "eu")];
-    let new = NewRun { version: u32::MAX, attributes, ..lab.new_run("ORD-1") };
+    let memo = Some(Bytes::from_static(&[0, 255, 10]));
+    let new = NewRun { version: u32::MAX, attributes, memo, ..lab.new_run("ORD-1") };
     lab.started(new.clone()).await;
     let view = lab.view(new.execution).await;
     assert!(view.created_at >= before && view.created_at <= lab.now().await);
@@ -39,6 +42,7 @@ pub async fn a_run_is_seen_as_it_was_started<S: Store>(lab: &Lab<S>) {
         created_at: view.created_at,
         updated_at: view.created_at,
         attributes: new.attributes,
+        memo: new.memo,
         status: None,
         conclusion: None,
     };

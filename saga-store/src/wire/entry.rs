@@ -45,6 +45,22 @@ pub enum Entry {
     /// An undo step failed for good.
     #[n(9)]
     UndoFailed(#[n(0)] StepFailed),
+    /// An operator stopped the run until it is resumed: what comes meanwhile is recorded, and
+    /// the workflow is not told of it.
+    #[n(15)]
+    Suspended(#[n(0)] CancelRequest),
+    /// An operator let it go on.
+    #[n(16)]
+    Resumed(#[n(0)] CancelRequest),
+    /// An operator repaired it.
+    #[n(17)]
+    Repaired(#[n(0)] Repair),
+    /// An event came that no type of its name can read; the workflow is not told of it.
+    #[n(18)]
+    EventRefused(#[n(0)] EventMessage, #[n(1)] String),
+    /// The moment of a delayed start has come.
+    #[n(19)]
+    Begun,
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -71,6 +87,9 @@ pub enum Entry {
     /// The workflow added an undo by hand.
     #[n(39)]
     UndoAdded(#[n(0)] OpId, #[n(1)] UndoStep),
+    /// The workflow takes the new path of the patch of this name.
+    #[n(47)]
+    Patched(#[n(0)] String),
 }
 
 impl Entry {
@@ -86,7 +105,8 @@ impl Entry {
             }
             Self::StepFailed(failed) | Self::UndoFailed(failed) => failed.failure.error.iter_mut().for_each(visit),
             Self::Attempted(attempted) => attempted.failure.error.iter_mut().for_each(visit),
-            Self::EventReceived(event) => visit(&mut event.value),
+            Self::EventReceived(event) | Self::EventRefused(event, _) => visit(&mut event.value),
+            Self::Repaired(Repair::SetResult(_, result)) => visit(result),
             Self::StepScheduled(scheduled) => {
                 visit(&mut scheduled.input);
                 if let UndoPlan::Known(undo) = &mut scheduled.undo {
@@ -100,6 +120,11 @@ impl Entry {
             Self::Claimed(_)
             | Self::TimerFired(_)
             | Self::CancelRequested(_)
+            | Self::Suspended(_)
+            | Self::Resumed(_)
+            | Self::Repaired(_)
+            | Self::Begun
+            | Self::Patched(_)
             | Self::UndoEnded(..)
             | Self::TimerSet(_)
             | Self::EventAwaited(..)
@@ -137,6 +162,45 @@ pub struct RunStarted {
     /// What the run's random values derive from.
     #[n(4)]
     pub seed: u64,
+    /// What else its start said.
+    #[n(9)]
+    pub terms: Option<RunTerms>,
+}
+
+/// What the start of a run can say beyond its input.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct RunTerms {
+    /// When it is cancelled if it has not ended: microseconds since 1970.
+    #[n(0)]
+    pub deadline: Option<i64>,
+    /// How many records after the first were copied from another execution. A journal that has
+    /// fewer is not complete yet, and nobody drives its run.
+    #[n(1)]
+    pub copied: Option<u64>,
+    /// Whether undoing goes on after an undo step that failed for good.
+    #[n(2)]
+    pub undo_continues: Option<bool>,
+    /// When it begins, if later than it was started: microseconds since 1970.
+    #[n(3)]
+    pub begin: Option<i64>,
+}
+
+/// What an operator did about a run that could not go on by itself.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Repair {
+    /// It goes on where it stood.
+    #[n(0)]
+    Resume,
+    /// The same, and undo steps that failed for good are attempted anew.
+    #[n(1)]
+    Retry,
+    /// The same, and this step is taken as undone.
+    #[n(2)]
+    Skip(#[n(0)] OpId),
+    /// The same, and this step is taken to have returned this.
+    #[n(3)]
+    SetResult(#[n(0)] OpId, #[n(1)] Payload),
 }
 
 /// A takeover, or what a worker says about a run that it has, outside of the run's own story.

@@ -12,8 +12,8 @@ mod record;
 mod row;
 
 pub use entry::{
-    Attempted, Care, Claimed, Conclusion, Entry, Failure, FailureKind, OpValue, Retry, RunStarted, StepEnded,
-    StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
+    Attempted, Care, Claimed, Conclusion, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms,
+    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
 pub use note::{CancelRequest, EventMessage};
 pub use op::OpId;

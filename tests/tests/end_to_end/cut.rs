@@ -161,6 +161,7 @@ fn new_run(whole: &Left, owner: Incarnation) -> NewRun {
         priority: 0,
         not_before: None,
         attributes: Vec::new(),
+        memo: None,
         input_digest: 0,
         first: whole.journal[0].body.clone(),
         nonce: whole.journal[0].nonce,

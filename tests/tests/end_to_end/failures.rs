@@ -75,6 +75,7 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
         id: id.as_str().to_owned(),
         input: Payload::json(input.to_owned()),
         seed: 1,
+        terms: None,
     };
     let entries = std::iter::once(Entry::Started(started)).chain(more).collect();
     let new = NewRun {
@@ -86,6 +87,7 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
         priority: 0,
         not_before: None,
         attributes: Vec::new(),
+        memo: None,
         input_digest: 0,
         first: Record::new(now, entries).to_bytes(),
         nonce: Nonce(1),

@@ -1,6 +1,7 @@
 //! Runs from start to end, each scenario on each store.
 
 mod cancel;
+mod control;
 mod cut;
 mod drops;
 mod failures;
@@ -9,7 +10,9 @@ mod journal;
 mod nested;
 mod ops;
 mod payloads;
+mod planted;
 mod rejoin;
 mod restart;
 mod retry;
+mod starts;
 mod undo;

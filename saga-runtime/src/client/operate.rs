@@ -1,0 +1,136 @@
+//! What an operator does to a run without owning it: appends at the head of its journal.
+//!
+//! The append is the fence: whoever drove the run has its next append refused and drops it. If
+//! the run's own worker comes first, the operator looks again and tries again.
+
+use std::time::Duration;
+
+use saga_store::wire::{Conclusion, Entry, Record, encode, join_rows, split_rows};
+use saga_store::{
+    Blob, CommitError, CommitOutcome, ErrorKind, ExecutionId, LoadedRun, RunCommit, RunId, RunState, Seq, StateChange,
+    StoreError, Then,
+};
+
+use super::{Client, ClientError, Parts};
+
+/// How often an operator's append comes second before it is given up.
+const ROUNDS: u32 = 50;
+
+/// How often a store that does not answer is asked again.
+const OUTAGE_ROUNDS: u32 = 5;
+
+/// What to append.
+pub(super) struct Append {
+    pub(super) entries: Vec<Entry>,
+    pub(super) change: StateChange,
+    pub(super) then: Then,
+}
+
+impl Append {
+    /// Ends the run.
+    pub(super) fn end(conclusion: Conclusion) -> Self {
+        let change = StateChange { state: RunState::of(&conclusion), conclusion: Some(encode(&conclusion)) };
+        Self { entries: vec![Entry::Concluded(conclusion)], change, then: Then::End }
+    }
+}
+
+/// Whether the journal says that the run has ended.
+pub(super) fn conclusion(records: &[Record]) -> Option<&Conclusion> {
+    match records.last()?.entries.last()? {
+        Entry::Concluded(conclusion) => Some(conclusion),
+        _ => None,
+    }
+}
+
+/// The journal of a run, as an operator reads it.
+pub(super) async fn read(parts: &Parts, id: &RunId) -> Result<(LoadedRun, Vec<Record>), ClientError> {
+    let none = || ClientError::NoRun { id: id.clone() };
+    let view = parts.store.get(id).await?.ok_or_else(none)?;
+    let run = parts.store.load(&[view.execution]).await?.pop().ok_or_else(none)?;
+    let records =
+        join_rows(&run.journal).map_err(|error| ClientError::Unreadable { id: id.clone(), why: error.to_string() })?;
+    Ok((run, records))
+}
+
+/// Appends to the newest execution of a run what `decide` makes of its journal. Reads the journal
+/// once a try.
+pub(super) async fn append(
+    client: &Client,
+    id: &RunId,
+    mut decide: impl FnMut(&[Record]) -> Result<Append, ClientError>,
+) -> Result<ExecutionId, ClientError> {
+    let parts = &client.parts;
+    for round in 0..ROUNDS {
+        let (run, records) = read(parts, id).await?;
+        let execution = run.view.execution;
+        let Append { entries, change, then } = decide(&records)?;
+        let record = Record::new(parts.clock.now(), entries);
+        let drop_here = parts.worker.as_ref().and_then(|worker| worker.driver(execution));
+        let place = Place { execution, seq: Seq(run.journal.len() as u64) };
+        match commit(parts, place, &[record], Vec::new(), change, then).await? {
+            CommitOutcome::Applied(_) => {
+                if let Some(drop_here) = drop_here {
+                    drop_here();
+                }
+                return Ok(execution);
+            }
+            CommitOutcome::Refused { .. } => pause(parts, round).await,
+            CommitOutcome::Rejected(why) => return Err(ClientError::Rejected { id: id.clone(), why }),
+        }
+    }
+    Err(ClientError::Busy { id: id.clone() })
+}
+
+/// Where an operator's records go.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) execution: ExecutionId,
+    pub(super) seq: Seq,
+}
+
+/// Commits records; one that gets no answer is sent again unchanged.
+pub(super) async fn commit(
+    parts: &Parts,
+    place: Place,
+    records: &[Record],
+    blobs: Vec<Blob>,
+    change: StateChange,
+    then: Then,
+) -> Result<CommitOutcome, ClientError> {
+    let mut commits = vec![RunCommit {
+        execution: place.execution,
+        owner: parts.entropy.incarnation(parts.clock.now()),
+        seq: place.seq,
+        nonce: parts.entropy.nonce(),
+        rows: records.iter().flat_map(|record| split_rows(record.to_bytes())).collect(),
+        blobs,
+        inbox_seen: None,
+        outbox: Vec::new(),
+        sent: Vec::new(),
+        change: Some(change),
+        status: None,
+        then,
+        tx: None,
+    }];
+    let mut round = 0;
+    loop {
+        match parts.store.commit(commits).await {
+            Ok(mut answers) => return answers.pop().ok_or_else(|| unanswered().into()),
+            Err(CommitError { error, commits: again }) if error.is_retryable() && round < OUTAGE_ROUNDS => {
+                commits = again;
+                round += 1;
+                pause(parts, round * 5).await;
+            }
+            Err(CommitError { error, .. }) => return Err(error.into()),
+        }
+    }
+}
+
+async fn pause(parts: &Parts, round: u32) {
+    let pause = Duration::from_millis(u64::from(round.min(50)) * 4);
+    parts.clock.sleep_until(parts.clock.now().after(pause)).await;
+}
+
+fn unanswered() -> StoreError {
+    StoreError::new(ErrorKind::Bug, "the store answered a commit with nothing; report this")
+}

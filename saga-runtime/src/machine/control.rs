@@ -1,0 +1,137 @@
+//! What clients and operators ask of a run: to stop and undo, to stand still, to go on.
+
+use saga_store::Timestamp;
+use saga_store::message::CancelRequest;
+use saga_store::wire::{Claimed, Entry, RunTerms, UndoCause};
+
+use super::{Change, HELD, Machine, Phase, TimerKey};
+
+/// What stands between a run and its going on.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    /// An operator stopped it: nothing is attempted, and the workflow is told of nothing.
+    pub(super) suspended: bool,
+    /// Its moment to begin has not come.
+    early: bool,
+    /// A cancel that came while it was suspended.
+    cancel: Option<CancelRequest>,
+}
+
+impl Control {
+    /// Whether the workflow is not to be told of anything now.
+    pub(super) fn holds_back(&self) -> bool {
+        self.suspended || self.early
+    }
+}
+
+impl Machine {
+    /// Whether an operator has stopped the run until it is resumed.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.control.suspended
+    }
+
+    /// What the start said beyond the input.
+    pub(super) fn agree(&mut self, terms: Option<&RunTerms>) {
+        let Some(terms) = terms else { return };
+        if let Some(begin) = terms.begin {
+            self.control.early = true;
+            self.timers.insert((Timestamp::from_micros(begin), TimerKey::Begin));
+        }
+        if let Some(deadline) = terms.deadline {
+            self.timers.insert((Timestamp::from_micros(deadline), TimerKey::RunDeadline));
+        }
+    }
+
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.open_turn(now);
+        self.push(Entry::Begun);
+        self.control.early = false;
+        self.poll_body();
+    }
+
+    /// The time for the whole run is over: it is cancelled.
+    pub(super) fn run_deadline_passed(&mut self, now: Timestamp) {
+        let reason = Some("the run's deadline is over".to_owned());
+        self.request_cancel(CancelRequest { reason }, now);
+    }
+
+    /// Somebody asks for a cancel. While the run is suspended the request is kept.
+    pub(super) fn request_cancel(&mut self, request: CancelRequest, now: Timestamp) {
+        if !matches!(self.phase, Phase::Forward) {
+            return;
+        }
+        self.open_turn(now);
+        self.push(Entry::CancelRequested(request.clone()));
+        if self.control.suspended {
+            self.control.cancel = Some(request);
+        } else {
+            self.begin_undo(UndoCause::Cancelled(request));
+        }
+    }
+
+    pub(super) fn suspend(&mut self, request: CancelRequest, now: Timestamp) {
+        if self.control.suspended || self.has_ended() {
+            return;
+        }
+        self.open_turn(now);
+        self.push(Entry::Suspended(request));
+        self.stand_still();
+        self.change = Some(Change::Suspended);
+    }
+
+    /// Attempts wait for their record to be durable: what this very record schedules will not be
+    /// attempted before the run is resumed.
+    fn stand_still(&mut self) {
+        self.control.suspended = true;
+        let record = self.record;
+        self.steps.values_mut().filter(|step| step.record == record).for_each(|step| step.record = HELD);
+    }
+
+    fn stand_no_longer(&mut self) {
+        self.control.suspended = false;
+        let record = self.record;
+        self.steps.values_mut().filter(|step| step.record == HELD).for_each(|step| step.record = record);
+    }
+
+    pub(super) fn go_on(&mut self, request: CancelRequest, now: Timestamp) {
+        if !self.control.suspended || self.has_ended() {
+            return;
+        }
+        self.open_turn(now);
+        self.push(Entry::Resumed(request));
+        self.stand_no_longer();
+        self.change = Some(Change::Resumed);
+        if let Some(request) = self.control.cancel.take() {
+            return self.begin_undo(UndoCause::Cancelled(request));
+        }
+        self.poll_body();
+        self.advance_undo();
+        self.advance_orphans();
+    }
+
+    /// The journal says what a client or an operator asked for.
+    pub(super) fn replay_request(&mut self, entry: &Entry) {
+        match entry {
+            Entry::CancelRequested(request) if self.control.suspended => self.control.cancel = Some(request.clone()),
+            Entry::Begun => {
+                self.control.early = false;
+                self.timers.retain(|(_, timer)| *timer != TimerKey::Begin);
+                self.poll_body();
+            }
+            Entry::Suspended(_) => self.stand_still(),
+            Entry::Resumed(_) => {
+                self.stand_no_longer();
+                if self.control.cancel.take().is_none() {
+                    self.poll_body();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A suspended run was taken up, with nothing to record: says so, to have a record to release
+    /// it with.
+    pub(crate) fn take_note_of_owner(&mut self, by: String) {
+        self.push(Entry::Claimed(Claimed::by(by)));
+    }
+}

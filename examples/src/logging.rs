@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Attempts that fail are the daily bread of these programs; the rest of what the framework warns
 /// of is not.
-const DEFAULT: &str = "warn,saga_runtime::engine::attempt=error";
+const DEFAULT: &str = "warn,saga_runtime::layer=error";
 
 /// Writes warnings and errors, or what `RUST_LOG` asks for, to the error stream.
 pub fn init_logging() {

@@ -52,6 +52,18 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row(execution, seq) => write!(f, "record {seq} of execution {execution}"),
+            Self::Blob(id) => write!(f, "payload {id}"),
+            Self::Message(id) => write!(f, "message {id}"),
+            Self::Conclusion(execution) => write!(f, "the end of execution {execution}"),
+            Self::Status(execution) => write!(f, "the status of execution {execution}"),
+        }
+    }
+}
+
 /// Why a piece does not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

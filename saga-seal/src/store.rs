@@ -48,11 +48,11 @@ impl<S> SealedStore<S> {
             Ok(plain) => *bytes = plain,
             Err(OpenError::MissingKey(id)) => {
                 let error = OpenError::MissingKey(id);
-                return Err(StoreError::new(ErrorKind::Unavailable, format!("{place:?} cannot be opened: {error}"))
+                return Err(StoreError::new(ErrorKind::Unavailable, format!("{place} cannot be opened: {error}"))
                     .with_source(error));
             }
             Err(error) => {
-                tracing::error!(?place, %error, "a stored piece cannot be opened; the run that needs it cannot go on");
+                tracing::error!(%place, %error, "a stored piece cannot be opened; the run that needs it cannot go on");
             }
         }
         Ok(())

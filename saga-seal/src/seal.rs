@@ -60,6 +60,7 @@ impl fmt::Display for Place {
             Self::Message(id) => write!(f, "message {id}"),
             Self::Conclusion(execution) => write!(f, "the end of execution {execution}"),
             Self::Status(execution) => write!(f, "the status of execution {execution}"),
+            Self::Memo(execution) => write!(f, "the memo of execution {execution}"),
         }
     }
 }

@@ -313,6 +313,7 @@ async fn rebuild(
     }
     let view = &run.view;
     let definition = definition
+        .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))
         .or_else(|| shared.registry.workflow(&view.workflow, view.version))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {

@@ -20,6 +20,9 @@ impl LocalWorker for Arc<Shared> {
         let membership = self.membership();
         // What a life that is over has claimed is free in the store.
         if membership.incarnation() == claimed_for {
+            if let Some(stage) = &self.environment.stage {
+                stage.began(definition);
+            }
             intake::launch(self, run, Some(definition), Tenure::own(membership));
         }
     }

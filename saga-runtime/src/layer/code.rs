@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::Attempt;
 use crate::activity::{ActivityContext, ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, panicked};
 use crate::classify::Class;
+use crate::workflow::WorkflowDefinition;
 
 /// Runs the code, or has it run by whoever stands in for it.
 #[derive(Clone)]
@@ -20,6 +21,10 @@ pub(crate) struct RunCode {
 
 /// Makes an attempt in place of the engine.
 pub(crate) trait Stage: Send + Sync {
+    /// A run of this workflow begins.
+    fn began(&self, definition: &'static WorkflowDefinition);
+    /// The workflow of this name that has begun last: tests may declare several.
+    fn workflow(&self, name: &str, version: u32) -> Option<&'static WorkflowDefinition>;
     /// The attempt.
     fn attempt(
         &self,

@@ -10,6 +10,8 @@
 //! - `ready`: who owns what, and who gets what next.
 //! - `read`: everything that changes nothing.
 
+#[cfg(feature = "test")]
+pub(crate) mod hook;
 mod read;
 mod ready;
 mod state;
@@ -40,6 +42,8 @@ const HINTS: usize = 1024;
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
+    #[cfg(feature = "test")]
+    hook: Option<Arc<dyn hook::Hook>>,
 }
 
 struct Shared {
@@ -57,7 +61,11 @@ impl MemoryStore {
     /// An empty store that goes by this clock.
     pub fn with_clock(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let (hints, _) = broadcast::channel(HINTS);
-        Self { shared: Arc::new(Shared { state: Mutex::default(), clock: Box::new(clock), hints }) }
+        Self {
+            shared: Arc::new(Shared { state: Mutex::default(), clock: Box::new(clock), hints }),
+            #[cfg(feature = "test")]
+            hook: None,
+        }
     }
 
     /// Takes every worker that is a member now for dead: the next join reports them as proven
@@ -95,6 +103,20 @@ impl MemoryStore {
         answer
     }
 
+    /// Writes commits, one by one.
+    pub(crate) fn append(&self, commits: Vec<RunCommit>) -> Vec<CommitOutcome> {
+        self.with(|state, now, hints| commits.into_iter().map(|commit| state.commit(commit, now, hints)).collect())
+    }
+
+    /// A call begins: a test may delay it, or let it fail.
+    #[cfg(feature = "test")]
+    async fn enter(&self, verb: hook::Verb) -> Result<(), StoreError> {
+        match &self.hook {
+            Some(hook) => hook.enter(verb).await,
+            None => Ok(()),
+        }
+    }
+
     fn read<T>(&self, operation: impl FnOnce(&State) -> T) -> T {
         operation(&self.shared.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -126,10 +148,14 @@ impl Store for MemoryStore {
     }
 
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Join).await?;
         Ok(self.with(|state, now, _| state.join(node, now)))
     }
 
     async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Beat).await?;
         Ok(self.with(|state, now, _| state.beat(incarnation, now)))
     }
 
@@ -139,23 +165,35 @@ impl Store for MemoryStore {
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Start).await?;
         Ok(self.with(|state, now, hints| runs.into_iter().map(|run| state.start(run, now, hints)).collect()))
     }
 
     async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        Ok(self.with(|state, now, hints| commits.into_iter().map(|commit| state.commit(commit, now, hints)).collect()))
+        #[cfg(feature = "test")]
+        if let Some(hook) = &self.hook {
+            return hook.commit(self, commits).await;
+        }
+        Ok(self.append(commits))
     }
 
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Deliver).await?;
         Ok(self
             .with(|state, now, hints| messages.into_iter().map(|message| state.deliver(message, now, hints)).collect()))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Claim).await?;
         self.with(|state, now, _| state.claim(claim, now)).ok_or_else(|| no_member(claim.incarnation))
     }
 
     async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Adopt).await?;
         self.with(|state, now, _| state.adopt(dead, by, max, now)).ok_or_else(|| no_member(by))
     }
 
@@ -164,10 +202,14 @@ impl Store for MemoryStore {
     }
 
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Load).await?;
         Ok(self.read(|state| state.load(executions)))
     }
 
     async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Inbox).await?;
         Ok(self.read(|state| state.inbox(execution, after)))
     }
 

@@ -68,7 +68,7 @@ pub struct TestEngine {
     pub(super) store: MemoryStore,
     pub(super) rig: Rig,
     engine: Option<Engine>,
-    states: States,
+    pub(super) states: States,
     configure: Vec<Box<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>>,
     seed: u64,
     life: u32,
@@ -82,17 +82,22 @@ impl TestEngine {
     }
 
     pub(super) async fn start(setup: TestSetup, world: World) -> Self {
-        let time = world.time.clone();
-        let store = MemoryStore::with_clock(move || time.now());
-        let TestSetup { states, mocks, seed, configure, .. } = setup;
-        let seed = seed.unwrap_or_default();
-        let rig = Rig::new(world.clone(), states.clone(), mocks);
-        let looked_at = store.clone();
-        world.describe_by(move || open_runs(&looked_at));
-        let mut env = Self { world, store, rig, engine: None, states, configure, seed, life: 0 };
+        let mut env = Self::prepare(setup, world);
         let store = env.store.clone();
         env.live(store).await;
         env
+    }
+
+    /// All but the engine itself.
+    pub(super) fn prepare(setup: TestSetup, world: World) -> Self {
+        let time = world.time.clone();
+        let store = MemoryStore::with_clock(move || time.now());
+        let TestSetup { states, mocks, seed, configure, watch, .. } = setup;
+        let seed = seed.unwrap_or_default();
+        let rig = Rig::new(world.clone(), states.clone(), mocks, watch);
+        let looked_at = store.clone();
+        world.describe_by(move || open_runs(&looked_at));
+        Self { world, store, rig, engine: None, states, configure, seed, life: 0 }
     }
 
     /// Begins the next life of the engine.
@@ -250,6 +255,13 @@ impl TestEngine {
             details.history().ok()
         };
         views.iter().filter_map(read).collect()
+    }
+}
+
+impl Drop for TestEngine {
+    fn drop(&mut self) {
+        // Tasks hold what starts tasks: they would keep one another.
+        self.world.tasks.kill(self.life);
     }
 }
 

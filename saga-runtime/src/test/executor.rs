@@ -80,6 +80,11 @@ impl Tasks {
         Spawner::Executor(Arc::new(Host { tasks: self.clone(), host }))
     }
 
+    /// Whether a task can go on.
+    pub(crate) fn any_ready(&self) -> bool {
+        !self.0.lock().ready.is_empty()
+    }
+
     /// Whether the caller is one of the tasks.
     pub(crate) fn inside() -> bool {
         INSIDE.get()

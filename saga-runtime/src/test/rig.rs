@@ -12,6 +12,7 @@ use super::world::World;
 use crate::activity::{ActivityContext, ActivityDefinition, AttemptEnd, AttemptFuture, Code, IdempotencyKey};
 use crate::layer::Stage;
 use crate::state::States;
+use crate::workflow::WorkflowDefinition;
 
 /// One attempt, as it was called.
 #[derive(Debug, Clone)]
@@ -27,6 +28,40 @@ pub(super) struct Called {
     pub(super) end: Option<AttemptEnd>,
 }
 
+/// Who is asked before and after each attempt.
+pub(super) trait Watch: Send + Sync {
+    /// An attempt is about to begin: `number` counts all of them, from 0.
+    fn before(&self, number: usize, called: &Called) -> Instead;
+    /// Its code has ended; `lose` if that was [`Instead::Lose`].
+    fn after(&self, number: usize, end: AttemptEnd, lose: bool) -> After;
+}
+
+/// What happens in place of an attempt.
+pub(super) enum Instead {
+    /// Nothing: it is made.
+    Nothing,
+    /// It is made twice, one after the other.
+    Twice,
+    /// It is made, and its answer is lost.
+    Lose,
+    /// It ends so, its code untouched.
+    End(AttemptEnd),
+    /// It panics.
+    Panic,
+    /// It never ends.
+    Hang,
+}
+
+/// What the engine is told of an attempt.
+pub(super) enum After {
+    /// That it ended so.
+    End(AttemptEnd),
+    /// Nothing, ever.
+    Hang,
+    /// That it ended so, once `go` says so.
+    Later(AttemptEnd, tokio::sync::oneshot::Receiver<()>),
+}
+
 /// Mocks and calls. A clone is the same one.
 #[derive(Clone)]
 pub(super) struct Rig(Arc<Parts>);
@@ -35,12 +70,19 @@ struct Parts {
     world: World,
     states: States,
     mocks: BTreeMap<&'static str, Mock>,
+    watch: Option<Arc<dyn Watch>>,
     calls: Mutex<Vec<Called>>,
+    workflows: Mutex<BTreeMap<(&'static str, u32), &'static WorkflowDefinition>>,
 }
 
 impl Rig {
-    pub(super) fn new(world: World, states: States, mocks: BTreeMap<&'static str, Mock>) -> Self {
-        Self(Arc::new(Parts { world, states, mocks, calls: Mutex::default() }))
+    pub(super) fn new(
+        world: World,
+        states: States,
+        mocks: BTreeMap<&'static str, Mock>,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Self {
+        Self(Arc::new(Parts { world, states, mocks, watch, calls: Mutex::default(), workflows: Mutex::default() }))
     }
 
     /// All that was called, in the order of the beginnings.
@@ -97,6 +139,16 @@ impl Rig {
 }
 
 impl Stage for Rig {
+    fn began(&self, definition: &'static WorkflowDefinition) {
+        let mut workflows = self.0.workflows.lock().unwrap_or_else(PoisonError::into_inner);
+        workflows.insert((definition.name, definition.version), definition);
+    }
+
+    fn workflow(&self, name: &str, version: u32) -> Option<&'static WorkflowDefinition> {
+        let workflows = self.0.workflows.lock().unwrap_or_else(PoisonError::into_inner);
+        workflows.iter().find(|((n, v), _)| *n == name && *v == version).map(|(_, definition)| *definition)
+    }
+
     fn attempt(
         &self,
         definition: &'static ActivityDefinition,
@@ -120,11 +172,33 @@ impl Stage for Rig {
         };
         let rig = self.clone();
         Box::pin(async move {
-            let end = rig.code(definition, context, input).await;
-            if let Some(call) = rig.calls().get_mut(number) {
+            let instead = rig.0.watch.as_ref().map_or(Instead::Nothing, |watch| watch.before(number, &called));
+            let lose = matches!(instead, Instead::Lose);
+            let untouched = matches!(instead, Instead::End(_));
+            let end = match instead {
+                Instead::Nothing | Instead::Lose => rig.code(definition, context, input).await,
+                Instead::Twice => {
+                    // The answer of the first is lost; the second is the one that is heard.
+                    let _ = rig.code(definition, context.clone(), input.clone()).await;
+                    rig.code(definition, context, input).await
+                }
+                Instead::End(end) => end,
+                Instead::Panic => std::panic::resume_unwind(Box::new("a panic that the test put in".to_owned())),
+                Instead::Hang => std::future::pending().await,
+            };
+            if !untouched && let Some(call) = rig.calls().get_mut(number) {
                 call.end = Some(end.clone());
             }
-            end
+            let Some(watch) = &rig.0.watch else { return end };
+            match watch.after(number, end, lose) {
+                After::End(end) => end,
+                After::Hang => std::future::pending().await,
+                After::Later(end, go) => {
+                    // Nobody left to say so means at once.
+                    let _ = go.await;
+                    end
+                }
+            }
         })
     }
 }

@@ -8,7 +8,7 @@ use saga_store::Timestamp;
 use super::dice::Dice;
 use super::engine::TestEngine;
 use super::executor::Tasks;
-use super::rig::Rig;
+use super::rig::{Rig, Watch};
 use super::script::{Mock, Script};
 use super::world::{NEVER, World};
 use crate::activity::Activity;
@@ -25,6 +25,7 @@ pub struct TestSetup {
     pub(super) seed: Option<u64>,
     pub(super) begin: Timestamp,
     pub(super) configure: Vec<Configure>,
+    pub(super) watch: Option<Arc<dyn Watch>>,
 }
 
 type Configure = Box<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
@@ -38,6 +39,7 @@ impl TestSetup {
             // 2026-01-01T00:00:00Z.
             begin: Timestamp::from_micros(1_767_225_600_000_000),
             configure: Vec::new(),
+            watch: None,
         }
     }
 

@@ -101,6 +101,31 @@ impl World {
         }
     }
 
+    /// Waits until a task can go on that waited for something outside of the engine.
+    pub(super) async fn outside(&self) {
+        std::future::poll_fn(|cx| {
+            self.tasks.tell(cx.waker());
+            if self.tasks.any_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Whether an attempt's own code is at work.
+    pub(super) fn is_outside(&self) -> bool {
+        self.outside.load(Ordering::Acquire) > 0
+    }
+
+    /// Moves time to the next timer; false if there is none to be reached.
+    pub(super) fn next_moment(&self) -> bool {
+        match self.time.next_due() {
+            Some(due) if due < self.begin.after(HORIZON) => {
+                self.time.move_to(due);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Fails the test if it cannot go on.
     pub(super) fn check(&self) {
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();

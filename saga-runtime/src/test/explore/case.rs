@@ -1,0 +1,142 @@
+//! One case: a run with its disturbances, from its start to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use saga_store::wire::{Conclusion, decode};
+
+use super::fault::Fault;
+use super::plan::Plan;
+use crate::erased::AnyStore;
+use crate::history::History;
+use crate::test::dice::Dice;
+use crate::test::engine::TestEngine;
+use crate::test::executor::Tasks;
+use crate::test::setup::TestSetup;
+use crate::test::world::World;
+use crate::workflow::Workflow;
+
+/// More steps than any sane case takes: one that goes on for ever is found by it.
+const MOST_STEPS: usize = 20_000;
+
+/// What is done in a case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Case {
+    pub(super) faults: Vec<Fault>,
+    /// Which of the answers that are there goes first, at each place where there are several;
+    /// none lets all go as they come.
+    pub(super) order: Option<Vec<usize>>,
+}
+
+/// What was seen of a case.
+pub(super) struct Seen {
+    /// How the run ended; none if it never does.
+    pub(super) conclusion: Option<Conclusion>,
+    pub(super) history: History,
+    /// What took effect: by its key the activity and its input.
+    pub(super) effects: BTreeMap<String, (&'static str, String)>,
+    /// Keys that were used for two different things.
+    pub(super) mixed: Vec<String>,
+    pub(super) observed: Vec<String>,
+    pub(super) fired: Vec<bool>,
+    pub(super) commits: usize,
+    /// The attempts, in their order: key, activity, whether an undo.
+    pub(super) attempts: Vec<(String, &'static str, bool)>,
+    /// How many answers there were to choose from, at each place where there were several.
+    pub(super) choices: Vec<usize>,
+}
+
+/// How the test describes what it sees of its state.
+pub(super) type Observe = Arc<dyn Fn(&TestEngine) -> String + Send + Sync>;
+
+pub(super) struct Stand<'a> {
+    pub(super) setup: &'a (dyn Fn() -> TestSetup + Send + Sync),
+    pub(super) observe: &'a [Observe],
+    pub(super) seed: u64,
+}
+
+impl Stand<'_> {
+    /// Plays one case.
+    pub(super) async fn play<W: Workflow>(&self, input: &saga_store::wire::Payload, case: &Case) -> Seen {
+        let plan = Plan::new(case.faults.clone(), case.order.is_some());
+        let mut setup = (self.setup)().seed(self.seed);
+        setup.watch = Some(Arc::new(plan.clone()));
+        // The order of tasks is drawn where a case is about more than crashes one by one.
+        let dice = (case.faults.len() > 1).then(|| Dice::new(self.seed));
+        let world = World::new(setup.begin, Tasks::new(dice));
+        let mut env = TestEngine::prepare(setup, world.clone());
+        let store = env.store.hooked(Arc::new(plan.clone()));
+        env.live(store.clone()).await;
+        let call = match crate::codec::decode::<W>(input) {
+            Ok(input) => crate::call::WorkflowCall::new(input),
+            Err(error) => panic!("the input of `{}` cannot be read back: {error}", W::NAME),
+        };
+        let run = env.start_run(call).await;
+        let mut choices = Vec::new();
+        let mut conclusion = None;
+        for _ in 0..MOST_STEPS {
+            world.check();
+            if std::mem::take(&mut plan.lock().crash) {
+                env.crash();
+                env.live(store.clone()).await;
+            } else if world.tasks.step() {
+            } else if let Some(ended) = self.ended(&env, &run).await {
+                conclusion = Some(ended);
+                break;
+            } else if world.is_outside() {
+                world.outside().await;
+            } else if plan.held() > 0 {
+                let held = plan.held();
+                let chosen = match (&case.order, held) {
+                    (Some(order), 2..) => {
+                        choices.push(held);
+                        order.get(choices.len() - 1).copied().unwrap_or(0).min(held - 1)
+                    }
+                    _ => 0,
+                };
+                plan.release(chosen);
+            } else if !world.next_moment() {
+                break;
+            }
+        }
+        self.seen(&env, &plan, conclusion, choices)
+    }
+
+    async fn ended<W: Workflow>(&self, env: &TestEngine, run: &crate::client::RunHandle<W>) -> Option<Conclusion> {
+        let view = AnyStore::get_execution(&env.store, run.execution()).await.ok()??;
+        decode(&view.conclusion.filter(|_| view.state.is_final())?).ok()
+    }
+
+    fn seen(&self, env: &TestEngine, plan: &Plan, conclusion: Option<Conclusion>, choices: Vec<usize>) -> Seen {
+        let (mut effects, mut mixed) = (BTreeMap::new(), Vec::new());
+        let calls = env.rig.calls().clone();
+        let text = |payload: &saga_store::wire::Payload| {
+            payload.inline().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+        };
+        let mut uses: BTreeMap<&str, (&'static str, String)> = BTreeMap::new();
+        for call in &calls {
+            let is = (call.activity, text(&call.input));
+            let was = uses.entry(call.key.as_str()).or_insert_with(|| is.clone());
+            if *was != is {
+                mixed.push(format!("{}: `{}` with {}, then `{}` with {}", call.key, was.0, was.1, is.0, is.1));
+            }
+            if matches!(call.end, Some(Ok(_))) {
+                effects.insert(call.key.to_string(), is);
+            }
+        }
+        let history = env.histories().into_iter().next();
+        let attempts = calls.iter().map(|call| (call.key.to_string(), call.activity, call.undo)).collect();
+        let state = plan.lock();
+        Seen {
+            conclusion,
+            history: history.unwrap_or_else(|| panic!("the run is not in its store")),
+            effects,
+            mixed,
+            observed: self.observe.iter().map(|observe| observe(env)).collect(),
+            fired: state.fired.clone(),
+            commits: state.commits,
+            attempts,
+            choices,
+        }
+    }
+}

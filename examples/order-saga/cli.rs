@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use saga_examples::StoreUrl;
@@ -88,6 +89,12 @@ pub(crate) struct WorkArgs {
     /// Chooses which attempts fail
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// After so long a silence of this worker others take over its orders
+    #[arg(long, value_name = "SECONDS", default_value = "12", value_parser = seconds)]
+    pub(crate) lease: Duration,
+    /// What operators call this worker
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) name: String,
 }
 
 /// Arguments of `run`.
@@ -160,6 +167,9 @@ pub(crate) struct WorkerArgs {
     pub(crate) shop: ShopArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
+    /// Print at the end how many attempts were made, as one JSON object on the last line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -173,6 +183,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let percent: f64 = text.parse().map_err(|error| format!("expected a number from 0 to 100: {error}"))?;
     if (0.0..=100.0).contains(&percent) { Ok(percent) } else { Err("expected a number from 0 to 100".to_owned()) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("expected a number of seconds: {error}"))?;
+    if (1.0..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("expected from 1 to 3600 seconds".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +242,8 @@ mod tests {
             (&["--flaky", "101"], "from 0 to 100"),
             (&["--flaky", "NaN"], "from 0 to 100"),
             (&["--concurrency", "0"], "from 1"),
+            (&["--lease", "0"], "from 1 to 3600"),
+            (&["--lease", "soon"], "a number of seconds"),
             (&["--store", "mysql://x"], "sqlite://PATH"),
         ] {
             let message = parse(args).unwrap_err().to_string();

@@ -6,6 +6,7 @@ use anstyle::Style;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use saga_examples::Interrupt;
 use saga_store::Timestamp;
+use serde::Serialize;
 
 use crate::cli::{AuditArgs, ShowArgs, SubmitArgs, WorkerArgs};
 use crate::orders::{Order, OrderId};
@@ -97,9 +98,22 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let store = open::store(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = store.engine(shop, &args.work).await?;
+    let engine = store.engine(shop.clone(), &args.work).await?;
     eprintln!("working on the orders in {}; Ctrl-C stops", args.store.store);
     interrupt.requested().await;
     engine.shutdown().await;
+    let worked = Worked { attempts: shop.attempts() };
+    if args.json {
+        print_json(&worked)?;
+    } else {
+        println!("{} attempts made", worked.attempts);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a worker did.
+#[derive(Debug, Serialize)]
+struct Worked {
+    /// Attempts of steps and of undos.
+    attempts: u64,
 }

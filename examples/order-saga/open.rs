@@ -36,7 +36,8 @@ impl OpenStore {
             Self::Sqlite(store) => Engine::builder(store),
             Self::Postgres(store) => Engine::builder(store),
         };
-        Ok(builder.state(shop).max_runs(args.concurrency).start().await?)
+        let builder = builder.state(shop).max_runs(args.concurrency).name(args.name.as_str());
+        Ok(builder.heartbeat(args.lease / 4, args.lease).start().await?)
     }
 }
 

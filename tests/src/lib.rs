@@ -1,14 +1,26 @@
 //! Shared code of the end-to-end tests: where stores live, a world that does what a test planned,
-//! and activities that act in it.
+//! and activities that act in it; real programs in several processes, and what befalls them.
 
+mod database;
+mod fleet;
+mod history;
+mod orders;
+mod patience;
 mod place;
 mod program;
+mod proxy;
 pub mod steps;
 mod victim;
 mod world;
 
+pub use database::Database;
+pub use fleet::{Fleet, Worker};
+pub use history::Histories;
+pub use orders::Figures;
+pub use patience::{holds_in_time, last, until};
 pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};
 pub use program::{Random, program};
+pub use proxy::Proxy;
 pub use victim::Victim;
 pub use world::{Act, Attempt, StepError, World};
 

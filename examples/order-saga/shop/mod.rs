@@ -17,6 +17,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use saga_runtime::ActivityContext;
 use serde::{Deserialize, Serialize};
@@ -182,17 +183,23 @@ pub(crate) struct NewMail {
 pub(crate) struct ShopHandle {
     shop: Arc<dyn Shop>,
     faults: Faults,
+    attempts: Arc<AtomicU64>,
 }
 
 impl ShopHandle {
     /// This shop, with these faults.
     pub(crate) fn new(shop: Arc<dyn Shop>, faults: Faults) -> Self {
-        Self { shop, faults }
+        Self { shop, faults, attempts: Arc::default() }
     }
 
     /// The shop itself.
     pub(crate) fn shop(&self) -> &dyn Shop {
         &*self.shop
+    }
+
+    /// How many attempts this process has made.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
     }
 
     /// Performs an attempt's request to the shop, unless this attempt is made to fail: before
@@ -202,6 +209,7 @@ impl ShopHandle {
         context: &ActivityContext,
         request: impl FnOnce(&'a dyn Shop, Attempt) -> Reply<'a, T, E>,
     ) -> Result<T, E> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
         let attempt = Attempt::begin(context);
         match self.faults.strike(&attempt.key, attempt.number) {
             None => request(&*self.shop, attempt).await,

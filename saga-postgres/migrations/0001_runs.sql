@@ -127,3 +127,11 @@ CREATE TABLE @.workers (
     beat_at     bigint  NOT NULL,
     dead        boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200);
+
+-- What the last claim of each worker gave, by its number: one whose answer was lost is answered
+-- again.
+CREATE TABLE @.claims (
+    incarnation uuid   PRIMARY KEY,
+    number      bigint NOT NULL DEFAULT 0,
+    executions  uuid[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200);

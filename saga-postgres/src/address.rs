@@ -65,8 +65,9 @@ impl Address {
     }
 }
 
-/// What `libpq` knows and the parser does not, taken out of a URL: the address without it, the
-/// file of root certificates, and whether it says how sessions are encrypted.
+/// What `libpq` knows and the parser does not, taken out of a URL: the address without it, or as
+/// the parser knows it; the file of root certificates; and whether it says how sessions are
+/// encrypted.
 fn take_tls(url: &str) -> (String, Option<String>, bool) {
     let Some((address, query)) = url.split_once('?').filter(|_| url.contains("://")) else {
         return (url.to_owned(), None, url.contains("sslmode"));
@@ -79,6 +80,11 @@ fn take_tls(url: &str) -> (String, Option<String>, bool) {
                 says = true;
                 let mode = if mode.starts_with("verify-") { "require" } else { mode };
                 rest.push(format!("sslmode={mode}"));
+            }
+            // Folders of sockets, which the parser takes one at a time.
+            Some(("host", hosts)) => {
+                let hosts = hosts.replace("%2C", ",").replace("%2c", ",");
+                rest.extend(hosts.split(',').map(|host| format!("host={host}")));
             }
             _ => rest.push(part.to_owned()),
         }
@@ -253,6 +259,14 @@ mod tests {
         assert_eq!(Address::parse("postgres://a/b", disabled).unwrap().config.get_ssl_mode(), SslMode::Disable);
         let address = Address::parse("postgres://a/b?sslmode=prefer", disabled).unwrap();
         assert_eq!(address.config.get_ssl_mode(), SslMode::Prefer);
+    }
+
+    #[test]
+    fn several_sockets_are_several_servers() {
+        let address = Address::parse("postgres://me@/shop?host=/one,/two", none).unwrap();
+        assert_eq!(address.place, "me@/one:5432,/two:5432/shop");
+        let address = Address::parse("postgres://me@/shop?host=%2Fone%2C%2Ftwo&port=1,2", none).unwrap();
+        assert_eq!(address.place, "me@/one:1,/two:2/shop");
     }
 
     #[test]

@@ -17,12 +17,14 @@
 //! - `store`: [`PostgresStore`], each call of the contract.
 //! - `options`: how it is opened. `address`: URLs and `PG*` variables; `tls`. `migrate`: its schema.
 //! - `verbs`: what the calls do, one idea a file. `sql`: their statements.
+//! - `ledger`: numbers of claims, so that none is lost with its answer.
 //! - `db`: the sessions. `hints`: who is told, in this process and others. `error`.
 
 mod address;
 mod db;
 mod error;
 mod hints;
+mod ledger;
 mod migrate;
 mod options;
 mod sql;

@@ -15,6 +15,7 @@ use crate::address::Address;
 use crate::db::{Db, For};
 use crate::error::Abort;
 use crate::hints::Hints;
+use crate::ledger::Ledger;
 use crate::options::{Options, PostgresBuilder};
 use crate::verbs::plain::Plain;
 use crate::verbs::{commit, deliver, own, purge, read, start};
@@ -33,6 +34,8 @@ struct Shared {
     db: Arc<Db>,
     hints: Hints,
     turn: Mutex<Turn>,
+    /// Held while a claim is under way: one at a time, so that its number says which it is.
+    ledger: tokio::sync::Mutex<Ledger>,
 }
 
 /// What the claims of this store remember.
@@ -87,7 +90,9 @@ impl PostgresStore {
         let origin = db.query(For::Clients, sql::ORIGIN, &[]).await.map_err(|abort| db.call_error(abort))?;
         let (hints, session) = Hints::new(&db, origin.first().map(|row| row.get(0)).unwrap_or_default());
         tokio::spawn(session);
-        Ok(Self { shared: Arc::new(Shared { db, hints, turn: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { db, hints, turn: Mutex::default(), ledger: tokio::sync::Mutex::default() }),
+        })
     }
 
     fn db(&self) -> &Db {
@@ -141,6 +146,7 @@ impl Store for PostgresStore {
     }
 
     async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.shared.ledger.lock().await.forget(incarnation);
         if own::leave(self.db(), incarnation).await.map_err(|abort| self.failed(abort))? {
             self.tell(vec![Hint::Ready]);
         }
@@ -177,8 +183,11 @@ impl Store for PostgresStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
         self.sweep_in_turn().await?;
         let last = self.turn(|turn| turn.last_lane.clone());
-        let (claimed, lane, hints) =
-            own::claim(self.db(), claim, last.as_deref()).await.map_err(|abort| self.failed(abort))?;
+        let mut ledger = self.shared.ledger.lock().await;
+        let ticket = ledger.begin(claim.incarnation);
+        let answer = own::claim(self.db(), claim, last.as_deref(), ticket).await;
+        let (claimed, lane, hints) = answer.map_err(|abort| self.failed(abort))?;
+        ledger.settle(claim.incarnation);
         if lane.is_some() {
             self.turn(|turn| turn.last_lane = lane);
         }
@@ -187,7 +196,21 @@ impl Store for PostgresStore {
     }
 
     async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        own::adopt(self.db(), dead, by, max).await.map_err(|abort| self.failed(abort))
+        let adopted = {
+            let mut ledger = self.shared.ledger.lock().await;
+            let ticket = ledger.begin(by);
+            let answer = own::adopt(self.db(), dead, by, max, ticket).await;
+            let adopted = answer.map_err(|abort| self.failed(abort))?;
+            ledger.settle(by);
+            adopted
+        };
+        if adopted.len() < max {
+            // What is given is given: a worker that is not forgotten now is forgotten later.
+            if let Err(abort) = own::bury(self.db(), dead).await {
+                tracing::debug!(error = %self.failed(abort), worker = %dead, "a dead worker is not forgotten yet");
+            }
+        }
+        Ok(adopted)
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {

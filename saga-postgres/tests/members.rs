@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use saga_postgres::PostgresStore;
 use saga_store::conformance::lab::{Lab, executions};
-use saga_store::{NodeInfo, Store};
+use saga_store::{ClaimedRun, ErrorKind, NodeInfo, Store, StoreError};
+use saga_test_server::{Proxy, TestServer};
 
 #[tokio::test]
 async fn a_worker_that_joins_is_told_who_is_dead_and_need_not_wait_for_a_lease() {
@@ -22,6 +24,49 @@ async fn a_worker_that_joins_is_told_who_is_dead_and_need_not_wait_for_a_lease()
         assert_eq!(joined.proven_dead, [dead]);
     }
     let rest = executions(&lab.store.adopt(dead, incarnation, 10).await.unwrap());
-    assert_eq!(adopted.into_iter().chain(rest).collect::<std::collections::BTreeSet<_>>(), runs.into());
+    assert_eq!(adopted.into_iter().chain(rest).collect::<BTreeSet<_>>(), runs.into());
     assert_eq!(lab.store.beat(alive).await.unwrap().peers.len(), 2);
+}
+
+/// Calls until the call gives nothing more; how often it failed, and all that it gave.
+async fn until_nothing_is_left(
+    call: impl AsyncFn() -> Result<Vec<ClaimedRun>, StoreError>,
+) -> (usize, Vec<ClaimedRun>) {
+    let (mut failed, mut given) = (0, Vec::new());
+    loop {
+        match call().await {
+            Ok(some) if some.is_empty() => return (failed, given),
+            Ok(some) => given.extend(some),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                failed += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_claim_or_a_takeover_gives_is_not_lost_with_its_answer() {
+    let server = TestServer::start_private("");
+    let schema = common::fresh_name();
+    let direct = PostgresStore::builder(&server.url()).schema(&schema).connect().await.unwrap();
+    let proxy = Proxy::before(server.folder().unwrap(), &["-- claim", "-- adopt"], 2);
+    let cut = PostgresStore::builder(&proxy.url_of("postgres")).schema(&schema).connect().await.unwrap();
+    let (direct, cut) = (Lab::new(direct), Lab::new(cut));
+
+    let worker = direct.worker().await;
+    let runs = (0..20).map(|number| direct.new_run(&format!("ORD-{number}"))).collect();
+    direct.store.start(runs).await.unwrap();
+    let claim = Lab::<PostgresStore>::request(worker, 3);
+    let (failed, claimed) = until_nothing_is_left(async || cut.store.claim(&claim).await).await;
+    assert!(failed >= 3, "{failed} answers were lost");
+    let distinct: BTreeSet<_> = claimed.iter().map(|run| run.execution).collect();
+    assert_eq!((claimed.len(), distinct.len()), (20, 20));
+
+    let next = direct.worker().await;
+    let (failed, adopted) = until_nothing_is_left(async || cut.store.adopt(worker, next, 3).await).await;
+    assert!(failed >= 3, "{failed} answers were lost");
+    assert_eq!(adopted.len(), 20);
+    assert_eq!(adopted.iter().map(|run| run.execution).collect::<BTreeSet<_>>(), distinct);
+    assert!(adopted.iter().all(|run| run.taken_over && run.deaths == 1));
 }

@@ -1,7 +1,8 @@
 //! A test's own statements on a server that things befall.
 
+use saga_postgres::PostgresStore;
 use tokio_postgres::types::FromSqlOwned;
-use tokio_postgres::{Client, Error, NoTls, Row};
+use tokio_postgres::{Client, Config, Error, NoTls, Row};
 
 use crate::until;
 
@@ -10,6 +11,7 @@ use crate::until;
 #[derive(Debug)]
 pub struct Database {
     url: String,
+    config: Config,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -18,10 +20,11 @@ impl Database {
     ///
     /// # Panics
     ///
-    /// If there are no threads to be had.
+    /// If that is no address.
     pub fn at(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Self { url: url.to_owned(), runtime: runtime.expect("a runtime can be made") }
+        let config = PostgresStore::config(url).expect("an address");
+        Self { url: url.to_owned(), config, runtime: runtime.expect("a runtime can be made") }
     }
 
     /// A new, empty database on the server at this address, which is that of its own maintenance
@@ -102,7 +105,7 @@ impl Database {
 
     fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, Error> {
         self.runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+            let (client, connection) = self.config.connect(NoTls).await?;
             let session = tokio::spawn(connection);
             let answer = work(&client).await;
             drop(client);

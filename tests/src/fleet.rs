@@ -258,7 +258,11 @@ impl Drop for Worker {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("-- the last of {} --\n{}", self.log.display(), lines[lines.len().saturating_sub(12)..].join("\n"));
+            eprintln!(
+                "-- the last of {} --\n{}",
+                self.log.display(),
+                lines[lines.len().saturating_sub(12)..].join("\n")
+            );
         }
     }
 }

@@ -8,7 +8,6 @@ mod orders;
 mod patience;
 mod place;
 mod program;
-mod proxy;
 pub mod steps;
 mod victim;
 mod world;
@@ -20,7 +19,6 @@ pub use orders::Figures;
 pub use patience::{holds_in_time, last, until};
 pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};
 pub use program::{Random, program};
-pub use proxy::Proxy;
 pub use victim::Victim;
 pub use world::{Act, Attempt, StepError, World};
 

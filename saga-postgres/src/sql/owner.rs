@@ -30,7 +30,8 @@ statements! { start::END;
     JOIN = "-- join
         WITH joined AS (
             INSERT INTO @.workers (incarnation, name, lease, build, beat_at) VALUES ($1, $2, $3, $4, @now)
-            ON CONFLICT (incarnation) DO NOTHING)
+            ON CONFLICT (incarnation) DO NOTHING),
+        noted AS (INSERT INTO @.claims (incarnation) VALUES ($1) ON CONFLICT (incarnation) DO NOTHING)
         SELECT @now, ARRAY(SELECT incarnation FROM @.workers WHERE dead AND incarnation <> $1)";
     /// What marks this store's hints among those of others.
     ORIGIN = "-- origin
@@ -42,7 +43,8 @@ statements! { start::END;
         SELECT @now, EXISTS (SELECT FROM b), w.incarnation, w.beats, w.lease, w.build, w.dead
         FROM (VALUES (1)) AS one LEFT JOIN @.workers w ON w.incarnation <> $1";
     LEAVE = concat!("-- leave
-        WITH gone AS (DELETE FROM @.workers WHERE incarnation = $1), ",
+        WITH gone AS (DELETE FROM @.workers WHERE incarnation = $1),
+        forgotten AS (DELETE FROM @.claims WHERE incarnation = $1), ",
         hand_over!("SELECT execution FROM @.live WHERE owner >= $1 AND owner <= $1 ORDER BY owner, execution FOR UPDATE"));
 
     /// Lets go runs that someone owns who is no member: a worker that was taken for dead and
@@ -63,13 +65,17 @@ statements! { start::END;
     CLAIM = "-- claim
         WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now),
         member AS MATERIALIZED (SELECT FROM @.workers WHERE incarnation = $1 AND NOT dead),
+        -- The row is locked, so that of two sendings of one claim one sees what the other did.
+        noted AS MATERIALIZED (SELECT number FROM @.claims WHERE incarnation = $1 FOR UPDATE),
+        fresh AS MATERIALIZED (
+            SELECT FROM member WHERE NOT EXISTS (SELECT FROM noted WHERE number >= $7::int8)),
         served AS MATERIALIZED (SELECT * FROM unnest($2::text[], $3::int8[]) AS s (workflow, version)),
         lanes AS (
             SELECT s.workflow, s.version, (
                 SELECT r.lane FROM @.ready r
                 WHERE r.awake AND r.workflow = s.workflow AND r.version = s.version
                 ORDER BY r.lane LIMIT 1) AS lane
-            FROM served s WHERE EXISTS (SELECT FROM member)
+            FROM served s WHERE EXISTS (SELECT FROM fresh)
             UNION ALL
             SELECT n.workflow, n.version, (
                 SELECT r.lane FROM @.ready r
@@ -88,7 +94,7 @@ statements! { start::END;
             SELECT r.execution, r.workflow, r.version, r.lane, r.priority, r.due_at,
                 l.owner IS NULL AND l.ended <> 1 AS free
             FROM @.ready r JOIN @.live l ON l.execution = r.execution
-            WHERE NOT r.awake AND r.due_at <= (SELECT now FROM t) AND EXISTS (SELECT FROM member)
+            WHERE NOT r.awake AND r.due_at <= (SELECT now FROM t) AND EXISTS (SELECT FROM fresh)
             ORDER BY r.due_at LIMIT 1000 FOR UPDATE OF r, l SKIP LOCKED),
         due AS MATERIALIZED (
             SELECT * FROM awake
@@ -107,6 +113,9 @@ statements! { start::END;
         taken AS (
             UPDATE @.live l SET owner = $1, claim_due = l.unreleased FROM chosen c
             WHERE l.execution = c.execution RETURNING l.execution, l.unreleased, l.deaths, c.lane, c.place),
+        noting AS (
+            UPDATE @.claims SET number = $7, executions = ARRAY(SELECT execution FROM taken)
+            WHERE incarnation = $1 AND EXISTS (SELECT FROM fresh) AND ($8::bool OR EXISTS (SELECT FROM taken))),
         gone AS (
             DELETE FROM @.ready r USING (
                 SELECT execution FROM chosen UNION ALL SELECT execution FROM due WHERE NOT free) AS c
@@ -124,30 +133,48 @@ statements! { start::END;
                 WHERE (SELECT p.state FROM @.runs p WHERE p.execution = k.execution) = 0 OFFSET 0) AS c
             WHERE r.execution = c.execution)
         SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths, c.lane,
-            (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen)
+            (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen), EXISTS (SELECT FROM fresh)
         FROM (VALUES (1)) AS one LEFT JOIN taken c ON true LEFT JOIN @.runs r ON r.execution = c.execution
         ORDER BY c.place";
 
     /// Takes over runs of a dead worker, and the messages that it had yet to send.
     ADOPT = "-- adopt
         WITH member AS MATERIALIZED (SELECT FROM @.workers WHERE incarnation = $2 AND NOT dead),
+        noted AS MATERIALIZED (SELECT number FROM @.claims WHERE incarnation = $2 FOR UPDATE),
+        fresh AS MATERIALIZED (
+            SELECT FROM member WHERE NOT EXISTS (SELECT FROM noted WHERE number >= $4::int8)),
         died AS (
             UPDATE @.workers SET dead = true
-            WHERE incarnation = $1 AND NOT dead AND EXISTS (SELECT FROM member)),
+            WHERE incarnation = $1 AND NOT dead AND EXISTS (SELECT FROM fresh)),
         found AS MATERIALIZED (
-            SELECT execution FROM @.live WHERE owner >= $1 AND owner <= $1 AND EXISTS (SELECT FROM member)
+            SELECT execution FROM @.live WHERE owner >= $1 AND owner <= $1 AND EXISTS (SELECT FROM fresh)
             ORDER BY owner, execution LIMIT $3::int8 FOR UPDATE SKIP LOCKED),
         taken AS (
             UPDATE @.live l SET owner = $2, deaths = l.deaths + 1, unreleased = true, claim_due = true FROM found f
             WHERE l.execution = f.execution RETURNING l.execution, l.unreleased, l.deaths),
         moved AS (
-            UPDATE @.outbox SET owner = $2 WHERE owner = $1 AND EXISTS (SELECT FROM member))
-        SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths
+            UPDATE @.outbox SET owner = $2 WHERE owner = $1 AND EXISTS (SELECT FROM fresh)),
+        noting AS (
+            UPDATE @.claims SET number = $4, executions = ARRAY(SELECT execution FROM taken)
+            WHERE incarnation = $2 AND EXISTS (SELECT FROM fresh) AND ($5::bool OR EXISTS (SELECT FROM taken)))
+        SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths,
+            EXISTS (SELECT FROM fresh)
         FROM (VALUES (1)) AS one LEFT JOIN taken c ON true LEFT JOIN @.runs r ON r.execution = c.execution
         ORDER BY r.execution";
     BURY = "-- bury
-        DELETE FROM @.workers w WHERE w.incarnation = $1 AND w.dead
-            AND NOT EXISTS (SELECT FROM @.live l WHERE l.owner = w.incarnation)";
+        WITH gone AS (
+            DELETE FROM @.workers w WHERE w.incarnation = $1 AND w.dead
+                AND NOT EXISTS (SELECT FROM @.live l WHERE l.owner = w.incarnation)
+            RETURNING w.incarnation)
+        DELETE FROM @.claims c WHERE c.incarnation = $1 AND EXISTS (SELECT FROM gone)";
+    /// What a claim gave whose answer was lost.
+    GIVEN = "-- given
+        SELECT true, r.execution, r.id, r.workflow, r.version, l.unreleased, l.deaths
+        FROM @.claims c CROSS JOIN LATERAL unnest(c.executions) WITH ORDINALITY AS e (execution, place)
+            JOIN @.live l ON l.execution = e.execution AND l.owner = c.incarnation
+            JOIN @.runs r ON r.execution = e.execution
+        WHERE c.incarnation = $1 AND c.number = $2
+        ORDER BY e.place";
 
     NEXT_WAKE = "-- next_wake
         SELECT due_at FROM @.ready WHERE NOT awake ORDER BY due_at LIMIT 1";

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::number;
 use crate::db::{Db, For};
 use crate::error::Abort;
+use crate::ledger::Ticket;
 use crate::sql;
 
 pub(crate) async fn join(db: &Db, node: &NodeInfo) -> Result<Joined, Abort> {
@@ -62,14 +63,20 @@ pub(crate) async fn claim(
     db: &Db,
     claim: &Claim,
     last_lane: Option<&str>,
+    ticket: Ticket,
 ) -> Result<(Vec<ClaimedRun>, Option<String>, Vec<Hint>), Abort> {
     let names: Vec<&str> = claim.filter.workflows.iter().map(|(name, _)| name.as_str()).collect();
     let versions: Vec<i64> = claim.filter.workflows.iter().map(|(_, version)| (*version).into()).collect();
     let build = &*claim.build.0;
     let slots = number(claim.slots);
-    let values: crate::db::Values<'_> = &[claim.incarnation.as_uuid(), &names, &versions, &build, &slots, &last_lane];
+    let Ticket { number, again } = ticket;
+    let by = claim.incarnation;
+    let values: crate::db::Values<'_> = &[by.as_uuid(), &names, &versions, &build, &slots, &last_lane, &number, &again];
     let rows = db.query(For::Engine, sql::CLAIM, values).await?;
-    require_member(&rows, claim.incarnation)?;
+    require_member(&rows, by)?;
+    if !rows.first().is_some_and(|row| row.get(9)) {
+        return Ok((given(db, by, number).await?, None, Vec::new()));
+    }
     let claimed = claimed(&rows)?;
     let lane = if claimed.is_empty() { None } else { rows.last().and_then(|row| row.get(7)) };
     // Others may have looked while these rows were locked, and found nothing.
@@ -78,18 +85,37 @@ pub(crate) async fn claim(
     Ok((claimed, lane, hints))
 }
 
-pub(crate) async fn adopt(db: &Db, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, Abort> {
+pub(crate) async fn adopt(
+    db: &Db,
+    dead: Incarnation,
+    by: Incarnation,
+    max: usize,
+    ticket: Ticket,
+) -> Result<Vec<ClaimedRun>, Abort> {
     if dead == by {
         let message = format!("the worker {by} cannot take over from itself");
         return Err(StoreError::new(ErrorKind::Invalid, message).into());
     }
-    let rows = db.query(For::Engine, sql::ADOPT, &[dead.as_uuid(), by.as_uuid(), &number(max)]).await?;
+    let max = number(max);
+    let values: crate::db::Values<'_> = &[dead.as_uuid(), by.as_uuid(), &max, &ticket.number, &ticket.again];
+    let rows = db.query(For::Engine, sql::ADOPT, values).await?;
     require_member(&rows, by)?;
-    let adopted = claimed(&rows)?;
-    if adopted.len() < max {
-        db.query(For::Engine, sql::BURY, &[dead.as_uuid()]).await?;
+    if !rows.first().is_some_and(|row| row.get(7)) {
+        return given(db, by, ticket.number).await;
     }
-    Ok(adopted)
+    claimed(&rows)
+}
+
+/// Forgets a dead worker if nothing of it is left.
+pub(crate) async fn bury(db: &Db, dead: Incarnation) -> Result<(), Abort> {
+    db.query(For::Engine, sql::BURY, &[dead.as_uuid()]).await.map(drop)
+}
+
+/// What a claim of this number gave, when it came for the first time. In a statement of its own:
+/// that of the repeated claim may have begun before the first one ended.
+async fn given(db: &Db, by: Incarnation, number: i64) -> Result<Vec<ClaimedRun>, Abort> {
+    let rows = db.query(For::Engine, sql::GIVEN, &[by.as_uuid(), &number]).await?;
+    claimed(&rows)
 }
 
 fn require_member(rows: &[Row], incarnation: Incarnation) -> Result<(), Abort> {

@@ -3,13 +3,16 @@
 //!
 //! - `programs`: where the server's programs are, and as whom they run.
 //! - `server`: a server, what can befall it, and a standby of it.
+//! - `proxy`: the way to it, which can be cut.
 
 mod programs;
+mod proxy;
 mod server;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use proxy::Proxy;
 pub use server::TestServer;
 
 /// The server that all tests of this process share. No test stops it.

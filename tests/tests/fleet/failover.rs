@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use saga_test_server::TestServer;
-use saga_tests::{Database, Fleet, Proxy, until};
+use saga_test_server::{Proxy, TestServer};
+use saga_tests::{Database, Fleet, until};
 
 const RECORDS: &str = "SELECT execution || ' ' || seq || ' ' || nonce FROM saga.journal";
 const SYNCHRONOUS: &str = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
@@ -46,10 +46,10 @@ fn sessions_cut_between_a_commit_and_its_answer_double_nothing_and_lose_nothing(
     let _alone = crate::alone();
     let server = TestServer::start_private("");
     let database = Database::create(&server);
-    let proxy = Proxy::before(server.folder().unwrap(), &["-- lean", "-- full", "-- start", "-- claim", "-- adopt"], 20);
+    let proxy =
+        Proxy::before(server.folder().unwrap(), &["-- lean", "-- full", "-- start", "-- claim", "-- adopt"], 20);
     let name = database.url().split(['/', '?']).nth(3).unwrap().to_owned();
-    let by_proxy = format!("postgres://saga@/{name}?host={}", proxy.folder().display());
-    let mut fleet = Fleet::new(database, 600).by(&by_proxy);
+    let mut fleet = Fleet::new(database, 600).by(&proxy.url_of(&name));
     let mut workers = fleet.workers(3);
     fleet.submit_all();
     fleet.until_all_ended();

@@ -5,7 +5,7 @@ mod failover;
 mod killed;
 mod outage;
 mod share;
-//ZOMBIE
+mod zombie;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

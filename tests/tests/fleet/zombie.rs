@@ -2,29 +2,37 @@
 
 use saga_tests::{Database, Fleet, until};
 
+const DEAD: &str = "SELECT count(*) FROM saga.workers WHERE dead";
+const WORKERS: &str = "SELECT count(*) FROM saga.workers";
+
 #[test]
 fn a_worker_stopped_past_its_lease_is_refused_and_rejoins_and_works_on() {
     let _alone = crate::alone();
-    let mut fleet = Fleet::new(Database::create(saga_test_server::shared()), 3000);
+    let mut fleet = Fleet::new(Database::create(saga_test_server::shared()), 800);
+    let count = |fleet: &Fleet, sql: &str| fleet.database().try_value::<i64>(sql).unwrap_or(-1);
     let zombie = fleet.worker();
-    fleet.submit_all();
-    fleet.until_ended(100);
+    let first = fleet.submit(1, 2);
+    fleet.until_ended(50);
     zombie.signal("STOP");
-    assert!(fleet.ended() < fleet.orders() - 1000, "little is left to take over: give it more orders");
+    let stopped_at = fleet.ended();
     let others = fleet.workers(2);
-    let takeovers = "SELECT count(*) FROM saga.workers WHERE dead";
-    until("the stopped worker is taken for dead", || fleet.database().try_value::<i64>(takeovers) == Some(1));
-    fleet.until_ended(1000);
-    let before = fleet.incarnations();
+    // Nobody is dead for long: who is, has nothing left when it is forgotten.
+    until("it is taken for dead, and others have its runs", || {
+        count(&fleet, DEAD) == 0 && count(&fleet, WORKERS) == 2 && fleet.ended() > stopped_at + 64
+    });
     zombie.signal("CONT");
-    until("it joins again", || fleet.incarnations() > before);
+    until("it joins anew", || count(&fleet, WORKERS) == 3);
+    assert!(first.wait().success());
     for other in others {
         other.stop();
     }
-    // Nobody else is left.
+    // Nobody else is left to work on these.
+    let before = fleet.ended();
+    assert!(fleet.submit(2, 2).wait().success());
     fleet.until_all_ended();
-    assert!(zombie.stop() > 0);
+    assert!(fleet.ended() > before);
+    assert!(zombie.log().contains("joins anew"), "{}", zombie.log());
+    zombie.stop();
     let found = fleet.check();
-    println!("{found:?}");
-    assert!(found.takeovers > 0);
+    assert!(found.takeovers > 0, "it had no run when it was stopped: {found:?}");
 }

@@ -55,9 +55,9 @@ impl Proxy {
         Self { folder, state }
     }
 
-    /// The folder with its socket.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Where a database of the server is, by this way.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://saga@/{database}?host={}", self.folder.path().display())
     }
 
     /// How many answers were kept back.

@@ -94,6 +94,7 @@ struct Gathered {
     anything: bool,
     inbox: BTreeSet<ExecutionId>,
     ended: BTreeSet<ExecutionId>,
+    changed: BTreeSet<ExecutionId>,
 }
 
 impl Gathered {
@@ -103,16 +104,18 @@ impl Gathered {
                 Hint::Ready => self.ready = true,
                 Hint::Inbox(execution) => drop(self.inbox.insert(execution)),
                 Hint::Ended(execution) => drop(self.ended.insert(execution)),
+                Hint::Changed(execution) => drop(self.changed.insert(execution)),
                 Hint::Anything => self.anything = true,
             }
-            if self.inbox.len() + self.ended.len() > MOST_IDS {
+            if self.inbox.len() + self.ended.len() + self.changed.len() > MOST_IDS {
                 *self = Self { anything: true, ..Self::default() };
             }
         }
     }
 
     fn is_empty(&self) -> bool {
-        !self.ready && !self.anything && self.inbox.is_empty() && self.ended.is_empty()
+        let (inbox, ended, changed) = (&self.inbox, &self.ended, &self.changed);
+        !self.ready && !self.anything && inbox.is_empty() && ended.is_empty() && changed.is_empty()
     }
 
     fn payload(&self, origin: &str) -> String {
@@ -124,7 +127,7 @@ impl Gathered {
         if self.ready {
             text.push_str(" R");
         }
-        for (letter, executions) in [('I', &self.inbox), ('E', &self.ended)] {
+        for (letter, executions) in [('I', &self.inbox), ('E', &self.ended), ('C', &self.changed)] {
             for execution in executions {
                 // Writing to a string cannot fail.
                 let _ = write!(text, " {letter}{}", execution.as_uuid().simple());
@@ -147,6 +150,7 @@ fn parse(payload: &str, origin: &str) -> Vec<Hint> {
             b'R' => Some(Hint::Ready),
             b'I' => Some(Hint::Inbox(execution()?)),
             b'E' => Some(Hint::Ended(execution()?)),
+            b'C' => Some(Hint::Changed(execution()?)),
             _ => None,
         }
     };
@@ -263,8 +267,10 @@ mod tests {
     fn what_is_told_is_understood_and_the_own_is_not_repeated() {
         let mut gathered = Gathered::default();
         gathered.add(vec![Hint::Ready, Hint::Inbox(execution(1)), Hint::Ready, Hint::Ended(execution(2))]);
+        gathered.add(vec![Hint::Changed(execution(3))]);
         let payload = gathered.payload("me");
-        assert_eq!(parse(&payload, "you"), [Hint::Ready, Hint::Inbox(execution(1)), Hint::Ended(execution(2))]);
+        let all = [Hint::Ready, Hint::Inbox(execution(1)), Hint::Ended(execution(2)), Hint::Changed(execution(3))];
+        assert_eq!(parse(&payload, "you"), all);
         assert_eq!(parse(&payload, "me"), []);
         assert_eq!(parse("you Q7 R x", "me"), [Hint::Ready]);
     }

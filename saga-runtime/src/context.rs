@@ -62,6 +62,7 @@ pub(crate) struct Context {
     early_events: BTreeMap<String, VecDeque<Payload>>,
     awaited_events: BTreeMap<String, VecDeque<OpId>>,
     fatal: Option<String>,
+    status: Option<Payload>,
 }
 
 impl Context {
@@ -77,6 +78,7 @@ impl Context {
             early_events: BTreeMap::new(),
             awaited_events: BTreeMap::new(),
             fatal: None,
+            status: None,
         }
     }
 
@@ -191,6 +193,15 @@ impl Context {
 
     pub(crate) fn set_recorded(&mut self, recorded: BTreeMap<OpId, Payload>) {
         self.recorded = recorded;
+    }
+
+    /// What clients shall see as the run's status. It is no decision: nothing depends on it.
+    pub(crate) fn set_status(&mut self, status: Payload) {
+        self.status = Some(status);
+    }
+
+    pub(crate) fn take_status(&mut self) -> Option<Payload> {
+        self.status.take()
     }
 
     /// The run cannot go on, for this reason.

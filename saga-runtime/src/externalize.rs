@@ -13,17 +13,32 @@ use crate::erased::AnyStore;
 pub(crate) fn externalize(entries: &mut [Entry], entropy: &Entropy, now: Timestamp) -> Vec<Blob> {
     let mut blobs = Vec::new();
     for entry in entries {
-        entry.for_each_payload(|payload| {
-            if let PayloadData::Inline(bytes) = &payload.data
-                && bytes.len() > INLINE_LIMIT
-            {
-                let id = entropy.blob(now);
-                blobs.push(Blob { id, bytes: bytes.clone() });
-                payload.data = PayloadData::Blob { id, len: bytes.len() as u64 };
-            }
-        });
+        entry.for_each_payload(|payload| blobs.extend(externalize_payload(payload, entropy, now)));
     }
     blobs
+}
+
+/// Takes a large payload out of its place.
+pub(crate) fn externalize_payload(payload: &mut Payload, entropy: &Entropy, now: Timestamp) -> Option<Blob> {
+    let PayloadData::Inline(bytes) = &payload.data else { return None };
+    if bytes.len() <= INLINE_LIMIT {
+        return None;
+    }
+    let blob = Blob { id: entropy.blob(now), bytes: bytes.clone() };
+    payload.data = PayloadData::Blob { id: blob.id, len: bytes.len() as u64 };
+    Some(blob)
+}
+
+/// Puts a payload that is kept beside the journal back in its place.
+pub(crate) async fn internalize_payload(
+    store: &dyn AnyStore,
+    execution: ExecutionId,
+    payload: &mut Payload,
+) -> Result<(), StoreError> {
+    let wanted: Vec<BlobId> = blob_of(payload).into_iter().collect();
+    let found = fetch(store, execution, &wanted).await?;
+    put_back(payload, &found);
+    Ok(())
 }
 
 /// Fetches the payloads that records keep beside the journal and puts them in their places.

@@ -46,12 +46,16 @@ mod spawn;
 mod state;
 #[cfg(feature = "test")]
 pub mod test;
+mod watchers;
 mod workflow;
 
 pub use activity::{Activity, ActivityContext, ActivityError, RetryPolicy};
 pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
-pub use client::{Client, ClientError, Outcome, RunDetails, RunError, RunHandle, StartRun};
+pub use client::{
+    Action, Bulk, BulkReport, Client, ClientError, Fork, Outcome, Repair, RunDetails, RunError, RunHandle, RunUpdate,
+    RunWatch, StartRun,
+};
 pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
 pub use engine::{Engine, EngineBuilder, StartError};
@@ -59,7 +63,9 @@ pub use error::{Error, Result};
 pub use event::Event;
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
-pub use ops::{Elapsed, attempt, event, join_all, new_uuid, now, random, side_effect, sleep, sleep_until, undo};
+pub use ops::{
+    Elapsed, attempt, event, join_all, new_uuid, now, random, set_status, side_effect, sleep, sleep_until, undo,
+};
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
@@ -69,7 +75,7 @@ pub use workflow::{Workflow, WorkflowDefinition};
 pub mod prelude {
     pub use crate::{
         ActivityContext, ActivityError, Classify, Client, Engine, Event, MemoryStore, Outcome, RetryPolicy, RunError,
-        activity, attempt, durable, event, join, join_all, new_uuid, now, random, select, side_effect, sleep,
-        sleep_until, try_join, undo, workflow,
+        activity, attempt, durable, event, join, join_all, new_uuid, now, random, select, set_status, side_effect,
+        sleep, sleep_until, try_join, undo, workflow,
     };
 }

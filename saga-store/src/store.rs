@@ -68,6 +68,8 @@ pub enum Hint {
     Inbox(ExecutionId),
     /// This execution has ended.
     Ended(ExecutionId),
+    /// This execution has another state or status, and has not ended.
+    Changed(ExecutionId),
     /// Something changed, or hints were lost: look at everything that is waited for.
     Anything,
 }

@@ -178,6 +178,8 @@ impl Batch<'_> {
         let commit = &self.commits[at];
         if commit.then == Then::End {
             hints.push(Hint::Ended(commit.execution));
+        } else if commit.change.is_some() || commit.status.is_some() {
+            hints.push(Hint::Changed(commit.execution));
         }
         if due {
             hints.push(Hint::Ready);

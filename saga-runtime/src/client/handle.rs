@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use saga_store::message::{EventMessage, MessageBody};
 use saga_store::{ExecutionId, RunId, RunView, Target};
 
-use super::{Client, ClientError, Outcome, RunError, watch};
+use serde::de::DeserializeOwned;
+
+use super::{Client, ClientError, Outcome, RunError, RunWatch, view, watch};
 use crate::codec;
 use crate::event::Event;
 use crate::workflow::Workflow;
@@ -73,6 +75,35 @@ impl<W: Workflow> RunHandle<W> {
     pub async fn view(&self) -> Result<RunView, ClientError> {
         let view = self.client.parts.store.get_execution(self.execution).await?;
         view.ok_or_else(|| ClientError::NoRun { id: self.id.clone() })
+    }
+
+    /// What the workflow last said of itself with [`set_status`](crate::set_status); `None` if
+    /// nothing. Costs one read. A status that is no `T` is an error.
+    pub async fn status<T: DeserializeOwned>(&self) -> Result<Option<T>, ClientError> {
+        let view = self.view().await?;
+        let status = view::status(&*self.client.parts.store, &view).await?;
+        Ok(status.as_ref().map(codec::decode).transpose()?)
+    }
+
+    /// Follows the run: its state and status now, each change of them, and its end, after which
+    /// there is nothing. In the engine's own process a change is told at once; elsewhere as fast as
+    /// the store's hints travel, and within two seconds if they are lost. Changes that follow each
+    /// other fast may be seen as one. Costs one read a change.
+    ///
+    /// ```no_run
+    /// # use saga_runtime::{RunHandle, Workflow};
+    /// # #[derive(Debug, serde::Deserialize)]
+    /// # struct Progress { packed: u32 }
+    /// # async fn example<W: Workflow>(run: RunHandle<W>) -> Result<(), saga_runtime::ClientError> {
+    /// let mut changes = run.watch();
+    /// while let Some(update) = changes.next().await {
+    ///     let update = update?;
+    ///     println!("{} {:?}", update.state, update.status::<Progress>()?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn watch(&self) -> RunWatch {
+        RunWatch::new(self.client.clone(), self.id.clone(), self.execution)
     }
 
     /// Asks the run to stop and undo its steps. See [`Client::cancel`].

@@ -1,12 +1,17 @@
 //! Clients: start runs, wait for them, look at them, cancel them. A client needs no worker in its
 //! process.
 
+mod bulk;
 mod error;
+mod follow;
+mod fork;
 mod handle;
 mod operate;
 mod outcome;
+mod repair;
 mod show;
 mod start;
+mod view;
 mod watch;
 
 use std::fmt;
@@ -19,9 +24,13 @@ use saga_store::{
     Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target,
 };
 
+pub use bulk::{Action, Bulk, BulkReport};
 pub use error::ClientError;
+pub use follow::{RunUpdate, RunWatch};
+pub use fork::Fork;
 pub use handle::RunHandle;
 pub use outcome::{Outcome, RunError};
+pub use repair::Repair;
 pub use show::RunDetails;
 pub use start::StartRun;
 
@@ -31,6 +40,7 @@ use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
 use crate::spawn::{Spawner, Task};
+use crate::watchers::Watchers;
 use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// The worker in the client's own process, if there is one.
@@ -68,6 +78,7 @@ pub(crate) struct Parts {
     endings: Arc<Endings>,
     /// How often all that is waited for is looked at, hints or not.
     slow_poll: Duration,
+    watchers: Watchers,
     worker: Option<Arc<dyn LocalWorker>>,
     watcher: OnceLock<Task>,
 }
@@ -85,6 +96,7 @@ impl Client {
             entropy: Arc::new(Entropy::from_os()),
             endings: Arc::new(Endings::default()),
             slow_poll: watch::SLOW_POLL,
+            watchers: Watchers::default(),
             worker: None,
             watcher: OnceLock::new(),
         })
@@ -106,6 +118,7 @@ impl Client {
             entropy: Arc::clone(entropy),
             endings: Arc::clone(endings),
             slow_poll,
+            watchers: Watchers::default(),
             worker: Some(worker),
             watcher: OnceLock::new(),
         })

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use saga_store::wire::{Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Blob, CommitError, CommitOutcome, ErrorKind, ExecutionId, LoadedRun, RunCommit, RunId, RunState, Seq, StateChange,
-    StoreError, Then,
+    Blob, BuildId, CommitError, CommitOutcome, ErrorKind, ExecutionId, LoadedRun, RunCommit, RunId, RunState, Seq,
+    StateChange, StoreError, Then, Timestamp,
 };
 
 use super::{Client, ClientError, Parts};
@@ -32,6 +32,12 @@ impl Append {
         let change = StateChange { state: RunState::of(&conclusion), conclusion: Some(encode(&conclusion)) };
         Self { entries: vec![Entry::Concluded(conclusion)], change, then: Then::End }
     }
+}
+
+/// Lets a run be taken up at once by whoever drives it, also where messages wait for it: an
+/// operator never stays the owner.
+pub(super) fn release(now: Timestamp) -> Then {
+    Then::Release { wake_at: Some(now), not_build: Some(BuildId("an operator's".into())) }
 }
 
 /// Whether the journal says that the run has ended.

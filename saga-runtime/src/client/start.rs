@@ -294,6 +294,6 @@ fn unanswered() -> StoreError {
 }
 
 /// FNV-1a: the same for all builds and machines.
-fn digest(bytes: &[u8]) -> u64 {
+pub(super) fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

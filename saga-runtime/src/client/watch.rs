@@ -24,7 +24,7 @@ pub(super) async fn conclusion(client: &Client, id: &RunId, execution: Execution
         if let Some(conclusion) = read(&*parts.store, id, execution).await? {
             return Ok(conclusion);
         }
-        parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
+        listen(client);
     }
     loop {
         let answered = tokio::select! {
@@ -45,10 +45,16 @@ pub(super) async fn conclusion(client: &Client, id: &RunId, execution: Execution
                     Err(error) if error.is_retryable() => {}
                     Err(error) => return Err(error),
                 }
-                parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
+                listen(client);
             }
         }
     }
+}
+
+/// Begins to hear of what other processes do, and this one.
+pub(super) fn listen(client: &Client) {
+    let parts = &client.parts;
+    parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
 }
 
 /// How an execution ended, if it has.
@@ -72,8 +78,18 @@ async fn watch(parts: Weak<Parts>) {
     while let Some(hint) = hints.next().await {
         let Some(parts) = parts.upgrade() else { return };
         let executions = match hint {
-            Hint::Ended(execution) => vec![execution],
-            Hint::Anything => parts.endings.awaited(),
+            Hint::Ended(execution) => {
+                parts.watchers.tell(execution);
+                vec![execution]
+            }
+            Hint::Anything => {
+                parts.watchers.tell_all();
+                parts.endings.awaited()
+            }
+            Hint::Changed(execution) => {
+                parts.watchers.tell(execution);
+                continue;
+            }
             Hint::Ready | Hint::Inbox(_) => continue,
         };
         for execution in executions {

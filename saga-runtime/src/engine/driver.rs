@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use saga_store::message::MessageBody;
-use saga_store::wire::{Care, Claimed, Conclusion, Entry, Record, split_rows};
-use saga_store::{Applied, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
+use saga_store::wire::{Care, Claimed, Conclusion, Entry, Payload, Record, encode, split_rows};
+use saga_store::{Applied, Blob, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
 use tokio::sync::watch;
 
 use super::attempt::AttemptRun;
@@ -16,7 +17,7 @@ use super::membership::Membership;
 use super::shared::Shared;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
-use crate::externalize::externalize;
+use crate::externalize::{externalize, externalize_payload};
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
 /// A run whose next timer is at least this far away leaves memory.
@@ -352,12 +353,13 @@ impl Driver {
 
     /// Makes the commit of a turn.
     fn prepare(&mut self, turn: Turn, leaving: bool) -> (RunCommit, Option<Arc<Conclusion>>) {
-        let Turn { at, mut entries, change } = turn;
+        let Turn { at, mut entries, change, status } = turn;
         let ended = match (&change, entries.last()) {
             (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(Arc::new(conclusion.clone())),
             _ => None,
         };
-        let blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let mut blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let status = self.status(status, at, &mut blobs);
         let change = self.state_change(change.as_ref(), entries.last(), leaving);
         let then = if ended.is_some() {
             Then::End
@@ -367,7 +369,14 @@ impl Driver {
             Then::Keep
         };
         let rows = split_rows(Record::new(at, entries).to_bytes());
-        (RunCommit { rows, blobs, change, then, ..self.empty_commit() }, ended)
+        (RunCommit { rows, blobs, change, status, then, ..self.empty_commit() }, ended)
+    }
+
+    /// A status as the store keeps it.
+    pub(super) fn status(&self, status: Option<Payload>, at: Timestamp, blobs: &mut Vec<Blob>) -> Option<Bytes> {
+        let mut status = status?;
+        blobs.extend(externalize_payload(&mut status, &self.shared.entropy, at));
+        Some(encode(&status))
     }
 
     pub(super) fn empty_commit(&self) -> RunCommit {

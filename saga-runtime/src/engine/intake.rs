@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Conclusion, Record, join_rows};
+use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use saga_store::{
     Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Started,
     StoreError,
@@ -63,6 +63,7 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
                         break;
                     }
                     Some(Hint::Ready) => break,
+                    Some(Hint::Changed(_)) => {}
                     // An operator may have ended it. A driver that has ended its run does not look.
                     Some(Hint::Ended(execution)) => {
                         if let Some(mailbox) = shared.live.get(execution) {
@@ -265,10 +266,12 @@ async fn drive(
         Ok(taken) => taken,
         Err(parting) => return parting,
     };
-    let machine = match rebuild(shared, &mut run, definition).await {
+    let mut machine = match rebuild(shared, &mut run, definition).await {
         Ok(machine) => machine,
         Err(reason) => return aside::give_up(shared, &run, membership, next, reason).await,
     };
+    let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
+    machine.status_is(status.as_ref());
     let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.as_str().into();
     let mut driver = Driver {

@@ -118,11 +118,13 @@ impl LiveRuns {
         self.lock().live.contains_key(&execution)
     }
 
-    /// Adds a run. If its last driver has not left yet, [`Self::remove`] will say that there is
-    /// more to do.
+    /// Adds a run. If its last driver has not left yet, it is told to, and [`Self::remove`] will
+    /// say that there is more to do.
     pub(crate) fn insert(&self, execution: ExecutionId, tenure: &Tenure) -> Option<Arc<Mailbox>> {
         let mut runs = self.lock();
-        if runs.live.contains_key(&execution) {
+        if let Some(leaving) = runs.live.get(&execution) {
+            // The store has given the run away meanwhile: what the driver goes on with is refused.
+            leaving.lost();
             runs.again.insert(execution, tenure.clone());
             return None;
         }

@@ -25,14 +25,16 @@ impl Driver {
     pub(super) async fn commit_transaction(&mut self, turn: Option<Turn>, start: AttemptStart) -> Option<Parting> {
         let Code::Transaction { pack, .. } = start.definition.code else { return None };
         let at = turn.as_ref().map_or_else(|| self.shared.clock.now(), |turn| turn.at);
-        let mut entries = turn.map(|turn| turn.entries).unwrap_or_default();
-        let blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let (mut entries, status) = turn.map(|turn| (turn.entries, turn.status)).unwrap_or_default();
+        let mut blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let status = self.status(status, at, &mut blobs);
         let rows = match entries.as_slice() {
             [] => Vec::new(),
             _ => split_rows(Record::new(at, entries.clone()).to_bytes()),
         };
         let schedule_rows = rows.len() as u64;
-        let schedule = RunCommit { rows: rows.clone(), blobs: blobs.clone(), ..self.empty_commit() };
+        let schedule =
+            RunCommit { rows: rows.clone(), blobs: blobs.clone(), status: status.clone(), ..self.empty_commit() };
         if schedule_rows > 1 {
             // The attempt's record replaces one row; a schedule of several goes first, alone.
             let outcome = self.submit(schedule).await;
@@ -61,7 +63,7 @@ impl Driver {
             return self.transaction_ended(outcome, &left, start, schedule_rows, schedule, at).await;
         }
         let tx = pack(TxJob { input: start.input.clone(), context, finish: Box::new(finish) });
-        let outcome = self.submit(RunCommit { rows, blobs, tx: Some(tx), ..self.empty_commit() }).await;
+        let outcome = self.submit(RunCommit { rows, blobs, status, tx: Some(tx), ..self.empty_commit() }).await;
         self.transaction_ended(outcome, &left, start, schedule_rows, schedule, at).await
     }
 

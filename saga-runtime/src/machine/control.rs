@@ -11,6 +11,8 @@ use super::{Change, HELD, Machine, Phase, TimerKey};
 pub(super) struct Control {
     /// An operator stopped it: nothing is attempted, and the workflow is told of nothing.
     pub(super) suspended: bool,
+    /// Undoing goes on after an undo that failed for good.
+    pub(super) undo_continues: bool,
     /// Its moment to begin has not come.
     early: bool,
     /// A cancel that came while it was suspended.
@@ -33,6 +35,7 @@ impl Machine {
     /// What the start said beyond the input.
     pub(super) fn agree(&mut self, terms: Option<&RunTerms>) {
         let Some(terms) = terms else { return };
+        self.control.undo_continues = terms.undo_continues.unwrap_or_default();
         if let Some(begin) = terms.begin {
             self.control.early = true;
             self.timers.insert((Timestamp::from_micros(begin), TimerKey::Begin));

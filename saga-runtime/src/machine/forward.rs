@@ -72,7 +72,7 @@ impl Machine {
     }
 
     /// The undo of a step that returned this, where it needs the output.
-    fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<UndoStep>, String> {
+    pub(super) fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<UndoStep>, String> {
         let key = TaskKey { op: op.clone(), undo: false };
         match (self.undo_needs_output(&key), self.steps.get(op), self.definition_of(&key)) {
             (true, Some(step), Some(definition)) => definition
@@ -82,7 +82,7 @@ impl Machine {
         }
     }
 
-    fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<UndoStep>, now: Timestamp) {
+    pub(super) fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<UndoStep>, now: Timestamp) {
         self.open_turn(now);
         let attempt = self.close_step(op);
         let position = self.position;
@@ -254,6 +254,7 @@ impl Machine {
         let fatal = context.fatal();
         let waiting = context.is_waiting();
         let decisions = context.take_decisions();
+        self.status = context.take_status().or(self.status.take());
         self.body = Some(body);
         self.context = Some(context);
         self.deciding = true;

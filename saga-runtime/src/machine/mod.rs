@@ -7,6 +7,7 @@
 mod control;
 mod forward;
 mod orphans;
+mod repair;
 mod replay;
 mod undo;
 mod undoing;
@@ -60,6 +61,7 @@ pub(crate) struct Turn {
     pub(crate) at: Timestamp,
     pub(crate) entries: Vec<Entry>,
     pub(crate) change: Option<Change>,
+    pub(crate) status: Option<Payload>,
 }
 
 /// A change of the run's state that a turn makes.
@@ -132,6 +134,14 @@ pub(crate) struct Machine {
     /// The workflow has ended, and what dropped branches did is still being undone.
     closing: Option<forward::Ending>,
     control: control::Control,
+    /// While replaying: where the run stood when it ended, for an operator may have repaired it.
+    ended_from: Option<Phase>,
+    /// While replaying: undos that failed for good.
+    failed_undos: Vec<OpId>,
+    /// While replaying: what an operator says that steps have returned.
+    given: BTreeMap<OpId, Payload>,
+    /// What the workflow last set as its status, until it is committed.
+    status: Option<Payload>,
     timers: BTreeSet<(Timestamp, TimerKey)>,
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
@@ -172,7 +182,16 @@ impl Machine {
         }
         self.must_commit = false;
         self.record += 1;
-        Turn { at: self.at, entries: std::mem::take(&mut self.entries), change: self.change.take() }
+        let (change, status) = (self.change.take(), self.status.take());
+        Turn { at: self.at, entries: std::mem::take(&mut self.entries), change, status }
+    }
+
+    /// After a replay: what clients see as the status. What the workflow set is committed only if
+    /// it differs.
+    pub(crate) fn status_is(&mut self, seen: Option<&Payload>) {
+        if self.status.as_ref() == seen {
+            self.status = None;
+        }
     }
 
     /// The attempts to start, once all that was taken is durable. Those that run inside the

@@ -78,6 +78,13 @@ impl Machine {
         let Some((at, Entry::Started(RunStarted { input, seed, .. }))) = first else {
             return Err(ReplayError("the journal does not begin with the start of a run".to_owned()));
         };
+        let terms = |entry: &Entry| if let Entry::Started(started) = entry { started.terms.clone() } else { None };
+        let copied = records[0].entries.first().and_then(terms).and_then(|terms| terms.copied).unwrap_or(0);
+        if (records.len() as u64) <= copied {
+            return Err(ReplayError(
+                "the copy of another execution's journal was not completed; start the copy again".to_owned(),
+            ));
+        }
         let entries = || records.iter().flat_map(|record| &record.entries);
         let undoing = entries().any(|entry| matches!(entry, Entry::UndoBegan(_)));
         // A run that is being undone goes by its journal alone: its code may have changed.
@@ -109,6 +116,10 @@ impl Machine {
             orphans: Vec::new(),
             closing: None,
             control: super::control::Control::default(),
+            ended_from: None,
+            failed_undos: Vec::new(),
+            given: BTreeMap::new(),
+            status: None,
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             aborts: Vec::new(),
@@ -140,6 +151,7 @@ impl Machine {
                 self.poll_body();
             }
             Entry::StepEnded(ended) => {
+                self.given.remove(&ended.op);
                 self.close_step(&ended.op);
                 self.undo_known(position, &ended.op, ended.undo.as_ref());
                 self.replay_arrival(&ended.op, Arrival::Value(ended.output.clone()));
@@ -169,7 +181,9 @@ impl Machine {
             Entry::CancelRequested(_) | Entry::Suspended(_) | Entry::Resumed(_) | Entry::Begun => {
                 self.replay_request(entry);
             }
-            Entry::Concluded(_) => self.phase = Phase::Ended,
+            Entry::UndoFailed(failed) => self.replay_undo_failed(failed),
+            Entry::Repaired(repair) => self.replay_repair(repair),
+            Entry::Concluded(_) => self.replay_end(),
             Entry::StepScheduled(_)
             | Entry::TimerSet(_)
             | Entry::EventAwaited(..)
@@ -255,6 +269,7 @@ impl Machine {
         if let Some(ending) = self.replayed_ending.take() {
             self.apply_ending(ending);
         }
+        self.take_given(self.at);
         self.advance_undo();
         self.advance_orphans();
         Ok(())

@@ -118,11 +118,18 @@ impl Machine {
                 }
                 self.open_turn(now);
                 let reason = format!(
-                    "the undo of step {op} by `{activity}` failed for good at attempt {attempt}: {}; \
-                     steps before it are not undone",
+                    "the undo of step {op} by `{activity}` failed for good at attempt {attempt}: {}",
                     failure.message
                 );
                 self.push(Entry::UndoFailed(StepFailed { op: op.clone(), attempt, failure, unknown: true }));
+                if self.control.undo_continues {
+                    tracing::error!(run = %self.identity.id, %reason, "an undo failed for good; undoing goes on");
+                    self.undo_done(op);
+                    self.advance_undo();
+                    self.advance_orphans();
+                    return;
+                }
+                let reason = format!("{reason}; steps before it are not undone");
                 self.conclude(Conclusion::Dead { reason });
             }
         }

@@ -117,6 +117,7 @@ impl State {
         if let Some(seen) = commit.inbox_seen {
             run.inbox.retain(|message| message.position > seen);
         }
+        let changed = commit.change.is_some() || commit.status.is_some();
         if let Some(change) = commit.change {
             if run.view.state != change.state {
                 run.view.updated_at = now;
@@ -132,6 +133,9 @@ impl State {
         }
         run.taken_over = false;
         run.ended_at = None;
+        if changed && commit.then != Then::End {
+            hints.push(Hint::Changed(execution));
+        }
         let mut stay = false;
         let hold = match commit.then {
             Then::Keep => Hold::Owned(owner),

@@ -5,6 +5,7 @@ mod event;
 mod join;
 mod select;
 mod sleep;
+mod status;
 mod step;
 mod undo;
 mod value;
@@ -14,6 +15,7 @@ pub use event::{Elapsed, EventFuture, EventTimeout, EventTimeoutFuture, EventWai
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
+pub use status::set_status;
 pub use step::StepFuture;
 pub use undo::undo;
 pub(crate) use value::unit_interval;

@@ -209,6 +209,9 @@ fn write_the_rest(cx: &mut Cx<'_, '_>, commit: &RunCommit, run: i64) -> Result<(
     if let Some(status) = &commit.status {
         session.run(&sql::SET_STATUS, params![run, &status[..]])?;
     }
+    if (commit.change.is_some() || commit.status.is_some()) && commit.then != Then::End {
+        cx.hints.push(Hint::Changed(commit.execution));
+    }
     Ok(())
 }
 

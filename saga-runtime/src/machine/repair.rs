@@ -1,0 +1,70 @@
+//! What an operator did about a run that could not go on by itself.
+
+use saga_store::Timestamp;
+use saga_store::wire::{OpId, Payload, Repair, StepFailed};
+
+use super::{Machine, Phase, TaskKey, TimerKey};
+
+impl Machine {
+    /// The journal says that the run had ended.
+    pub(super) fn replay_end(&mut self) {
+        self.ended_from = Some(std::mem::replace(&mut self.phase, Phase::Ended));
+    }
+
+    /// The journal says that an undo failed for good: it waits for an operator, unless undoing goes
+    /// on without it.
+    pub(super) fn replay_undo_failed(&mut self, failed: &StepFailed) {
+        let key = TaskKey { op: failed.op.clone(), undo: true };
+        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        if self.control.undo_continues {
+            self.undo_done(&failed.op);
+        } else if let Some(item) = self.undoable_mut(&failed.op) {
+            item.begun = true;
+            self.failed_undos.push(failed.op.clone());
+        }
+    }
+
+    /// The journal says what an operator did.
+    pub(super) fn replay_repair(&mut self, repair: &Repair) {
+        if let Some(phase) = self.ended_from.take() {
+            self.phase = phase;
+        }
+        match repair {
+            Repair::Retry => {
+                for op in std::mem::take(&mut self.failed_undos) {
+                    if let Some(item) = self.undoable_mut(&op) {
+                        (item.begun, item.attempts) = (false, 0);
+                    }
+                }
+            }
+            Repair::Skip(op) => {
+                self.failed_undos.retain(|failed| failed != op);
+                self.undo_done(op);
+            }
+            Repair::SetResult(op, output) => {
+                self.given.insert(op.clone(), output.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes steps to have returned what an operator said, where the journal does not say it yet.
+    pub(super) fn take_given(&mut self, now: Timestamp) {
+        for (op, output) in std::mem::take(&mut self.given) {
+            self.give(&op, output, now);
+        }
+    }
+
+    fn give(&mut self, op: &OpId, output: Payload, now: Timestamp) {
+        if !self.steps.contains_key(op) || self.has_ended() {
+            return;
+        }
+        let key = TaskKey { op: op.clone(), undo: false };
+        self.ready.retain(|ready| *ready != key);
+        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        match self.undo_of_output(op, &output) {
+            Ok(undo) => self.step_ended(op, output, undo, now),
+            Err(reason) => self.park(now, reason),
+        }
+    }
+}

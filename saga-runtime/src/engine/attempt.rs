@@ -1,20 +1,29 @@
 //! One attempt of an activity, on its way through the layers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use saga_store::{ExecutionId, RunId};
 use tokio::sync::watch;
 
+use super::attempts::Begun;
+use super::limits::Limits;
+use super::membership::Membership;
 use crate::activity::{ActivityContext, AttemptEnd, ContextParts};
 use crate::clock::Clock;
 use crate::layer::{Attempt, AttemptStack, Stage};
 use crate::machine::AttemptStart;
 use crate::state::States;
 
+/// How often an attempt without its lease looks whether it has it again.
+const LEASE_CHECK: Duration = Duration::from_millis(100);
+
 /// What attempts of all runs share.
 pub(crate) struct AttemptEnvironment {
     pub(crate) states: Arc<States>,
     pub(crate) layers: AttemptStack,
+    pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     /// Who runs the code instead, in a test.
     pub(crate) stage: Option<Arc<dyn Stage>>,
@@ -25,6 +34,7 @@ pub(crate) struct AttemptRun {
     pub(crate) id: RunId,
     pub(crate) execution: ExecutionId,
     pub(crate) workflow: Arc<str>,
+    pub(crate) membership: Arc<Membership>,
     pub(crate) cancelled: watch::Receiver<bool>,
 }
 
@@ -43,8 +53,24 @@ impl AttemptEnvironment {
         })
     }
 
-    /// Makes an attempt.
-    pub(crate) async fn attempt(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
+    /// What says whether an attempt of this activity has begun.
+    pub(crate) fn begun(&self, activity: &str) -> Begun {
+        self.limits.apply_to(activity).then(Arc::default)
+    }
+
+    /// Makes an attempt, as soon as there is a place for it.
+    pub(crate) async fn attempt(&self, run: &AttemptRun, begun: Begun, start: AttemptStart) -> AttemptEnd {
+        let Some(begun) = begun else { return self.make(run, start).await };
+        let _pass = self.limits.admit(start.definition.name, &*self.clock).await;
+        // The lease was sure when the attempt began to wait. A life that is over drops it.
+        while !run.membership.holds_lease(self.clock.elapsed()) {
+            self.clock.sleep_until(self.clock.now().after(LEASE_CHECK)).await;
+        }
+        begun.store(true, Ordering::Release);
+        self.make(run, start).await
+    }
+
+    async fn make(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
         let attempt = Attempt {
             context: self.context(run, &start),
             definition: start.definition,

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
@@ -17,16 +19,23 @@ use crate::spawn::{Spawner, Task};
 /// An attempt that has ended.
 pub(crate) type AttemptDone = (TaskKey, AttemptEnd);
 
+/// Whether an attempt that may have to wait has begun; nothing, if it begins at once.
+pub(crate) type Begun = Option<Arc<AtomicBool>>;
+
+fn waits(begun: &Begun) -> bool {
+    begun.as_ref().is_some_and(|begun| !begun.load(Ordering::Acquire))
+}
+
 pub(crate) struct Attempts {
     spawner: Spawner,
-    inline: Option<(TaskKey, BoxFuture<'static, AttemptEnd>)>,
+    inline: Option<(TaskKey, Begun, BoxFuture<'static, AttemptEnd>)>,
     spawned: Option<Box<Spawned>>,
 }
 
 /// Attempts with tasks of their own. Each has a number: an answer of one that was let go must not
 /// pass for that of a later one of the same key.
 struct Spawned {
-    tasks: BTreeMap<TaskKey, (u64, Task)>,
+    tasks: BTreeMap<TaskKey, (u64, Begun, Task)>,
     next: u64,
     ended: mpsc::UnboundedSender<(u64, AttemptDone)>,
     answers: mpsc::UnboundedReceiver<(u64, AttemptDone)>,
@@ -41,7 +50,7 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        for (_, task) in self.tasks.values() {
+        for (_, _, task) in self.tasks.values() {
             task.abort();
         }
     }
@@ -57,9 +66,9 @@ impl Attempts {
     }
 
     /// Starts an attempt; `alone` if no other is started with it.
-    pub(crate) fn start(&mut self, key: TaskKey, alone: bool, attempt: BoxFuture<'static, AttemptEnd>) {
+    pub(crate) fn start(&mut self, key: TaskKey, alone: bool, begun: Begun, attempt: BoxFuture<'static, AttemptEnd>) {
         if alone && self.is_empty() {
-            self.inline = Some((key, attempt));
+            self.inline = Some((key, begun, attempt));
             return;
         }
         let spawned = self.spawned.get_or_insert_with(|| Box::new(Spawned::new()));
@@ -70,16 +79,32 @@ impl Attempts {
             // A run that was dropped meanwhile does not mind.
             let _ = ended.send((number, (of, end)));
         });
-        spawned.tasks.insert(key, (number, task));
+        spawned.tasks.insert(key, (number, begun, task));
     }
 
     /// Drops an attempt.
     pub(crate) fn abort(&mut self, key: &TaskKey) {
-        if self.inline.as_ref().is_some_and(|(inline, _)| inline == key) {
+        if self.inline.as_ref().is_some_and(|(inline, ..)| inline == key) {
             self.inline = None;
         }
-        if let Some((_, task)) = self.spawned.as_mut().and_then(|spawned| spawned.tasks.remove(key)) {
+        if let Some((_, _, task)) = self.spawned.as_mut().and_then(|spawned| spawned.tasks.remove(key)) {
             task.abort();
+        }
+    }
+
+    /// Drops the attempts that wait and have not begun.
+    pub(crate) fn drop_waiting(&mut self) {
+        if self.inline.as_ref().is_some_and(|(_, begun, _)| waits(begun)) {
+            self.inline = None;
+        }
+        if let Some(spawned) = &mut self.spawned {
+            spawned.tasks.retain(|_, (_, begun, task)| {
+                let waits = waits(begun);
+                if waits {
+                    task.abort();
+                }
+                !waits
+            });
         }
     }
 
@@ -97,7 +122,7 @@ impl Attempts {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<AttemptDone> {
-        if let Some((key, attempt)) = &mut self.inline
+        if let Some((key, _, attempt)) = &mut self.inline
             && let Poll::Ready(end) = attempt.as_mut().poll(cx)
         {
             let key = key.clone();
@@ -106,7 +131,7 @@ impl Attempts {
         }
         let Some(spawned) = &mut self.spawned else { return Poll::Pending };
         while let Poll::Ready(Some((number, (key, end)))) = spawned.answers.poll_recv(cx) {
-            if spawned.tasks.get(&key).is_some_and(|(current, _)| *current == number) {
+            if spawned.tasks.get(&key).is_some_and(|(current, ..)| *current == number) {
                 spawned.tasks.remove(&key);
                 return Poll::Ready((key, end));
             }

@@ -12,11 +12,12 @@ use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
 use super::committer::Committer;
+use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
 use super::shared::Shared;
 use super::surroundings::Surroundings;
 use super::{Engine, heart, intake};
-use crate::activity::{ActivityDefinition, AttemptFailure};
+use crate::activity::{Activity, ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
 use crate::erased::AnyStore;
@@ -36,6 +37,9 @@ pub struct EngineBuilder {
     max_runs: usize,
     max_history: u64,
     max_deaths: u32,
+    max_attempts: Option<usize>,
+    limits: BTreeMap<&'static str, Limit>,
+    not_limited: Vec<&'static str>,
     grace: Duration,
     beat: Duration,
     lease: Duration,
@@ -54,6 +58,9 @@ impl EngineBuilder {
             max_runs: 10_000,
             max_history: 100_000,
             max_deaths: 5,
+            max_attempts: None,
+            limits: BTreeMap::new(),
+            not_limited: Vec::new(),
             grace: Duration::from_secs(10),
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
@@ -125,6 +132,48 @@ impl EngineBuilder {
         self
     }
 
+    /// The most attempts that run at once in this process, of all activities together. Default:
+    /// as many as the live runs ask for. Further ones wait in the order of coming; that does not
+    /// count as their time, which their `timeout` limits, but a `deadline` goes on. What a store
+    /// runs inside of its transactions is not counted.
+    pub fn max_attempts_at_once(mut self, attempts: usize) -> Self {
+        self.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// Limits one activity in this process: how many of its attempts run at once, how many begin
+    /// within a time. They wait as those of [`max_attempts_at_once`](Self::max_attempts_at_once)
+    /// do. Each process has its own limits: share out what all of them may do together. An
+    /// activity that writes through the store's transaction has no limit: it takes its turn with
+    /// the commits.
+    ///
+    /// ```
+    /// use saga_runtime::prelude::*;
+    /// use saga_runtime::{Engine, Limit, MemoryStore};
+    /// use std::time::Duration;
+    ///
+    /// #[activity]
+    /// async fn charge(cents: u64) -> saga_runtime::Result<()> {
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limit = Limit::new().at_once(8).per(100, Duration::from_secs(1));
+    /// let engine = Engine::builder(MemoryStore::new()).limit::<charge>(limit).start().await?;
+    /// # engine.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limit<A: Activity>(mut self, limit: Limit) -> Self {
+        if A::definition().is_transaction() {
+            self.not_limited.push(A::NAME);
+        } else {
+            self.limits.insert(A::NAME, limit);
+        }
+        self
+    }
+
     /// The most records of one run. Default: 100,000. A run that reaches it is dead, its journal
     /// intact; one that passes 10,000 is logged as a warning. Undoing is not limited.
     pub fn max_history(mut self, records: u64) -> Self {
@@ -185,6 +234,7 @@ impl EngineBuilder {
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
             layers: self.layers.around_code(stage.clone()),
+            limits: Limits::new(self.max_attempts, &self.limits),
             stage,
             clock: Arc::clone(&clock),
         };
@@ -248,6 +298,12 @@ impl EngineBuilder {
     /// Everything that is wrong, named in one error.
     fn check(&self, registry: &Registry, strict: bool) -> Result<Vec<(String, u32)>, StartError> {
         let mut problems = Vec::new();
+        let not_limited = |name| {
+            format!(
+                "activity `{name}` writes through the store's transaction: it takes its turn with the commits and cannot be limited"
+            )
+        };
+        problems.extend(self.not_limited.iter().map(not_limited));
         let kind = self.store.kind();
         let mut by_name: BTreeMap<&str, Vec<&ActivityDefinition>> = BTreeMap::new();
         for definition in registry.activities().filter(|definition| definition.is_module_level()) {

@@ -96,6 +96,7 @@ impl Driver {
                 self.attempts.abort(&key);
             }
             if mail.stop {
+                self.attempts.drop_waiting();
                 if self.attempts.is_empty() && self.arrived.is_empty() && !self.machine.needs_commit() {
                     return Parting::Stopped;
                 }
@@ -140,8 +141,10 @@ impl Driver {
         for start in starts {
             let key = start.key.clone();
             let (shared, run) = (Arc::clone(&self.shared), Arc::clone(&self.run));
-            let attempt = Box::pin(async move { shared.environment.attempt(&run, start).await });
-            self.attempts.start(key, alone, attempt);
+            let begun = shared.environment.begun(start.definition.name);
+            let told = begun.clone();
+            let attempt = Box::pin(async move { shared.environment.attempt(&run, told, start).await });
+            self.attempts.start(key, alone, begun, attempt);
         }
         match self.machine.next_transaction() {
             Some(start) => self.commit_transaction(None, start).await,

@@ -11,6 +11,7 @@ mod committer;
 mod driver;
 mod heart;
 mod intake;
+mod limits;
 mod live;
 mod local;
 mod membership;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use builder::{EngineBuilder, StartError};
+pub use limits::Limit;
 #[cfg(feature = "test")]
 pub(crate) use surroundings::Surroundings;
 

@@ -8,6 +8,7 @@ mod failures;
 mod forks;
 mod ids;
 mod journal;
+mod limits;
 mod nested;
 mod ops;
 mod payloads;

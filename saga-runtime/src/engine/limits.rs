@@ -1,0 +1,280 @@
+//! How many attempts run at once in this process, and how often one of an activity begins.
+//!
+//! Who waits, waits in the order of coming, before the attempt's timeout begins to count. A
+//! place is given back when the attempt ends, however it does, or is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+
+use crate::clock::Clock;
+
+/// How much of one activity this process does. See
+/// [`EngineBuilder::limit`](crate::EngineBuilder::limit).
+///
+/// ```
+/// use saga_runtime::Limit;
+/// use std::time::Duration;
+///
+/// // What the payment provider allows: 8 connections, 100 requests a second.
+/// let limit = Limit::new().at_once(8).per(100, Duration::from_secs(1));
+/// # let _ = limit;
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limit {
+    at_once: Option<usize>,
+    rate: Option<(usize, Duration)>,
+}
+
+impl Limit {
+    /// No limit yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { at_once: None, rate: None }
+    }
+
+    /// The most attempts that run at once; at least 1.
+    #[must_use]
+    pub const fn at_once(mut self, attempts: usize) -> Self {
+        self.at_once = Some(if attempts == 0 { 1 } else { attempts });
+        self
+    }
+
+    /// The most attempts that begin within any span of this length; at least 1. Repeated attempts
+    /// count as first ones do.
+    #[must_use]
+    pub const fn per(mut self, attempts: usize, span: Duration) -> Self {
+        self.rate = Some((if attempts == 0 { 1 } else { attempts }, span));
+        self
+    }
+}
+
+/// The limits of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    all: Option<Semaphore>,
+    each: BTreeMap<&'static str, Gate>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    at_once: Option<Semaphore>,
+    /// Whoever has the lock is the next to begin.
+    window: Option<Mutex<Window>>,
+}
+
+/// An attempt's place, for as long as it runs.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    _of_activity: Option<SemaphorePermit<'a>>,
+    _of_all: Option<SemaphorePermit<'a>>,
+}
+
+impl Limits {
+    pub(crate) fn new(all: Option<usize>, each: &BTreeMap<&'static str, Limit>) -> Self {
+        let semaphore = |places: usize| Semaphore::new(places.min(Semaphore::MAX_PERMITS));
+        let gate = |limit: &Limit| Gate {
+            at_once: limit.at_once.map(semaphore),
+            window: limit.rate.map(|(count, span)| Mutex::new(Window { count, span, begun: VecDeque::new() })),
+        };
+        Self { all: all.map(semaphore), each: each.iter().map(|(name, limit)| (*name, gate(limit))).collect() }
+    }
+
+    /// Whether attempts of an activity may have to wait.
+    pub(crate) fn apply_to(&self, activity: &str) -> bool {
+        self.all.is_some() || self.each.contains_key(activity)
+    }
+
+    /// Waits until an attempt may begin. The narrower limit comes first, so that who waits for it
+    /// keeps nobody else from the wider one; what a rate allows is taken last, with all the rest
+    /// at hand, so that nothing is taken by who goes away meanwhile.
+    pub(crate) async fn admit(&self, activity: &str, clock: &dyn Clock) -> Pass<'_> {
+        let gate = self.each.get(activity);
+        let of_activity = place(gate.and_then(|gate| gate.at_once.as_ref())).await;
+        let turn = match gate.and_then(|gate| gate.window.as_ref()) {
+            Some(window) => {
+                let window = window.lock().await;
+                while let Some(wait) = window.wait(clock.elapsed()) {
+                    clock.sleep_until(clock.now().after(wait)).await;
+                }
+                Some(window)
+            }
+            None => None,
+        };
+        let of_all = place(self.all.as_ref()).await;
+        if let Some(mut window) = turn {
+            window.begin(clock.elapsed());
+        }
+        Pass { _of_activity: of_activity, _of_all: of_all }
+    }
+}
+
+async fn place(semaphore: Option<&Semaphore>) -> Option<SemaphorePermit<'_>> {
+    // They are never closed.
+    semaphore?.acquire().await.ok()
+}
+
+/// When the last attempts began.
+#[derive(Debug)]
+struct Window {
+    count: usize,
+    span: Duration,
+    begun: VecDeque<Duration>,
+}
+
+impl Window {
+    /// How long the next attempt has to wait.
+    fn wait(&self, now: Duration) -> Option<Duration> {
+        if self.begun.len() < self.count {
+            return None;
+        }
+        let free = self.begun.front()?.saturating_add(self.span);
+        free.checked_sub(now).filter(|wait| !wait.is_zero())
+    }
+
+    fn begin(&mut self, now: Duration) {
+        if self.begun.len() >= self.count {
+            self.begun.pop_front();
+        }
+        self.begun.push_back(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use saga_store::Timestamp;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Time that stands still until the test moves it.
+    struct Still(watch::Sender<Duration>);
+
+    impl Still {
+        fn new() -> Arc<Self> {
+            Arc::new(Self(watch::channel(Duration::ZERO).0))
+        }
+
+        fn pass(&self, seconds: u64) {
+            self.0.send_modify(|now| *now += Duration::from_secs(seconds));
+        }
+    }
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(0).after(*self.0.borrow())
+        }
+
+        fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
+            let mut now = self.0.subscribe();
+            let until = moment.since(Timestamp::from_micros(0));
+            Box::pin(async move {
+                now.wait_for(|now| *now >= until).await.expect("the clock outlives who waits");
+            })
+        }
+
+        fn elapsed(&self) -> Duration {
+            *self.0.borrow()
+        }
+
+        fn learn(&self, _: Timestamp) {}
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits(all: Option<usize>, of_pay: Limit) -> &'static Limits {
+        Box::leak(Box::new(Limits::new(all, &BTreeMap::from([("pay", of_pay)]))))
+    }
+
+    fn ask(limits: &'static Limits, clock: &Arc<Still>, activity: &'static str) -> BoxFuture<'static, Pass<'static>> {
+        let clock = Arc::clone(clock);
+        let mut admission = async move { limits.admit(activity, &*clock).await }.boxed();
+        // A place in the queue is taken at the first poll.
+        match (&mut admission).now_or_never() {
+            Some(pass) => std::future::ready(pass).boxed(),
+            None => admission,
+        }
+    }
+
+    fn admitted(admission: &mut BoxFuture<'static, Pass<'static>>) -> Option<Pass<'static>> {
+        admission.now_or_never()
+    }
+
+    #[test]
+    fn as_many_as_allowed_run_at_once_and_the_rest_in_the_order_of_coming() {
+        let (limits, clock) = (limits(None, Limit::new().at_once(2)), Still::new());
+        let mut waiting: Vec<_> = (0..5).map(|_| ask(limits, &clock, "pay")).collect();
+        let mut running: VecDeque<_> = waiting.drain(..2).filter_map(|mut one| admitted(&mut one)).collect();
+        assert_eq!(running.len(), 2);
+        while !waiting.is_empty() {
+            assert!(waiting.iter_mut().all(|one| admitted(one).is_none()));
+            running.pop_front();
+            let next = admitted(&mut waiting.remove(0)).expect("the one that came first goes first");
+            running.push_back(next);
+        }
+        assert!(admitted(&mut ask(limits, &clock, "ship")).is_some(), "others are not concerned");
+    }
+
+    #[test]
+    fn whoever_goes_away_while_waiting_takes_nothing_along() {
+        let limit = Limit::new().at_once(1).per(2, SECOND);
+        let (limits, clock) = (limits(Some(1), limit), Still::new());
+        for _ in 0..10 {
+            let running = admitted(&mut ask(limits, &clock, "pay")).expect("nobody else is there");
+            let gone = ask(limits, &clock, "pay");
+            let elsewhere = ask(limits, &clock, "ship");
+            drop(running);
+            // Each of them has been given the place by now, and does not look.
+            drop((gone, elsewhere));
+            let running = admitted(&mut ask(limits, &clock, "pay")).expect("the place is free");
+            let waits = ask(limits, &clock, "pay");
+            drop(running);
+            drop(waits);
+            clock.pass(1);
+        }
+    }
+
+    #[test]
+    fn no_more_than_allowed_begin_within_any_span() {
+        let (limits, clock) = (limits(None, Limit::new().per(3, SECOND * 10)), Still::new());
+        let mut begun = Vec::new();
+        let mut waiting: VecDeque<_> = (0..12).map(|_| ask(limits, &clock, "pay")).collect();
+        for now in 0..60 {
+            while let Some(pass) = waiting.front_mut().and_then(admitted) {
+                waiting.pop_front();
+                begun.push(now);
+                drop(pass);
+            }
+            clock.pass(1);
+        }
+        assert_eq!(begun, [0, 0, 0, 10, 10, 10, 20, 20, 20, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_burst_at_the_end_of_a_span_counts_for_the_next() {
+        let mut window = Window { count: 2, span: SECOND * 10, begun: VecDeque::new() };
+        for (at, wait) in [(0, None), (9, None), (9, Some(1)), (10, None), (11, Some(8)), (19, None)] {
+            let now = SECOND * at;
+            assert_eq!(window.wait(now), wait.map(|seconds: u32| SECOND * seconds), "at {at}");
+            if wait.is_none() {
+                window.begin(now);
+            }
+        }
+    }
+
+    #[test]
+    fn who_waits_for_the_rate_holds_no_place_of_all() {
+        let (limits, clock) = (limits(Some(1), Limit::new().per(1, SECOND)), Still::new());
+        drop(admitted(&mut ask(limits, &clock, "pay")));
+        let mut waits = ask(limits, &clock, "pay");
+        assert!(admitted(&mut waits).is_none());
+        assert!(admitted(&mut ask(limits, &clock, "ship")).is_some());
+        clock.pass(1);
+        assert!(admitted(&mut waits).is_some());
+    }
+}

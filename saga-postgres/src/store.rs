@@ -21,6 +21,9 @@ use crate::verbs::plain::Plain;
 use crate::verbs::{commit, deliver, own, purge, read, start};
 use crate::{KIND, migrate, sql};
 
+/// The server works on two groups at a time, each in a session of its own.
+const LANES: usize = 2;
+
 /// How often a worker looks for runs that strangers own.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
@@ -135,6 +138,10 @@ impl fmt::Debug for PostgresStore {
 impl Store for PostgresStore {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn commit_lanes(&self) -> usize {
+        LANES
     }
 
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {

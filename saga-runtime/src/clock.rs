@@ -1,6 +1,6 @@
 //! The engine's time: the store's, carried on by this machine's monotonic clock.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use saga_store::Timestamp;
@@ -23,20 +23,20 @@ pub(crate) trait Clock: Send + Sync + 'static {
 /// The clock of a real engine.
 pub(crate) struct SystemClock {
     begun: Instant,
-    anchor: Mutex<(Timestamp, Instant)>,
+    /// The store's time when it began, in microseconds.
+    store_begun: AtomicI64,
 }
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        let now = Instant::now();
-        Self { begun: now, anchor: Mutex::new((Timestamp::from_system_clock(), now)) }
+        let now = Timestamp::from_system_clock().as_micros();
+        Self { begun: Instant::now(), store_begun: AtomicI64::new(now) }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let (base, at) = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        base.after(at.elapsed())
+        Timestamp::from_micros(self.store_begun.load(Ordering::Relaxed)).after(self.begun.elapsed())
     }
 
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
@@ -48,6 +48,7 @@ impl Clock for SystemClock {
     }
 
     fn learn(&self, store_now: Timestamp) {
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = (store_now, Instant::now());
+        let elapsed = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.store_begun.store(store_now.as_micros().saturating_sub(elapsed), Ordering::Relaxed);
     }
 }

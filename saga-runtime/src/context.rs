@@ -11,6 +11,7 @@ use saga_store::Timestamp;
 use saga_store::wire::{Entry, Failure, OpId, Payload};
 
 use crate::activity::{ActivityDefinition, Overrides};
+use crate::few::FewMap;
 
 thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
@@ -43,7 +44,8 @@ pub(crate) struct StepCode {
 
 #[derive(Debug)]
 enum Slot {
-    Waiting,
+    /// Somebody waits for it: in the scope of this place, if that is not the one it began in.
+    Waiting(Option<OpId>),
     /// Waits until the branch of this place is undone.
     Undoing,
     Arrived(Arrival),
@@ -56,7 +58,13 @@ pub(crate) struct Context {
     seed: u64,
     scope: OpId,
     next: u32,
-    slots: BTreeMap<OpId, Slot>,
+    slots: FewMap<OpId, Slot>,
+    /// How many slots have nothing yet.
+    outstanding: usize,
+    /// How many of these wait for a branch to be undone.
+    undoing: usize,
+    /// Where what has arrived since the last poll is waited for. Joins poll these branches only.
+    woken: Vec<OpId>,
     decisions: Vec<Decision>,
     recorded: BTreeMap<OpId, Payload>,
     early_events: BTreeMap<String, VecDeque<Payload>>,
@@ -72,7 +80,10 @@ impl Context {
             seed,
             scope: OpId::root(),
             next: 0,
-            slots: BTreeMap::new(),
+            slots: FewMap::default(),
+            outstanding: 0,
+            undoing: 0,
+            woken: Vec::new(),
             decisions: Vec::new(),
             recorded: BTreeMap::new(),
             early_events: BTreeMap::new(),
@@ -105,7 +116,7 @@ impl Context {
 
     /// Records a decision whose outcome will arrive for `op`.
     pub(crate) fn decide(&mut self, op: OpId, decision: Decision) {
-        self.slots.insert(op, Slot::Waiting);
+        self.expect(op, Slot::Waiting(None));
         self.decisions.push(decision);
     }
 
@@ -114,22 +125,72 @@ impl Context {
         self.decisions.push(Decision { entry, step: None });
     }
 
-    /// Takes what has arrived for an operation.
+    fn expect(&mut self, op: OpId, slot: Slot) {
+        self.outstanding += 1;
+        self.undoing += usize::from(matches!(slot, Slot::Undoing));
+        if self.slots.insert(op, slot).is_some() {
+            self.count_slots();
+        }
+    }
+
+    fn count_slots(&mut self) {
+        (self.outstanding, self.undoing) = (0, 0);
+        for slot in self.slots.values() {
+            self.outstanding += usize::from(!matches!(slot, Slot::Arrived(_)));
+            self.undoing += usize::from(matches!(slot, Slot::Undoing));
+        }
+    }
+
+    /// Takes what has arrived for an operation. If nothing has, the scope that asks is the one to
+    /// be polled when something does.
     pub(crate) fn take(&mut self, op: &OpId) -> Option<Arrival> {
-        match self.slots.get(op) {
-            Some(Slot::Arrived(_)) => match self.slots.remove(op) {
+        match self.slots.get_mut(op)? {
+            Slot::Arrived(_) => match self.slots.remove(op) {
                 Some(Slot::Arrived(arrival)) => Some(arrival),
                 _ => None,
             },
-            _ => None,
+            Slot::Waiting(elsewhere) => {
+                *elsewhere = (!op.is_within(&self.scope)).then(|| self.scope.clone());
+                None
+            }
+            Slot::Undoing => None,
         }
     }
 
     /// Puts what arrived where its operation finds it.
     pub(crate) fn arrive(&mut self, op: &OpId, arrival: Arrival) {
-        if let Some(slot) = self.slots.get_mut(op) {
-            *slot = Slot::Arrived(arrival);
+        let woken = self.fill(op, arrival);
+        self.woken.extend(woken);
+    }
+
+    /// The scope that waited for it.
+    fn fill(&mut self, op: &OpId, arrival: Arrival) -> Option<OpId> {
+        let slot = self.slots.get_mut(op)?;
+        self.outstanding -= usize::from(!matches!(slot, Slot::Arrived(_)));
+        self.undoing -= usize::from(matches!(slot, Slot::Undoing));
+        match std::mem::replace(slot, Slot::Arrived(arrival)) {
+            Slot::Waiting(Some(elsewhere)) => Some(elsewhere),
+            _ => Some(op.clone()),
         }
+    }
+
+    /// Which branches of the join at this place have something new, ascending; `None` if that is
+    /// not known, and all are to be polled.
+    pub(crate) fn woken_branches(&self, join: &OpId) -> Option<Vec<u32>> {
+        let depth = join.path().len();
+        if self.woken.is_empty() || self.woken.iter().any(|op| op.path().len() <= depth && join.is_within(op)) {
+            return None;
+        }
+        let within = self.woken.iter().filter(|op| op.is_within(join));
+        let mut branches: Vec<u32> = within.filter_map(|op| op.path().get(depth).copied()).collect();
+        branches.sort_unstable();
+        branches.dedup();
+        Some(branches)
+    }
+
+    /// The poll is over: whoever was woken has been polled.
+    pub(crate) fn end_poll(&mut self) {
+        self.woken.clear();
     }
 
     /// An event came: it goes to the operation that has waited longest for its name, else it is
@@ -147,7 +208,8 @@ impl Context {
         let entry = Entry::EventAwaited(op.clone(), name.to_owned());
         self.decide(op.clone(), Decision { entry, step: None });
         match self.early_events.get_mut(name).and_then(VecDeque::pop_front) {
-            Some(value) => self.arrive(op, Arrival::Value(value)),
+            // Whoever asks is being polled.
+            Some(value) => drop(self.fill(op, Arrival::Value(value))),
             None => self.awaited_events.entry(name.to_owned()).or_default().push_back(op.clone()),
         }
     }
@@ -164,6 +226,7 @@ impl Context {
             return;
         }
         self.slots.retain(|op, _| !op.is_within(&branch.path));
+        self.count_slots();
         for waiting in self.awaited_events.values_mut() {
             waiting.retain(|op| !op.is_within(&branch.path));
         }
@@ -176,14 +239,15 @@ impl Context {
         let begun = branch.next > 0;
         self.drop_branch(branch);
         if begun {
-            self.slots.insert(branch.path.clone(), Slot::Undoing);
+            self.expect(branch.path.clone(), Slot::Undoing);
         }
         begun
     }
 
     /// The branches that somebody waits for to be undone.
     pub(crate) fn undoing(&self) -> impl Iterator<Item = &OpId> {
-        self.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Undoing)).map(|(op, _)| op)
+        let some = (self.undoing > 0).then_some(&self.slots);
+        some.into_iter().flat_map(FewMap::iter).filter(|(_, slot)| matches!(slot, Slot::Undoing)).map(|(op, _)| op)
     }
 
     /// A value that the journal has recorded at this place.
@@ -213,13 +277,14 @@ impl Context {
         self.fatal.take()
     }
 
-    pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {
-        std::mem::take(&mut self.decisions)
+    /// What was decided, in place of a vector whose room serves for what comes next.
+    pub(crate) fn take_decisions(&mut self, room: Vec<Decision>) -> Vec<Decision> {
+        std::mem::replace(&mut self.decisions, room)
     }
 
     /// Whether any operation is outstanding.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.slots.values().any(|slot| matches!(slot, Slot::Waiting | Slot::Undoing))
+        self.outstanding > 0
     }
 
     /// Makes a branch's place and count current; gives back the ones that were.

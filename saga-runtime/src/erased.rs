@@ -16,6 +16,7 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// The verbs of [`Store`] that the engine and clients use.
 pub(crate) trait AnyStore: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
+    fn commit_lanes(&self) -> usize;
     fn join<'a>(&'a self, node: &'a NodeInfo) -> Answer<'a, Joined>;
     fn beat(&self, incarnation: Incarnation) -> Answer<'_, Beat>;
     fn leave(&self, incarnation: Incarnation) -> Answer<'_, ()>;
@@ -37,6 +38,10 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
 impl<S: Store> AnyStore for S {
     fn kind(&self) -> &'static str {
         Store::kind(self)
+    }
+
+    fn commit_lanes(&self) -> usize {
+        Store::commit_lanes(self)
     }
 
     fn join<'a>(&'a self, node: &'a NodeInfo) -> Answer<'a, Joined> {

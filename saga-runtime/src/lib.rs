@@ -34,6 +34,7 @@ mod erased;
 mod error;
 mod event;
 mod externalize;
+mod few;
 mod history;
 pub mod layer;
 mod machine;

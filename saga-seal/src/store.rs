@@ -151,6 +151,10 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.kind()
     }
 
+    fn commit_lanes(&self) -> usize {
+        self.inner.commit_lanes()
+    }
+
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
         self.inner.join(node).await
     }

@@ -23,6 +23,9 @@ use crate::write::{self, Call, Cx};
 use crate::writer::Watcher;
 use crate::{KIND, migrate, read, url};
 
+/// While the writer makes one group durable the next one is made.
+const LANES: usize = 2;
+
 /// What a call that may take many runs counts for in its group.
 const MAX_WEIGHT: usize = 1_024;
 
@@ -105,6 +108,10 @@ impl fmt::Debug for SqliteStore {
 impl Store for SqliteStore {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn commit_lanes(&self) -> usize {
+        LANES
     }
 
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {

@@ -107,6 +107,14 @@ pub trait Store: Send + Sync + 'static {
     /// A short name of the kind of store: `sqlite`. Transactional activities are matched by it.
     fn kind(&self) -> &'static str;
 
+    /// How many calls of [`Store::commit`] it takes at a time, each for other runs, with more
+    /// commits a second than one call after another.
+    ///
+    /// Two suffice where the caller works while the store does. More make groups smaller.
+    fn commit_lanes(&self) -> usize {
+        1
+    }
+
     /// Makes this worker a member.
     fn join(&self, node: &NodeInfo) -> impl Future<Output = Result<Joined, StoreError>> + Send;
 

@@ -21,7 +21,7 @@ const LARGEST: usize = 256 * 1024 * 1024;
 
 /// So many commits of a row each are two statements, in two sessions: the server has more cores
 /// than one, and both share the flush of its log.
-const SPLIT_FROM: usize = 128;
+const SPLIT_FROM: usize = 256;
 
 /// How often a group is looked at again whose runs moved on meanwhile.
 const ROUNDS: usize = 8;

@@ -140,7 +140,8 @@ async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Resu
         message_bodies.extend(run.messages.iter().map(|(_, body)| &body[..]));
         of_messages.push(before, messages.len());
     }
-    let patience = if group.len() == 1 { PATIENCE } else { BATCH_PATIENCE };
+    // A call for one run alone waits; one for several tells its caller, who sends each by itself.
+    let patience = if runs.len() == 1 { PATIENCE } else { BATCH_PATIENCE };
     let finished: Vec<i16> =
         RunState::ALL.into_iter().filter(|state| state.is_final()).map(|state| state.code().into()).collect();
     let values: crate::db::Values<'_> = &[

@@ -11,6 +11,7 @@ mod outcome;
 mod repair;
 mod show;
 mod start;
+mod starts;
 mod view;
 mod watch;
 
@@ -76,6 +77,7 @@ pub(crate) struct Parts {
     spawner: Spawner,
     entropy: Arc<Entropy>,
     endings: Arc<Endings>,
+    starts: starts::Starts,
     /// How often all that is waited for is looked at, hints or not.
     slow_poll: Duration,
     watchers: Watchers,
@@ -95,6 +97,7 @@ impl Client {
             spawner: Spawner::Tokio,
             entropy: Arc::new(Entropy::from_os()),
             endings: Arc::new(Endings::default()),
+            starts: starts::Starts::default(),
             slow_poll: watch::SLOW_POLL,
             watchers: Watchers::default(),
             worker: None,
@@ -117,6 +120,7 @@ impl Client {
             spawner: spawner.clone(),
             entropy: Arc::clone(entropy),
             endings: Arc::clone(endings),
+            starts: starts::Starts::default(),
             slow_poll,
             watchers: Watchers::default(),
             worker: Some(worker),

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Payload, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, StoreError, Timestamp,
+    JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, Timestamp,
 };
 
 use serde::Serialize;
 
-use super::{Client, ClientError, RunHandle};
+use super::{Client, ClientError, RunHandle, starts};
 use crate::call::WorkflowCall;
 use crate::codec::{self, CodecError};
 use crate::event::Event;
@@ -146,15 +146,15 @@ impl<W: Workflow> StartRun<W> {
             Some(id) => RunId::new(id)?,
             None => RunId::new(execution.to_string())?,
         };
+        let named = self.id.is_some();
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = view_of(&new, now);
         let rejects = new.on_existing == OnExisting::Reject;
         let inbox = inbox_of(&new, now);
         let again = claimed.is_some().then(|| new.clone());
-        let started = match parts.store.start(vec![new]).await.map(|mut answers| answers.pop()) {
-            Ok(Some(started)) => started,
-            Ok(None) => return Err(unanswered().into()),
+        let started = match starts::start(parts, new, named).await {
+            Ok(started) => started,
             Err(error) => {
                 if let (Some(worker), Some(new), true) = (&parts.worker, again, error.is_retryable()) {
                     worker.resolve_start(new);
@@ -287,10 +287,6 @@ fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
         body: body.clone(),
     };
     (1..).zip(&new.messages).map(receive).collect()
-}
-
-fn unanswered() -> StoreError {
-    StoreError::new(saga_store::ErrorKind::Bug, "the store answered a start with nothing; report this")
 }
 
 /// FNV-1a: the same for all builds and machines.

@@ -230,7 +230,7 @@ impl EngineBuilder {
             lease: self.lease,
         };
         let (membership, joined) = candidate.join().await?;
-        let (committer, committing) = Committer::new(Arc::clone(&self.store), Arc::clone(&clock));
+        let (committer, committing) = Committer::new(&self.store, &clock);
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
             layers: self.layers.around_code(stage.clone()),
@@ -287,11 +287,8 @@ impl EngineBuilder {
                 intake::claim_loop(shared).await;
             }
         };
-        let tasks = vec![
-            spawner.spawn(committing),
-            spawner.spawn(adopting),
-            spawner.spawn(heart::beat_loop(Arc::clone(&shared))),
-        ];
+        let mut tasks: Vec<_> = committing.map(|lane| spawner.spawn(lane)).collect();
+        tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);
         Ok(Engine { shared, client, tasks })
     }
 

@@ -1,12 +1,16 @@
-//! Group commit: the commits of many runs share one call of the store. While one call is under
-//! way the next ones gather; an idle store commits at once.
+//! Group commit: the commits of many runs share one call of the store. While calls are under way
+//! the next commits gather; an idle store commits at once.
+//!
+//! As many calls are under way as the store takes at a time ([`saga_store::Store::commit_lanes`]):
+//! while the store works on one group, the runs of the other are driven on. A run has one commit
+//! under way, so that two calls never contain the same run.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::{CommitError, CommitOutcome, RunCommit};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::erased::AnyStore;
@@ -30,10 +34,18 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// A committer, and its work to be spawned. The work ends when all handles are gone.
-    pub(crate) fn new(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>) -> (Self, impl Future<Output = ()> + Send) {
+    /// A committer, and its work to be spawned, a task a lane. The work ends when all handles are
+    /// gone.
+    pub(crate) fn new(
+        store: &Arc<dyn AnyStore>,
+        clock: &Arc<dyn Clock>,
+    ) -> (Self, impl Iterator<Item = impl Future<Output = ()> + Send + use<>> + use<>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        (Self { jobs }, work(store, clock, receiver))
+        let intake = Arc::new(Mutex::new(Intake { jobs: receiver, usual: 0 }));
+        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        let lanes = store.commit_lanes().max(1);
+        let work = (0..lanes).map(move |_| work(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&intake)));
+        (Self { jobs }, work)
     }
 
     /// Hands in a commit. No answer means that the engine is gone.
@@ -45,9 +57,37 @@ impl Committer {
     }
 }
 
-async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let mut gathered = Vec::with_capacity(GROUP_LIMIT);
-    while jobs.recv_many(&mut gathered, GROUP_LIMIT).await > 0 {
+/// What gathers. A lane that is free has it until it has its group.
+struct Intake {
+    jobs: mpsc::UnboundedReceiver<Job>,
+    /// About how large groups are.
+    usual: usize,
+}
+
+impl Intake {
+    /// The next group; false if there will be none.
+    async fn gather(&mut self, group: &mut Vec<Job>) -> bool {
+        if self.jobs.recv_many(group, GROUP_LIMIT).await == 0 {
+            return false;
+        }
+        if self.usual > 1 {
+            // The first run that the last answers have woken is here before the others have had
+            // their turn. Without them the group would be one commit, and the next one waits.
+            tokio::task::yield_now().await;
+            while group.len() < GROUP_LIMIT
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                group.push(job);
+            }
+        }
+        self.usual = group.len().max(self.usual / 2);
+        true
+    }
+}
+
+async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex<Intake>>) {
+    let mut gathered = Vec::new();
+    while intake.lock().await.gather(&mut gathered).await {
         let (mut commits, mut answers) = (Vec::with_capacity(gathered.len()), Vec::with_capacity(gathered.len()));
         for Job { commit, answer } in gathered.drain(..) {
             commits.push(commit);

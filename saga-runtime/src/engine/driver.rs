@@ -136,9 +136,10 @@ impl Driver {
                 return None;
             }
         }
-        let starts = self.machine.dispatch();
-        let alone = starts.len() == 1;
-        for start in starts {
+        let mut starts = self.machine.dispatch();
+        let (first, second) = (starts.next(), starts.next());
+        let alone = second.is_none();
+        for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
             let (shared, run) = (Arc::clone(&self.shared), Arc::clone(&self.run));
             let begun = shared.environment.begun(start.definition.name);
@@ -206,7 +207,7 @@ impl Driver {
         {
             self.arrived.push(done);
         }
-        for (key, end) in std::mem::take(&mut self.arrived) {
+        for (key, end) in self.arrived.drain(..) {
             self.machine.attempt_ended(&key, end, clock.now(), self.shared.entropy.unit());
         }
         if !self.machine.has_ended() {

@@ -1,5 +1,6 @@
 //! A run's way forward: polling the workflow, steps and their attempts, timers, messages.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context as PollContext, Poll, Wake, Waker};
@@ -19,7 +20,7 @@ use crate::workflow::BodyEnd;
 
 /// Does nothing when woken: the engine polls after each arrival. Whoever keeps a clone waits for
 /// something that the engine does not know.
-struct OwnWaker;
+pub(super) struct OwnWaker;
 
 impl Wake for OwnWaker {
     fn wake(self: Arc<Self>) {}
@@ -238,8 +239,8 @@ impl Machine {
             return;
         }
         let (Some(mut body), Some(context)) = (self.body.take(), self.context.take()) else { return };
-        let own = Arc::new(OwnWaker);
-        let waker = Waker::from(Arc::clone(&own));
+        let before = Arc::strong_count(&self.waker);
+        let waker = Waker::from(Arc::clone(&self.waker));
         let replaying = self.unconfirmed.is_some();
         let (mut context, polled) = context::enter(context, || {
             let poll = AssertUnwindSafe(|| body.as_mut().poll(&mut PollContext::from_waker(&waker)));
@@ -250,17 +251,20 @@ impl Machine {
                 catch_unwind(poll)
             }
         });
-        let foreign = Arc::strong_count(&own) > 2;
+        drop(waker);
+        let foreign = Arc::strong_count(&self.waker) > before;
         let fatal = context.fatal();
         let waiting = context.is_waiting();
-        let decisions = context.take_decisions();
+        context.end_poll();
+        let mut decisions = context.take_decisions(std::mem::take(&mut self.decided));
         self.status = context.take_status().or(self.status.take());
         self.body = Some(body);
         self.context = Some(context);
         self.deciding = true;
-        for decision in decisions {
+        for decision in decisions.drain(..) {
             self.decided(decision);
         }
+        self.decided = decisions;
         self.deciding = false;
         if let Some(reason) = fatal {
             return self.stop_dead(reason);
@@ -324,10 +328,15 @@ impl Machine {
             return;
         }
         let position = self.position;
-        self.push(decision.entry.clone());
-        self.apply_decision(position, &decision.entry, decision.step);
-        if let Entry::StepScheduled(scheduled) = decision.entry {
-            self.ready.push_back(TaskKey { op: scheduled.op, undo: false });
+        let Decision { entry, step } = decision;
+        if let Entry::StepScheduled(scheduled) = &entry {
+            // It adds no entry of its own, so that its entry need not come first.
+            self.open_step(position, scheduled, step);
+            self.ready.push_back(TaskKey { op: scheduled.op.clone(), undo: false });
+            self.push(entry);
+        } else {
+            self.push(entry.clone());
+            self.apply_decision(position, &entry, step);
         }
     }
 
@@ -355,7 +364,10 @@ impl Machine {
         self.undo.scheduled(position, &scheduled.op, &scheduled.undo);
         let step = Step {
             code,
-            activity: scheduled.activity.clone(),
+            activity: match code {
+                Some(code) => Cow::Borrowed(code.definition.name),
+                None => Cow::Owned(scheduled.activity.clone()),
+            },
             input: scheduled.input.clone(),
             retry: overrides.retry(&options),
             timeout: overrides.timeout(&options),

@@ -15,6 +15,7 @@ mod undoing;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use saga_store::{RunId, Timestamp};
 
 use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::context::{Context, Decision, StepCode};
+use crate::few::FewMap;
 use crate::workflow::BodyFuture;
 use undo::UndoLog;
 
@@ -90,7 +92,7 @@ enum StepState {
 #[derive(Debug)]
 struct Step {
     code: Option<StepCode>,
-    activity: String,
+    activity: Cow<'static, str>,
     input: Payload,
     retry: RetryPolicy,
     timeout: Duration,
@@ -120,17 +122,20 @@ enum TimerKey {
 }
 
 /// A run. See the module's docs.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Machine {
     identity: Arc<Identity>,
     phase: Phase,
     body: Option<BodyFuture>,
     context: Option<Box<Context>>,
-    steps: BTreeMap<OpId, Step>,
+    steps: FewMap<OpId, Step>,
     /// Steps that failed with an unknown outcome and whose undo needs their output.
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
     orphans: Vec<orphans::Orphans>,
+    /// Whether a branch was dropped of which something may be left to settle or to undo.
+    dropped: bool,
     /// The workflow has ended, and what dropped branches did is still being undone.
     closing: Option<forward::Ending>,
     control: control::Control,
@@ -146,6 +151,9 @@ pub(crate) struct Machine {
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
     entries: Vec<Entry>,
+    /// Room for the decisions of a poll.
+    decided: Vec<Decision>,
+    waker: Arc<forward::OwnWaker>,
     must_commit: bool,
     /// While the decisions of one poll are taken: nobody is polled in between.
     deciding: bool,
@@ -196,19 +204,20 @@ impl Machine {
 
     /// The attempts to start, once all that was taken is durable. Those that run inside the
     /// journal's transaction stay ready: they go one at a time.
-    pub(crate) fn dispatch(&mut self) -> Vec<AttemptStart> {
-        if self.control.suspended {
-            return Vec::new();
-        }
-        let mut starts = Vec::with_capacity(self.ready.len());
-        for key in std::mem::take(&mut self.ready) {
-            if self.is_transaction(&key) {
-                self.ready.push_back(key);
-            } else {
-                starts.extend(self.start_attempt(key));
+    pub(crate) fn dispatch(&mut self) -> impl Iterator<Item = AttemptStart> + '_ {
+        let mut left = if self.control.suspended { 0 } else { self.ready.len() };
+        std::iter::from_fn(move || {
+            while left > 0 {
+                left -= 1;
+                let key = self.ready.pop_front()?;
+                if self.is_transaction(&key) {
+                    self.ready.push_back(key);
+                } else if let Some(start) = self.start_attempt(key) {
+                    return Some(start);
+                }
             }
-        }
-        starts
+            None
+        })
     }
 
     /// The next attempt to make inside the journal's transaction, once the others are started.
@@ -313,7 +322,7 @@ impl Machine {
     }
 
     fn conclude(&mut self, conclusion: Conclusion) {
-        for (op, step) in std::mem::take(&mut self.steps) {
+        for (op, step) in self.steps.take() {
             if step.state == StepState::Running {
                 self.aborts.push(TaskKey { op, undo: false });
             }

@@ -35,6 +35,7 @@ impl Machine {
                 self.steps.insert(op, step);
             }
         }
+        self.dropped = true;
         let log = self.undo.split_off(scope);
         self.orphans.push(Orphans { scope: scope.clone(), log });
         self.advance_orphans();
@@ -55,6 +56,7 @@ impl Machine {
         self.ready.retain(|ready| *ready != key);
         if needs_output == Some(true) && touched {
             (step.unknown, step.orphan) = (true, true);
+            self.dropped = true;
             if !running && !waits {
                 self.ready.push_back(key);
             }
@@ -78,10 +80,11 @@ impl Machine {
         }
         self.begin_orphans();
         self.tell_undone();
-        if !self.has_orphans()
-            && let Some(ending) = self.closing.take()
-        {
-            self.apply_ending(ending);
+        if !self.has_orphans() {
+            self.dropped = false;
+            if let Some(ending) = self.closing.take() {
+                self.apply_ending(ending);
+            }
         }
     }
 
@@ -112,7 +115,8 @@ impl Machine {
 
     /// Whether what dropped branches did is still being undone.
     pub(super) fn has_orphans(&self) -> bool {
-        self.orphans.iter().any(|orphans| !orphans.log.is_empty()) || self.steps.values().any(|step| step.orphan)
+        let undoing = || self.orphans.iter().any(|orphans| !orphans.log.is_empty());
+        self.dropped && (undoing() || self.steps.values().any(|step| step.orphan))
     }
 
     /// A step's place in the undo log, its own or that of dropped branches.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use saga_store::Timestamp;
 use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted};
 
+use super::forward::OwnWaker;
 use super::undo::UndoLog;
 use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::context::{Arrival, Context, Decision};
+use crate::few::FewMap;
 use crate::workflow::WorkflowDefinition;
 
 /// Why a journal could not be replayed on this build.
@@ -110,10 +112,11 @@ impl Machine {
             phase: Phase::Forward,
             body,
             context,
-            steps: BTreeMap::new(),
+            steps: FewMap::default(),
             unsettled: BTreeMap::new(),
             undo: UndoLog::default(),
             orphans: Vec::new(),
+            dropped: false,
             closing: None,
             control: super::control::Control::default(),
             ended_from: None,
@@ -124,6 +127,8 @@ impl Machine {
             ready: VecDeque::new(),
             aborts: Vec::new(),
             entries: Vec::new(),
+            decided: Vec::new(),
+            waker: Arc::new(OwnWaker),
             must_commit: false,
             deciding: false,
             change: None,
@@ -283,7 +288,7 @@ impl Machine {
             .filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None })
             .collect();
         self.ready.clear();
-        for (op, step) in &mut self.steps {
+        for (op, step) in self.steps.iter_mut() {
             step.state = StepState::Idle;
             let key = TaskKey { op: op.clone(), undo: false };
             if !waiting.contains(&key) {

@@ -172,7 +172,7 @@ proptest! {
         for (index, open) in open_after.iter().enumerate() {
             let mut machine = replay(&records[..index + 2]);
             prop_assert!(!machine.needs_commit() || machine.is_undoing(), "a replay decided something new at {index}");
-            let again: BTreeSet<OpId> = machine.dispatch().into_iter().map(|start| start.key.op).collect();
+            let again: BTreeSet<OpId> = machine.dispatch().map(|start| start.key.op).collect();
             let missing: Vec<_> = open.difference(&again).collect();
             prop_assert!(missing.is_empty(), "record {index}: not taken up again: {missing:?}, but {again:?}");
         }

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use saga_store::wire::OpId;
+
 use crate::context::{self, Branch};
 use crate::durable::{Durable, sealed::Sealed};
 
@@ -52,8 +54,9 @@ impl<D: Durable> Durable for JoinAll<D> {
     type Operation = JoinAllFuture<D>;
 
     fn into_operation(self) -> JoinAllFuture<D> {
-        let pending = self.0.into_iter().map(|item| Item::Running(None, Box::pin(item.into_operation()))).collect();
-        JoinAllFuture { items: pending, begun: false }
+        let items: Vec<_> =
+            self.0.into_iter().map(|item| Item::Running(None, Box::pin(item.into_operation()))).collect();
+        JoinAllFuture { running: items.len(), items, op: None }
     }
 }
 
@@ -61,7 +64,9 @@ impl<D: Durable> Durable for JoinAll<D> {
 #[doc(hidden)]
 pub struct JoinAllFuture<D: Durable> {
     items: Vec<Item<D>>,
-    begun: bool,
+    /// Its place, once it has begun.
+    op: Option<OpId>,
+    running: usize,
 }
 
 enum Item<D: Durable> {
@@ -76,31 +81,52 @@ impl<D: Durable> Future for JoinAllFuture<D> {
     type Output = Vec<D::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.begun {
-            self.begun = true;
-            let join = context::with("join_all", context::Context::next_op);
-            for (index, item) in (0..).zip(&mut self.items) {
-                if let Item::Running(branch, _) = item {
-                    *branch = Some(Branch::new(&join, index));
+        // A branch for which nothing came would find nothing: with many of them, to poll each
+        // after each arrival would take the square of their number.
+        let woken = match &self.op {
+            Some(join) => context::with("join_all", |context| context.woken_branches(join)),
+            None => {
+                self.begin();
+                None
+            }
+        };
+        match woken {
+            Some(woken) => {
+                for branch in woken {
+                    self.poll_branch(usize::try_from(branch).unwrap_or(usize::MAX), cx);
                 }
             }
+            None => (0..self.items.len()).for_each(|branch| self.poll_branch(branch, cx)),
         }
-        let mut pending = false;
-        for item in &mut self.items {
-            if let Item::Running(Some(branch), operation) = item {
-                match branch.within(|| operation.as_mut().poll(cx)) {
-                    Poll::Ready(output) => *item = Item::Done(Some(output)),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
+        if self.running > 0 {
             return Poll::Pending;
         }
         let done = std::mem::take(&mut self.items);
         Poll::Ready(
             done.into_iter().filter_map(|item| if let Item::Done(output) = item { output } else { None }).collect(),
         )
+    }
+}
+
+impl<D: Durable> JoinAllFuture<D> {
+    fn begin(&mut self) {
+        let join = context::with("join_all", context::Context::next_op);
+        for (index, item) in (0..).zip(&mut self.items) {
+            if let Item::Running(branch, _) = item {
+                *branch = Some(Branch::new(&join, index));
+            }
+        }
+        self.op = Some(join);
+    }
+
+    fn poll_branch(&mut self, index: usize, cx: &mut Context<'_>) {
+        let Some(item) = self.items.get_mut(index) else { return };
+        if let Item::Running(Some(branch), operation) = item
+            && let Poll::Ready(output) = branch.within(|| operation.as_mut().poll(cx))
+        {
+            *item = Item::Done(Some(output));
+            self.running -= 1;
+        }
     }
 }
 
@@ -205,5 +231,126 @@ where
             (Some(first), Some(second), Some(merge)) => Poll::Ready(merge(first, second)),
             _ => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    use saga_store::Timestamp;
+    use saga_store::wire::Entry;
+
+    use super::*;
+    use crate::context::{Arrival, Context as RunContext, Decision};
+
+    /// Waits for one arrival, for a place of its own or one that it is given, and counts its polls.
+    struct Probe {
+        op: Option<OpId>,
+        polls: Rc<Cell<u32>>,
+    }
+
+    impl Sealed for Probe {}
+
+    impl Durable for Probe {
+        type Output = ();
+        type Operation = Self;
+
+        fn into_operation(self) -> Self {
+            self
+        }
+    }
+
+    impl Future for Probe {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            self.polls.set(self.polls.get() + 1);
+            context::with("a probe", |cx| {
+                let op = self.op.get_or_insert_with(|| begin(cx));
+                cx.take(op).map_or(Poll::Pending, |_| Poll::Ready(()))
+            })
+        }
+    }
+
+    fn begin(cx: &mut RunContext) -> OpId {
+        let op = cx.next_op();
+        cx.decide(op.clone(), Decision { entry: Entry::TimerFired(op.clone()), step: None });
+        op
+    }
+
+    struct Joined {
+        context: Option<Box<RunContext>>,
+        future: JoinAllFuture<Probe>,
+        polls: Vec<Rc<Cell<u32>>>,
+    }
+
+    impl Joined {
+        /// Of so many branches; the last one waits for something that began before the join.
+        fn of(branches: usize) -> Self {
+            let mut context = Box::new(RunContext::new(1, Timestamp::from_micros(0)));
+            let before = begin(&mut context);
+            let polls: Vec<_> = (0..branches).map(|_| Rc::default()).collect();
+            let probe = |(at, polls): (usize, &Rc<Cell<u32>>)| Probe {
+                op: (at + 1 == branches).then(|| before.clone()),
+                polls: Rc::clone(polls),
+            };
+            let future = join_all(polls.iter().enumerate().map(probe)).into_operation();
+            Self { context: Some(context), future, polls }
+        }
+
+        fn poll(&mut self) -> bool {
+            let context = self.context.take().expect("it is given back");
+            let future = &mut self.future;
+            let (mut context, polled) =
+                context::enter(context, || Pin::new(future).poll(&mut Context::from_waker(Waker::noop())));
+            context.end_poll();
+            self.context = Some(context);
+            polled.is_ready()
+        }
+
+        fn arrive(&mut self, path: &[u32]) {
+            let context = self.context.as_mut().expect("it is given back");
+            context.arrive(&OpId::from(path), Arrival::Fired);
+        }
+
+        fn polls(&self) -> Vec<u32> {
+            self.polls.iter().map(|polls| polls.get()).collect()
+        }
+    }
+
+    #[test]
+    fn an_arrival_polls_the_branch_that_waits_for_it_and_no_other() {
+        let mut joined = Joined::of(4);
+        assert!(!joined.poll());
+        assert_eq!(joined.polls(), [1, 1, 1, 1]);
+        joined.arrive(&[1, 2, 0]);
+        assert!(!joined.poll());
+        assert_eq!(joined.polls(), [1, 1, 2, 1]);
+        joined.arrive(&[1, 1, 0]);
+        joined.arrive(&[1, 0, 0]);
+        assert!(!joined.poll());
+        assert_eq!(joined.polls(), [2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn a_branch_is_polled_for_what_began_elsewhere() {
+        let mut joined = Joined::of(2);
+        assert!(!joined.poll());
+        joined.arrive(&[0]);
+        assert!(!joined.poll());
+        assert_eq!(joined.polls(), [1, 2]);
+        joined.arrive(&[1, 0, 0]);
+        assert!(joined.poll());
+        assert_eq!(joined.polls(), [2, 2]);
+    }
+
+    #[test]
+    fn without_a_known_arrival_every_branch_is_polled() {
+        let mut joined = Joined::of(3);
+        assert!(!joined.poll() && !joined.poll());
+        assert_eq!(joined.polls(), [2, 2, 2]);
     }
 }

@@ -1,6 +1,7 @@
 //! Runs by their ids: starting again, finding again, listing, showing.
 
 use std::collections::BTreeSet;
+use std::future::IntoFuture;
 
 use saga_runtime::Client;
 use saga_runtime::prelude::*;
@@ -29,6 +30,8 @@ on_each_store!(
     a_text_that_cannot_be_an_id_is_an_error,
     an_id_can_be_used_again_when_its_run_has_ended,
     a_run_without_an_id_gets_a_fresh_one,
+    many_starts_at_once_are_each_answered,
+    a_run_whose_starter_went_away_is_driven_all_the_same,
     runs_are_listed_by_workflow_state_and_id,
     a_run_of_n_steps_costs_n_plus_two_records,
     a_result_is_there_after_a_restart,
@@ -186,4 +189,42 @@ async fn a_client_without_an_engine_starts_runs_and_gets_their_results(place: im
     run.cancel().await.unwrap();
     assert_eq!(run.outcome().await.unwrap(), Outcome::Cancelled);
     drop(engine);
+}
+
+async fn many_starts_at_once_are_each_answered(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let starts = (0..60_u32).map(|number| {
+        let client = engine.client().clone();
+        tokio::spawn(async move {
+            // Each id three times; every fourth start has none.
+            match number % 4 {
+                0 => client.start(makes_steps(1)).await.unwrap(),
+                _ => client.start(makes_steps(1)).id(format!("RUN-{}", number / 12)).await.unwrap(),
+            }
+        })
+    });
+    let starts: Vec<_> = starts.collect();
+    let (mut new, mut executions) = (0, BTreeSet::new());
+    for start in starts {
+        let run = start.await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 1);
+        new += u32::from(run.is_new());
+        executions.insert(run.execution());
+    }
+    assert_eq!((new, executions.len()), (15 + 5, 15 + 5));
+}
+
+async fn a_run_whose_starter_went_away_is_driven_all_the_same(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let mut start = engine.client().start(makes_steps(1)).id("A").into_future();
+    let first = std::future::poll_fn(|cx| std::task::Poll::Ready(start.as_mut().poll(cx).is_ready())).await;
+    assert!(!first, "the store has not answered yet");
+    drop(start);
+    let run = loop {
+        match engine.client().attach::<makes_steps>("A").await {
+            Ok(run) => break run,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(run.result().await.unwrap(), 1);
 }

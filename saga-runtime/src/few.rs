@@ -1,0 +1,158 @@
+//! A map that mostly has one or two entries and sometimes thousands: few are kept in a vector,
+//! whose room stays when they go, so that a run of steps one after another allocates nothing for
+//! them.
+
+use std::collections::BTreeMap;
+
+/// So many entries are few.
+const FEW: usize = 8;
+
+/// A map in the order of its keys.
+#[derive(Debug)]
+pub(crate) enum FewMap<K, V> {
+    Few(Vec<(K, V)>),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K, V> Default for FewMap<K, V> {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl<K: Ord, V> FewMap<K, V> {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(few) => few.is_empty(),
+            Self::Many(many) => many.is_empty(),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            Self::Few(few) => find(few, key).ok().map(|at| &few[at].1),
+            Self::Many(many) => many.get(key),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            Self::Few(few) => find(few, key).ok().map(|at| &mut few[at].1),
+            Self::Many(many) => many.get_mut(key),
+        }
+    }
+
+    pub(crate) fn contains_key(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Self::Few(few) = self
+            && few.len() == FEW
+        {
+            *self = Self::Many(std::mem::take(few).into_iter().collect());
+        }
+        match self {
+            Self::Few(few) => match find(few, &key) {
+                Ok(at) => Some(std::mem::replace(&mut few[at].1, value)),
+                Err(at) => {
+                    few.insert(at, (key, value));
+                    None
+                }
+            },
+            Self::Many(many) => many.insert(key, value),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            Self::Few(few) => find(few, key).ok().map(|at| few.remove(at).1),
+            Self::Many(many) => {
+                let removed = many.remove(key);
+                if many.is_empty() {
+                    *self = Self::default();
+                }
+                removed
+            }
+        }
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        match self {
+            Self::Few(few) => few.retain_mut(|(key, value)| keep(key, value)),
+            Self::Many(many) => many.retain(keep),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        few.into_iter().flatten().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        few.into_iter().flatten().map(|(key, value)| (&*key, value)).chain(many.into_iter().flatten())
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Takes all out.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let (few, many) = match std::mem::take(self) {
+            Self::Few(few) => (few, BTreeMap::new()),
+            Self::Many(many) => (Vec::new(), many),
+        };
+        few.into_iter().chain(many)
+    }
+}
+
+fn find<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
+    few.binary_search_by(|(other, _)| other.cmp(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_entries_are_kept_alike() {
+        let (mut ours, mut theirs) = (FewMap::default(), BTreeMap::new());
+        let mut word = 1_u64;
+        for _ in 0..20_000 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // It grows beyond few and shrinks again.
+            let (key, grows) = ((word >> 40) % 16, (word >> 58) < 24 + 16 * ((word >> 20) & 1));
+            if grows {
+                assert_eq!(ours.insert(key, word), theirs.insert(key, word));
+            } else {
+                assert_eq!(ours.remove(&key), theirs.remove(&key));
+            }
+            assert!(ours.iter().eq(&theirs));
+            assert_eq!(ours.get(&key), theirs.get(&key));
+            assert_eq!(ours.is_empty(), theirs.is_empty());
+        }
+        ours.retain(|key, _| *key % 2 == 0);
+        theirs.retain(|key, _| *key % 2 == 0);
+        assert!(ours.keys().eq(theirs.keys()));
+        ours.iter_mut().for_each(|(key, value)| *value = *key);
+        assert!(ours.values().eq(theirs.keys()));
+        assert!(ours.take().map(|(key, _)| key).eq(theirs.into_keys()));
+        assert!(ours.is_empty());
+    }
+}

@@ -236,6 +236,7 @@ mod tests {
                 input: json("{\"order\":1}"),
                 seed: 1,
                 terms: None,
+                parent: None,
             }),
             scheduled(0, "reserve", UndoPlan::FromOutput),
             Entry::StepEnded(StepEnded { op: op(0), attempt: 1, output: json("7"), undo: Some(release()) }),

@@ -10,6 +10,7 @@ mod activity;
 mod attr;
 mod awaits;
 mod classify;
+mod compensate;
 mod determinism;
 mod diag;
 mod docs;

@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 
 use crate::attr;
 use crate::awaits;
+use crate::compensate::{self, Undo, undo_tokens};
 use crate::determinism::{self, Allowances};
 use crate::diag::Diag;
 use crate::docs;
@@ -13,13 +14,14 @@ use crate::function::{self, Function, Kind, Params};
 use crate::item::{self, Item};
 use crate::krate::{Krate, located};
 
-const KNOWN: &[&str] = &["name", "version", "allow", "crate"];
+const KNOWN: &[&str] = &["name", "version", "compensate", "allow", "crate"];
 
 /// What `#[workflow(…)]` says.
 struct Options {
     krate: Krate,
     name: Option<String>,
     version: u32,
+    compensate: Option<syn::Expr>,
     allowed: Allowances,
 }
 
@@ -44,23 +46,31 @@ pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
         let errors = diag.into_tokens();
         return quote!(#item #errors);
     }
+    let undo = options.compensate.as_ref().and_then(|expr| compensate::check(expr, &params, &function, &mut diag));
     function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
     function.body = determinism::check(&function.body, &options.allowed, &options.krate, &mut diag);
     if !diag.is_empty() {
         // What stands in place of a refused macro never returns, and uses nothing.
         function.attrs.push(syn::parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
-    let expanded = expand(&function, &params, &options);
+    let expanded = expand(&function, &params, &options, undo.as_ref());
     let errors = diag.into_tokens();
     quote!(#expanded #errors)
 }
 
 fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
-    let mut options = Options { krate: Krate::default_path(), name: None, version: 1, allowed: Allowances::default() };
+    let mut options = Options {
+        krate: Krate::default_path(),
+        name: None,
+        version: 1,
+        compensate: None,
+        allowed: Allowances::default(),
+    };
     for option in attr::parse(tokens, diag) {
         match option.name.to_string().as_str() {
             "name" => options.name = option.name_string(diag),
             "version" => options.version = option.count(diag).map_or(1, |(version, _)| version),
+            "compensate" => options.compensate = option.expression("cancel_shipment(output.id)", diag),
             "allow" => options.allowed = Allowances::parse(&option, diag),
             "crate" => options.krate = option.krate(diag).unwrap_or(options.krate),
             _ => diag.unknown(&option.name, "`#[workflow]`", KNOWN),
@@ -69,7 +79,7 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
     options
 }
 
-fn expand(function: &Function, params: &Params, options: &Options) -> TokenStream {
+fn expand(function: &Function, params: &Params, options: &Options, undo: Option<&Undo>) -> TokenStream {
     let ident = &function.sig.ident;
     let span = located(ident.span());
     let krate = &options.krate;
@@ -90,6 +100,7 @@ fn expand(function: &Function, params: &Params, options: &Options) -> TokenStrea
     };
     let (call, data, serde) = (item.call(), item.data(), item.serde());
     let (output, error) = item.output_types();
+    let (undo_kind, undo_fn) = undo_tokens(undo, &item);
     let (cfg, lints, on_plain, vis) = (&attrs.cfg, &attrs.lints, &attrs.plain, &function.vis);
     let body = (!params.broken).then(|| body(function, params, &private));
     let allow = item::allow_on_body();
@@ -144,6 +155,8 @@ fn expand(function: &Function, params: &Params, options: &Options) -> TokenStrea
                 type Error = #error;
                 const NAME: &'static str = #name;
                 const VERSION: u32 = #version;
+                const UNDO: #private::UndoKind = #private::UndoKind::#undo_kind;
+                #undo_fn
                 fn definition() -> &'static #private::WorkflowDefinition {
                     &__SAGA_DEFINITION
                 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream, InboxMessage,
-    Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId, RunView, Started,
-    Store, StoreError, Timestamp,
+    Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId,
+    RunView, Started, Store, StoreError, Timestamp,
 };
 
 use crate::address::Address;
@@ -234,6 +234,10 @@ impl Store for PostgresStore {
 
     async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
         read::outbox(self.db(), owner, limit).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        deliver::forget(self.db(), &messages).await.map_err(|abort| self.failed(abort))
     }
 
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {

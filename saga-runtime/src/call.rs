@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use saga_store::wire::ParentEnd;
+
 use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall};
 use crate::codec;
 use crate::workflow::Workflow;
@@ -56,23 +58,76 @@ impl<A: Activity> ActivityCall<A> {
     }
 }
 
-/// A call of a workflow: its input. Give it to a client to start a run.
-#[must_use = "a call does nothing until it is given to `client.start(…)`"]
+/// A call of a workflow: its input, and what this call sets. Give it to a client to start a run,
+/// or await it in a workflow, where it is a child run: awaiting gives
+/// `Result<W::Output, ChildError<W::Error>>`, and [`spawn`](crate::spawn) starts it to be awaited
+/// later.
+///
+/// A parent that fails or is cancelled cancels its children, and is final only after they have
+/// been undone; so does a dropped branch of `select!` or `try_join!`. A child that has completed
+/// is undone by what `#[workflow(compensate = …)]` of its own says.
+#[must_use = "a call does nothing until it is given to `client.start(…)`, or awaited in a workflow"]
 #[derive(Debug, Clone)]
 pub struct WorkflowCall<W: Workflow> {
     pub(crate) input: W,
+    pub(crate) options: CallOptions,
+}
+
+/// What a call of a workflow sets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) id: Option<String>,
+    pub(crate) lane: String,
+    pub(crate) priority: i16,
+    pub(crate) on_parent_end: Option<ParentEnd>,
+    pub(crate) no_compensation: bool,
 }
 
 impl<W: Workflow> WorkflowCall<W> {
     /// A call with this input. What the function that `#[workflow]` makes does.
     #[doc(hidden)]
     pub fn new(input: W) -> Self {
-        Self { input }
+        Self { input, options: CallOptions::default() }
     }
 
     /// The input.
     pub fn input(&self) -> &W {
         &self.input
+    }
+
+    /// Names the run: 1 to 512 bytes without control characters. Without it a child is named after
+    /// its parent's execution and its place in the code. If a run of that id exists, a child is
+    /// not started: awaiting it gives [`ChildError::NotStarted`](crate::ChildError::NotStarted).
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.options.id = Some(id.into());
+        self
+    }
+
+    /// The lane (a tenant, say) by which workers share out their slots.
+    pub fn lane(mut self, lane: impl Into<String>) -> Self {
+        self.options.lane = lane.into();
+        self
+    }
+
+    /// Higher goes first within a lane.
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// What becomes of the child when its parent ends, however it does, or lets go the branch that
+    /// started it. Without it the child is cancelled, unless the parent has dropped its handle:
+    /// then it goes on. Not for a run that a client starts.
+    pub fn on_parent_end(mut self, end: ParentEnd) -> Self {
+        self.options.on_parent_end = Some(end);
+        self
+    }
+
+    /// Leaves the child's declared undo out once it has completed. Not for a run that a client
+    /// starts.
+    pub fn no_compensation(mut self) -> Self {
+        self.options.no_compensation = true;
+        self
     }
 }
 

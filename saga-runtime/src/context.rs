@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
-use saga_store::Timestamp;
-use saga_store::wire::{Entry, Failure, OpId, Payload};
+use saga_store::wire::{ChildEnd, Entry, Failure, OpId, Payload};
+use saga_store::{ExecutionId, Timestamp};
 
 use crate::activity::{ActivityDefinition, Overrides};
 use crate::few::FewMap;
@@ -26,6 +26,8 @@ pub(crate) enum Arrival {
     Failure(Failure),
     /// A timer.
     Fired,
+    /// The end of a child.
+    Child(ChildEnd),
 }
 
 /// What an operation decided: an entry, and for a step the code to run.
@@ -54,6 +56,7 @@ enum Slot {
 /// A run's memory of its operations.
 #[derive(Debug)]
 pub(crate) struct Context {
+    execution: ExecutionId,
     now: Timestamp,
     seed: u64,
     scope: OpId,
@@ -69,13 +72,16 @@ pub(crate) struct Context {
     recorded: BTreeMap<OpId, Payload>,
     early_events: BTreeMap<String, VecDeque<Payload>>,
     awaited_events: BTreeMap<String, VecDeque<OpId>>,
+    /// Children whose handles were dropped in this poll.
+    dropped_handles: Vec<OpId>,
     fatal: Option<String>,
     status: Option<Payload>,
 }
 
 impl Context {
-    pub(crate) fn new(seed: u64, now: Timestamp) -> Self {
+    pub(crate) fn new(execution: ExecutionId, seed: u64, now: Timestamp) -> Self {
         Self {
+            execution,
             now,
             seed,
             scope: OpId::root(),
@@ -88,6 +94,7 @@ impl Context {
             recorded: BTreeMap::new(),
             early_events: BTreeMap::new(),
             awaited_events: BTreeMap::new(),
+            dropped_handles: Vec::new(),
             fatal: None,
             status: None,
         }
@@ -98,6 +105,11 @@ impl Context {
         let op = self.scope.child(self.next);
         self.next += 1;
         op
+    }
+
+    /// The run's journal.
+    pub(crate) fn execution(&self) -> ExecutionId {
+        self.execution
     }
 
     /// The time of the record that was last fed.
@@ -225,12 +237,38 @@ impl Context {
         if branch.next == 0 {
             return;
         }
+        self.hold_again(&branch.path);
         self.slots.retain(|op, _| !op.is_within(&branch.path));
         self.count_slots();
         for waiting in self.awaited_events.values_mut() {
             waiting.retain(|op| !op.is_within(&branch.path));
         }
         self.note(Entry::Dropped(branch.path.clone()));
+    }
+
+    /// The handle of a child was dropped: if the child has not ended it goes on by itself.
+    pub(crate) fn detach(&mut self, op: &OpId) {
+        if matches!(self.slots.get(op), Some(Slot::Waiting(_))) {
+            self.dropped_handles.push(op.clone());
+            self.detach_for_good(op);
+        }
+    }
+
+    /// The workflow lets a child go on by itself.
+    pub(crate) fn detach_for_good(&mut self, op: &OpId) {
+        if self.slots.remove(op).is_some() {
+            self.count_slots();
+            self.note(Entry::ChildDetached(op.clone()));
+        }
+    }
+
+    /// Handles that were dropped because what held them has failed let nothing go on: the
+    /// children of this scope end with it.
+    pub(crate) fn hold_again(&mut self, scope: &OpId) {
+        let dropped = std::mem::take(&mut self.dropped_handles);
+        let held = |op: &OpId| op.is_within(scope) && dropped.contains(op);
+        self.decisions.retain(|decision| !matches!(&decision.entry, Entry::ChildDetached(op) if held(op)));
+        self.dropped_handles = dropped;
     }
 
     /// The same, and somebody waits until what the branch did is undone. One that has begun
@@ -279,6 +317,7 @@ impl Context {
 
     /// What was decided, in place of a vector whose room serves for what comes next.
     pub(crate) fn take_decisions(&mut self, room: Vec<Decision>) -> Vec<Decision> {
+        self.dropped_handles.clear();
         std::mem::replace(&mut self.decisions, room)
     }
 
@@ -329,6 +368,17 @@ pub(crate) fn with<R>(what: &str, f: impl FnOnce(&mut Context) -> R) -> R {
         Some(context) => f(context),
         None => panic!("{what} was used outside a workflow: it works in functions annotated with `#[workflow]` or `#[durable]`, on the engine's own poll"),
     })
+}
+
+/// The same where nothing is to be done if no workflow is being polled.
+pub(crate) fn try_with(f: impl FnOnce(&mut Context)) {
+    CURRENT.with(|current| {
+        if let Ok(mut current) = current.try_borrow_mut()
+            && let Some(context) = &mut *current
+        {
+            f(context);
+        }
+    });
 }
 
 /// Polls with a context in place, and gives it back.

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream, InboxMessage,
-    Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Query, RunCommit, RunId, RunView, Started, Store,
-    StoreError, Timestamp,
+    Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Query, RunCommit, RunId, RunView,
+    Started, Store, StoreError, Timestamp,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -28,6 +28,8 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn next_wake(&self) -> Answer<'_, Option<Timestamp>>;
     fn load<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<LoadedRun>>;
     fn inbox(&self, execution: ExecutionId, after: u64) -> Answer<'_, Vec<InboxMessage>>;
+    fn outbox(&self, owner: Incarnation, limit: usize) -> Answer<'_, Vec<(ExecutionId, Message)>>;
+    fn forget(&self, messages: Vec<MessageId>) -> Answer<'_, ()>;
     fn blobs<'a>(&'a self, execution: ExecutionId, ids: &'a [BlobId]) -> Answer<'a, Vec<(BlobId, Bytes)>>;
     fn hints(&self) -> Box<dyn HintStream>;
     fn get<'a>(&'a self, id: &'a RunId) -> Answer<'a, Option<RunView>>;
@@ -86,6 +88,14 @@ impl<S: Store> AnyStore for S {
 
     fn inbox(&self, execution: ExecutionId, after: u64) -> Answer<'_, Vec<InboxMessage>> {
         Box::pin(Store::inbox(self, execution, after))
+    }
+
+    fn outbox(&self, owner: Incarnation, limit: usize) -> Answer<'_, Vec<(ExecutionId, Message)>> {
+        Box::pin(Store::outbox(self, owner, limit))
+    }
+
+    fn forget(&self, messages: Vec<MessageId>) -> Answer<'_, ()> {
+        Box::pin(Store::forget(self, messages))
     }
 
     fn blobs<'a>(&'a self, execution: ExecutionId, ids: &'a [BlobId]) -> Answer<'a, Vec<(BlobId, Bytes)>> {

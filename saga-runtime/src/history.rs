@@ -4,7 +4,7 @@ use std::fmt;
 
 use saga_store::Timestamp;
 use saga_store::wire::{
-    Conclusion, Entry, Failure, Payload, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
+    ChildEnd, Conclusion, Entry, Failure, Payload, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +196,19 @@ pub(crate) fn describe(entry: &Entry) -> String {
             )
         }
         Entry::UndoAdded(op, undo) => format!("undo {op} added: {}", undo_call(undo)),
+        Entry::ChildScheduled(child) => {
+            format!("child {} scheduled: `{}` as {}, with {}", child.op, child.workflow, child.id, shown(&child.input))
+        }
+        Entry::ChildEnded(child) => match &child.end {
+            ChildEnd::Completed(output) => format!("child {} completed with {}", child.op, shown(output)),
+            ChildEnd::Failed { message, .. } => format!("child {} failed: {message}", child.op),
+            ChildEnd::Dead { reason } => format!("child {} is dead: {reason}", child.op),
+            ChildEnd::NotStarted { why } => format!("child {} was not started: {why}", child.op),
+            ChildEnd::Cancelled => format!("child {} was cancelled", child.op),
+            other => format!("child {} ended: {other:?}", child.op),
+        },
+        Entry::ChildCancelled(op) => format!("child {op} is asked to stop"),
+        Entry::ChildDetached(op) => format!("child {op} goes on by itself"),
         Entry::Dropped(scope) => format!("branch {scope} dropped"),
         Entry::Value(value) => format!("value {} recorded: {}", value.op, shown(&value.value)),
         Entry::Concluded(conclusion) => match conclusion {
@@ -246,6 +259,7 @@ mod tests {
             input: Payload::json("{\"cents\":5}"),
             seed: 7,
             terms: None,
+            parent: None,
         });
         let ended = Entry::StepEnded(StepEnded {
             op: saga_store::wire::OpId::root().child(0),

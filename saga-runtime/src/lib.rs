@@ -26,6 +26,7 @@ mod client;
 mod clock;
 mod codec;
 mod context;
+mod derive;
 mod durable;
 mod endings;
 mod engine;
@@ -65,18 +66,20 @@ pub use event::Event;
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
-    Elapsed, attempt, event, join_all, new_uuid, now, random, set_status, side_effect, sleep, sleep_until, undo,
+    ChildError, ChildHandle, Elapsed, attempt, event, join_all, new_uuid, now, random, set_status, side_effect, sleep,
+    sleep_until, spawn, undo,
 };
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
+pub use saga_store::wire::ParentEnd;
 pub use workflow::{Workflow, WorkflowDefinition};
 
 /// What programs that use the framework import.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, ActivityError, Classify, Client, Engine, Event, MemoryStore, Outcome, RetryPolicy, RunError,
-        activity, attempt, durable, event, join, join_all, new_uuid, now, random, select, set_status, side_effect,
-        sleep, sleep_until, try_join, undo, workflow,
+        ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Engine, Event, MemoryStore, Outcome,
+        ParentEnd, RetryPolicy, RunError, activity, attempt, durable, event, join, join_all, new_uuid, now, random,
+        select, set_status, side_effect, sleep, sleep_until, spawn, try_join, undo, workflow,
     };
 }

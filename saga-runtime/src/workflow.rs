@@ -4,11 +4,12 @@ use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::pin::Pin;
 
-use saga_store::wire::Payload;
+use saga_store::wire::{Payload, UndoStep};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::__private::Recorded;
+use crate::activity::{UndoCall, UndoKind};
 use crate::codec::{self, CodecError};
 
 /// What `#[workflow]` makes of a function, on a type of the same name whose fields are the
@@ -28,6 +29,19 @@ pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// The version: old runs end on the code of their version.
     const VERSION: u32;
+
+    /// Which undo the attribute declares, for a completed child of this workflow.
+    const UNDO: UndoKind = UndoKind::Nothing;
+
+    /// The undo, where it needs the input only.
+    fn undo_from_input(self) -> Option<UndoCall> {
+        None
+    }
+
+    /// The undo, where it needs the output.
+    fn undo_from_output(self, _output: Self::Output) -> Option<UndoCall> {
+        None
+    }
 
     /// The workflow as the engine sees it.
     fn definition() -> &'static WorkflowDefinition;
@@ -59,6 +73,7 @@ pub struct WorkflowDefinition {
     pub module: &'static str,
     pub(crate) type_name: fn() -> &'static str,
     pub(crate) begin: fn(&Payload) -> Result<BodyFuture, CodecError>,
+    pub(crate) undo_from_output: fn(&Payload, &Payload) -> Result<Option<UndoCall>, CodecError>,
 }
 
 impl Debug for WorkflowDefinition {
@@ -74,7 +89,19 @@ impl Debug for WorkflowDefinition {
 impl WorkflowDefinition {
     /// The definition of a workflow.
     pub const fn of<W: Workflow>(module: &'static str) -> Self {
-        Self { name: W::NAME, version: W::VERSION, module, type_name: std::any::type_name::<W>, begin: begin::<W> }
+        Self {
+            name: W::NAME,
+            version: W::VERSION,
+            module,
+            type_name: std::any::type_name::<W>,
+            begin: begin::<W>,
+            undo_from_output: undo_from_output::<W>,
+        }
+    }
+
+    /// The undo of a completed child with this input and output.
+    pub(crate) fn undo_for(&self, input: &Payload, output: &Payload) -> Result<Option<UndoStep>, CodecError> {
+        (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
     }
 
     /// Whether it is declared at module level, not inside a function's body.
@@ -100,4 +127,10 @@ fn begin<W: Workflow>(input: &Payload) -> Result<BodyFuture, CodecError> {
             },
         }
     }))
+}
+
+fn undo_from_output<W: Workflow>(input: &Payload, output: &Payload) -> Result<Option<UndoCall>, CodecError> {
+    let input = codec::decode::<W>(input)?;
+    let output = codec::decode::<W::Output>(output)?;
+    Ok(input.undo_from_output(output))
 }

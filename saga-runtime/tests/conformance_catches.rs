@@ -62,6 +62,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     (Fault::ConsumedIsGivenAgain, "messages::a_consumed_message_is_not_given_again"),
     (Fault::SentIsForgotten, "messages::a_sent_message_is_in_the_outbox_until_it_is_known_to_be_delivered"),
     (Fault::OutboxIsLost, "messages::a_message_of_an_ended_run_is_still_to_be_sent"),
+    (Fault::DeliveredStays, "messages::a_forgotten_message_is_no_longer_to_be_sent"),
     (Fault::LoadSortsItsAnswers, "reads::runs_are_loaded_in_the_order_asked_and_unknown_ones_left_out"),
     (Fault::ListIgnoresAttributes, "reads::a_list_gives_what_every_part_of_the_query_allows"),
     (Fault::ListEndsAfterOnePage, "reads::pages_together_give_each_run_once"),

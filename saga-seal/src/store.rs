@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId,
-    RunView, Seq, Started, Store, StoreError, Timestamp,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
+    RunId, RunView, Seq, Started, Store, StoreError, Timestamp,
 };
 
 use crate::seal::{OpenError, Place, Seal};
@@ -229,6 +229,10 @@ impl<S: Store> Store for SealedStore<S> {
             self.open(Place::Message(message.id), &mut message.body)?;
         }
         Ok(messages)
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        self.inner.forget(messages).await
     }
 
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {

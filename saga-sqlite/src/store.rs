@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Peer, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Peer, Purged, Query,
+    RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -216,6 +216,10 @@ impl Store for SqliteStore {
         // A message whose sender left without taking care of it is everybody's.
         let mine = move |sender| sender == owner || !core.members().known.contains_key(&sender);
         self.db.read(move |conn| read::outbox(conn, limit, mine)).await
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        self.call(messages.len().min(MAX_WEIGHT), move |cx| write::deliver::forget(cx, &messages)).await
     }
 
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
-pub use crate::wire::{CancelRequest, EventMessage};
+pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, EventMessage};
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,15 @@ pub enum MessageBody {
     /// Go on after a [`MessageBody::Suspend`].
     #[n(6)]
     Resume(#[n(0)] CancelRequest),
+    /// Start this child. It is in outboxes only; what arrives is the child.
+    #[n(2)]
+    StartChild(#[n(0)] ChildStart),
+    /// A child has ended, or could not be started.
+    #[n(3)]
+    ChildEnded(#[n(0)] ChildEnded),
+    /// End without undo.
+    #[n(4)]
+    Terminate(#[n(0)] CancelRequest),
 }
 
 impl MessageBody {

@@ -55,7 +55,7 @@ impl RunState {
     /// The state of a run that has ended so.
     pub const fn of(conclusion: &Conclusion) -> Self {
         match conclusion {
-            Conclusion::Completed(_) => Self::Completed,
+            Conclusion::Completed(_) | Conclusion::Continued { .. } => Self::Completed,
             Conclusion::Failed { .. } => Self::Failed,
             Conclusion::Cancelled(_) => Self::Cancelled,
             Conclusion::Terminated(_) => Self::Terminated,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::commit::{CommitError, CommitOutcome, RunCommit};
 use crate::error::StoreError;
-use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, RunId, Timestamp};
+use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, RunId, Timestamp};
 use crate::message::{Delivery, InboxMessage, Message};
 use crate::run::{Claim, ClaimedRun, LoadedRun, NewRun, Page, Query, RunView, Started};
 
@@ -174,6 +174,10 @@ pub trait Store: Send + Sync + 'static {
         owner: Incarnation,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(ExecutionId, Message)>, StoreError>> + Send;
+
+    /// Forgets messages that have been delivered, of any run: what [`RunCommit::sent`] does for a
+    /// run that will commit again. Unknown ones are no error.
+    fn forget(&self, messages: Vec<MessageId>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Reads large payloads; unknown ones are left out.
     fn blobs(

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
-    Attempted, Care, Claimed, Conclusion, Encoding, Entry, Failure, FailureKind, OpId, OpValue, Payload, PayloadData,
-    Record, Repair, Retry, RunStarted, RunTerms, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan,
-    UndoStep, decode, encode,
+    Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Conclusion, Encoding, Entry, Failure,
+    FailureKind, OpId, OpValue, Parent, ParentEnd, Payload, PayloadData, Record, Repair, Retry, RunStarted, RunTerms,
+    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
 };
-use saga_store::{BlobId, MessageBody, Timestamp};
+use saga_store::{BlobId, ExecutionId, MessageBody, Timestamp};
 
 fn op(path: &[u32]) -> OpId {
     OpId::from(path)
@@ -66,6 +66,60 @@ fn scheduled(undo: UndoPlan) -> Entry {
     })
 }
 
+fn execution() -> ExecutionId {
+    ExecutionId::from_bytes([1, 154, 0, 0, 0, 0, 112, 0, 128, 0, 1, 2, 3, 4, 5, 6])
+}
+
+fn parent() -> Parent {
+    Parent { execution: execution(), op: op(&[9]), id: "ORD-1".to_owned() }
+}
+
+fn child() -> ChildScheduled {
+    ChildScheduled {
+        op: op(&[9]),
+        workflow: "ship_order".to_owned(),
+        version: 3,
+        id: "SHIP-1".to_owned(),
+        execution: execution(),
+        input: Payload::json("{\"order\":1}"),
+        undo: UndoPlan::Known(undo()),
+        at_end: Some(ParentEnd::Terminate),
+        lane: "tenant".to_owned(),
+        priority: -1,
+    }
+}
+
+fn child_started() -> RunStarted {
+    RunStarted {
+        workflow: "ship_order".to_owned(),
+        version: 3,
+        id: "SHIP-1".to_owned(),
+        input: Payload::json("{}"),
+        seed: 7,
+        terms: None,
+        parent: None,
+    }
+}
+
+fn ended_child(undo: Option<UndoStep>) -> ChildEnded {
+    ChildEnded { op: op(&[9]), end: ChildEnd::Completed(Payload::json("7")), undo }
+}
+
+fn child_ends() -> Vec<(&'static str, ChildEnd)> {
+    vec![
+        ("completed", ChildEnd::Completed(Payload::json("7"))),
+        ("failed", ChildEnd::Failed { error: Payload::json("\"Lost\""), message: "lost".to_owned() }),
+        ("cancelled", ChildEnd::Cancelled),
+        ("terminated", ChildEnd::Terminated),
+        ("dead", ChildEnd::Dead { reason: "replay does not match".to_owned() }),
+        ("not_started", ChildEnd::NotStarted { why: "the id belongs to another workflow".to_owned() }),
+    ]
+}
+
+fn parent_ends() -> Vec<(&'static str, ParentEnd)> {
+    vec![("cancel", ParentEnd::Cancel), ("abandon", ParentEnd::Abandon), ("terminate", ParentEnd::Terminate)]
+}
+
 fn entries() -> Vec<(&'static str, Entry)> {
     let started = RunStarted {
         workflow: "order_saga".to_owned(),
@@ -74,6 +128,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         input: Payload::json("{\"order\":{\"id\":\"ORD-1\"}}"),
         seed: u64::MAX,
         terms: None,
+        parent: None,
     };
     let terms = RunTerms {
         deadline: Some(1_795_246_800_000_000),
@@ -130,6 +185,11 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("value", Entry::Value(OpValue { op: op(&[8]), value: Payload::json("\"host-1\"") })),
         ("undo_began_failed", Entry::UndoBegan(failed)),
         ("undo_began_cancelled", Entry::UndoBegan(UndoCause::Cancelled(cancel()))),
+        ("started_by_a_parent", Entry::Started(RunStarted { parent: Some(parent()), ..child_started() })),
+        ("child_ended", Entry::ChildEnded(ended_child(Some(undo())))),
+        ("child_scheduled", Entry::ChildScheduled(child())),
+        ("child_cancelled", Entry::ChildCancelled(op(&[9]))),
+        ("child_detached", Entry::ChildDetached(op(&[9]))),
         ("concluded", Entry::Concluded(Conclusion::Completed(Payload::json("{\"receipt\":1}")))),
     ]
 }
@@ -143,6 +203,7 @@ fn conclusions() -> Vec<(&'static str, Conclusion)> {
         ("cancelled", Conclusion::Cancelled(cancel())),
         ("terminated", Conclusion::Terminated(cancel())),
         ("dead", dead),
+        ("continued", Conclusion::Continued { next: execution() }),
     ]
 }
 
@@ -181,9 +242,13 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
 }
 
 fn messages() -> Vec<(&'static str, MessageBody)> {
+    let start = ChildStart { child: child(), parent: parent(), seed: 7 };
     vec![
         ("cancel", MessageBody::Cancel(cancel())),
         ("event", MessageBody::Event(event())),
+        ("start_child", MessageBody::StartChild(start)),
+        ("child_ended", MessageBody::ChildEnded(ended_child(None))),
+        ("terminate", MessageBody::Terminate(cancel())),
         ("suspend", MessageBody::Suspend(cancel())),
         ("resume", MessageBody::Resume(CancelRequest::default())),
     ]
@@ -262,6 +327,16 @@ fn each_kind_of_failure_keeps_its_number() {
 }
 
 #[test]
+fn each_end_of_a_child_keeps_its_bytes() {
+    check("child_end", &child_ends());
+}
+
+#[test]
+fn each_way_to_end_with_the_parent_keeps_its_number() {
+    check("parent_end", &parent_ends());
+}
+
+#[test]
 fn each_message_keeps_its_bytes() {
     check("message", &messages());
 }
@@ -303,6 +378,8 @@ fn there_is_an_example_of_every_variant() {
     assert_eq!(numbers(&entries()), known::<Entry>(bodiless));
     assert_eq!(numbers(&conclusions()), known::<Conclusion>(bodiless));
     assert_eq!(numbers(&messages()), known::<MessageBody>(bodiless));
+    assert_eq!(numbers(&child_ends()), known::<ChildEnd>(bodiless));
+    assert_eq!(numbers(&parent_ends()), known::<ParentEnd>(|number| minicbor::to_vec(number).unwrap()));
     assert_eq!(numbers(&failure_kinds()), known::<FailureKind>(|number| minicbor::to_vec(number).unwrap()));
 }
 
@@ -322,6 +399,8 @@ fn every_golden_file_is_an_example() {
         names("payload", payloads()),
         names("op", ops()),
         names("failure_kind", failure_kinds()),
+        names("child_end", child_ends()),
+        names("parent_end", parent_ends()),
         names("message", messages()),
         names("record", records()),
     ]

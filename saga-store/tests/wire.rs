@@ -193,6 +193,7 @@ impl Dice {
                 input: self.payload(),
                 seed: self.number(),
                 terms: None,
+                parent: None,
             }),
             1 => Entry::StepEnded(StepEnded {
                 op: self.op(),

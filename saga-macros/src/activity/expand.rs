@@ -6,8 +6,8 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Lifetime, ReturnType, Type};
 
-use super::compensate::Undo;
 use super::options::{Breaker, Options};
+use crate::compensate::{Undo, undo_tokens};
 use crate::docs;
 use crate::duration;
 use crate::function::{self, Attrs, Function, Params, Role};
@@ -232,32 +232,6 @@ fn option(value: Option<TokenStream>, span: Span) -> TokenStream {
         quote_spanned!(span=> ::core::option::Option::Some(#value))
     } else {
         quote_spanned!(span=> ::core::option::Option::None)
-    }
-}
-
-fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream, TokenStream) {
-    let Some(undo) = undo else { return (quote!(Nothing), TokenStream::new()) };
-    let span = located(undo.call.span());
-    let private = item.krate.private(span);
-    let (call, inputs) = (&undo.call, &undo.inputs);
-    let bind = (!inputs.is_empty()).then(|| {
-        quote_spanned! {span=>
-            #[allow(unused_variables)]
-            let Self { #(#inputs,)* .. } = self;
-        }
-    });
-    let body = quote_spanned! {span=>
-        #bind
-        ::core::option::Option::Some(#private::undo(#call))
-    };
-    let returned = quote_spanned!(span=> ::core::option::Option<#private::UndoCall>);
-    match undo.output {
-        Some(output_span) => {
-            let output = Ident::new("output", output_span);
-            let method = quote_spanned!(span=> fn undo_from_output(self, #output: Self::Output) -> #returned { #body });
-            (quote!(FromOutput), quote_spanned!(span=> #[allow(unused_variables)] #method))
-        }
-        None => (quote!(FromInput), quote_spanned!(span=> fn undo_from_input(self) -> #returned { #body })),
     }
 }
 

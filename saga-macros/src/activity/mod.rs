@@ -1,12 +1,12 @@
 //! `#[activity]`.
 
-mod compensate;
 mod expand;
 mod options;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
+use crate::compensate;
 use crate::diag::Diag;
 use crate::function::{self, Function, Kind, Param, Params, Role};
 

@@ -191,4 +191,6 @@ statements! { start::END;
             SELECT * FROM @.outbox o WHERE o.owner = s.owner ORDER BY o.number LIMIT $2::int8) AS m
         WHERE s.owner = $1 OR NOT EXISTS (SELECT FROM @.workers w WHERE w.incarnation = s.owner)
         ORDER BY m.number LIMIT $2::int8";
+    FORGET = "-- forget
+        DELETE FROM @.outbox o USING unnest($1::uuid[]) AS s (message) WHERE o.message = s.message";
 }

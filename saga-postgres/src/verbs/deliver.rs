@@ -89,3 +89,12 @@ async fn deliver_some(db: &Db, messages: &[Message], part: &[usize]) -> Result<V
     };
     Ok(rows.iter().map(answer).collect())
 }
+
+/// Removes messages that are known to be delivered from the outbox.
+pub(crate) async fn forget(db: &Db, messages: &[MessageId]) -> Result<(), Abort> {
+    let mut ids: Vec<Uuid> = messages.iter().map(|message| *message.as_uuid()).collect();
+    // Two workers that forget the same messages lock their rows in one order.
+    ids.sort_unstable();
+    db.query(For::Engine, sql::FORGET, &[&ids]).await?;
+    Ok(())
+}

@@ -133,7 +133,7 @@ impl Fork {
         let (rest, blobs) = self.externalized(rest, now);
         let place = Place { execution, seq: Seq::FIRST.plus(1) };
         let change = StateChange { state: RunState::Running, conclusion: None };
-        match operate::commit(parts, place, &rest, blobs, change, operate::release(now)).await? {
+        match operate::commit(parts, place, &rest, blobs, Vec::new(), change, operate::release(now)).await? {
             CommitOutcome::Applied(_) => Ok(execution),
             CommitOutcome::Refused { .. } => Err(ClientError::Busy { id }),
             CommitOutcome::Rejected(why) => Err(ClientError::Rejected { id, why }),

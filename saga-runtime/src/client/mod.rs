@@ -34,6 +34,7 @@ pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
 pub use show::RunDetails;
 pub use start::StartRun;
+pub(crate) use start::newborn_view;
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};

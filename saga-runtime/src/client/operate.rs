@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use saga_store::wire::{Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Blob, BuildId, CommitError, CommitOutcome, ErrorKind, ExecutionId, LoadedRun, RunCommit, RunId, RunState, Seq,
-    StateChange, StoreError, Then, Timestamp,
+    Blob, BuildId, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, LoadedRun, Message, RunCommit, RunId,
+    RunState, Seq, StateChange, StoreError, Then, Timestamp,
 };
 
 use super::{Client, ClientError, Parts};
+use crate::machine::farewells;
 
 /// How often an operator's append comes second before it is given up.
 const ROUNDS: u32 = 50;
@@ -70,11 +71,17 @@ pub(super) async fn append(
         let (run, records) = read(parts, id).await?;
         let execution = run.view.execution;
         let Append { entries, change, then } = decide(&records)?;
-        let record = Record::new(parts.clock.now(), entries);
+        let now = parts.clock.now();
+        let outbox = match entries.last() {
+            Some(Entry::Concluded(conclusion)) => farewells(execution, &records, conclusion, now),
+            _ => Vec::new(),
+        };
+        let record = Record::new(now, entries);
         let drop_here = parts.worker.as_ref().and_then(|worker| worker.driver(execution));
         let place = Place { execution, seq: Seq(run.journal.len() as u64) };
-        match commit(parts, place, &[record], Vec::new(), change, then).await? {
+        match commit(parts, place, &[record], Vec::new(), outbox.clone(), change, then).await? {
             CommitOutcome::Applied(_) => {
+                send(parts, outbox).await;
                 if let Some(drop_here) = drop_here {
                     drop_here();
                 }
@@ -100,6 +107,7 @@ pub(super) async fn commit(
     place: Place,
     records: &[Record],
     blobs: Vec<Blob>,
+    outbox: Vec<Message>,
     change: StateChange,
     then: Then,
 ) -> Result<CommitOutcome, ClientError> {
@@ -111,7 +119,7 @@ pub(super) async fn commit(
         rows: records.iter().flat_map(|record| split_rows(record.to_bytes())).collect(),
         blobs,
         inbox_seen: None,
-        outbox: Vec::new(),
+        outbox,
         sent: Vec::new(),
         change: Some(change),
         status: None,
@@ -129,6 +137,27 @@ pub(super) async fn commit(
             }
             Err(CommitError { error, .. }) => return Err(error.into()),
         }
+    }
+}
+
+/// Sends what a durable record says. What cannot be sent now is in the outbox, for any worker.
+async fn send(parts: &Parts, messages: Vec<Message>) {
+    if messages.is_empty() {
+        return;
+    }
+    let ids = messages.iter().map(|message| message.id).collect();
+    match parts.store.deliver(messages).await {
+        Ok(answers) => {
+            for answer in answers {
+                if let (Delivery::New(execution), Some(worker)) = (answer, &parts.worker) {
+                    worker.nudge(execution);
+                }
+            }
+            if let Err(error) = parts.store.forget(ids).await {
+                tracing::debug!(%error, "delivered messages cannot be forgotten now");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "who is to know of the end of the run cannot be told now"),
     }
 }
 

@@ -14,7 +14,7 @@ use saga_store::{
 use serde::Serialize;
 
 use super::{Client, ClientError, RunHandle, starts};
-use crate::call::WorkflowCall;
+use crate::call::{CallOptions, WorkflowCall};
 use crate::codec::{self, CodecError};
 use crate::event::Event;
 use crate::externalize::externalize;
@@ -45,12 +45,13 @@ pub struct StartRun<W: Workflow> {
 
 impl<W: Workflow> StartRun<W> {
     pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
+        let CallOptions { id, lane, priority, .. } = call.options.clone();
         Self {
             client,
             call,
-            id: None,
-            lane: String::new(),
-            priority: 0,
+            id,
+            lane,
+            priority,
             begin: Begin::Now,
             deadline: None,
             attributes: Vec::new(),
@@ -149,7 +150,7 @@ impl<W: Workflow> StartRun<W> {
         let named = self.id.is_some();
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
-        let view = view_of(&new, now);
+        let view = newborn_view(&new, now);
         let rejects = new.on_existing == OnExisting::Reject;
         let inbox = inbox_of(&new, now);
         let again = claimed.is_some().then(|| new.clone());
@@ -218,6 +219,7 @@ impl<W: Workflow> StartRun<W> {
             input,
             seed: parts.entropy.word(),
             terms: (terms != RunTerms::default()).then_some(terms),
+            parent: None,
         };
         let mut entries = vec![Entry::Started(started)];
         let whole = is_large.then(|| entries[0].clone());
@@ -263,7 +265,8 @@ impl<W: Workflow> std::fmt::Debug for StartRun<W> {
     }
 }
 
-fn view_of(new: &NewRun, now: Timestamp) -> RunView {
+/// A run that its worker begins to drive, as it is when it has just been started.
+pub(crate) fn newborn_view(new: &NewRun, now: Timestamp) -> RunView {
     RunView {
         id: new.id.clone(),
         execution: new.execution,

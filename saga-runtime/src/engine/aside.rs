@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Care, Claimed, Conclusion, Entry, Record, encode, join_rows, split_rows};
-use saga_store::{BuildId, CommitOutcome, LoadedRun, RunCommit, RunState, Seq, StateChange, Then};
+use saga_store::wire::{Care, Claimed, Conclusion, Entry, Parent, Record, encode, join_rows, split_rows};
+use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState, Seq, StateChange, Then};
 
 use super::driver::{Parting, Probation};
 use super::live::Mailbox;
@@ -14,6 +14,7 @@ use super::membership::{Membership, Tenure};
 use super::shared::Shared;
 use super::suspicion::{self, Verdict};
 use super::ward::Trial;
+use crate::machine::end_message;
 
 /// How often a store that does not answer is asked again.
 const OUTAGE_POLL: Duration = Duration::from_secs(1);
@@ -183,7 +184,15 @@ async fn append(
         }
         _ => None,
     };
-    let rows = split_rows(Record::new(shared.clock.now(), vec![entry]).to_bytes());
+    let now = shared.clock.now();
+    let outbox: Vec<Message> = match &entry {
+        Entry::Concluded(conclusion) => {
+            let told = parent_of(run).and_then(|parent| end_message(&parent, run.view.execution, conclusion, now));
+            told.into_iter().collect()
+        }
+        _ => Vec::new(),
+    };
+    let rows = split_rows(Record::new(now, vec![entry]).to_bytes());
     let count = rows.len() as u64;
     let commit = RunCommit {
         execution: run.view.execution,
@@ -193,7 +202,7 @@ async fn append(
         rows,
         blobs: Vec::new(),
         inbox_seen: None,
-        outbox: Vec::new(),
+        outbox: outbox.clone(),
         sent: Vec::new(),
         change,
         status: None,
@@ -201,7 +210,10 @@ async fn append(
         tx: None,
     };
     match shared.committer.submit(commit).await {
-        Ok(CommitOutcome::Applied(_)) => Ok(count),
+        Ok(CommitOutcome::Applied(_)) => {
+            shared.post.send(outbox);
+            Ok(count)
+        }
         Ok(CommitOutcome::Refused { .. }) => {
             shared.doubt.notify_one();
             Err(Parting::Lost)
@@ -211,5 +223,14 @@ async fn append(
             Err(Parting::Lost)
         }
         Err(_) => Err(Parting::Stopped),
+    }
+}
+
+/// Whose child a run is, as its first record says, if it can be read.
+fn parent_of(run: &LoadedRun) -> Option<Parent> {
+    let records = join_rows(run.journal.get(..1)?).ok()?;
+    match records.into_iter().next()?.entries.into_iter().next()? {
+        Entry::Started(started) => started.parent,
+        _ => None,
     }
 }

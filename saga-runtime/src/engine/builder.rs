@@ -12,11 +12,12 @@ use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
 use super::committer::Committer;
+use super::letterbox::Post;
 use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
 use super::shared::Shared;
 use super::surroundings::Surroundings;
-use super::{Engine, heart, intake};
+use super::{Engine, heart, intake, post};
 use crate::activity::{Activity, ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
@@ -242,6 +243,11 @@ impl EngineBuilder {
             let (registry, kind) = (Arc::clone(&registry), self.store.kind());
             Arc::new(move |name: &str| registry.activity(name, kind))
         };
+        let workflows = {
+            let registry = Arc::clone(&registry);
+            Arc::new(move |name: &str, version| registry.workflow(name, version))
+        };
+        let (letterbox, letters) = Post::new();
         let shared = Arc::new(Shared {
             store: self.store,
             clock,
@@ -251,9 +257,11 @@ impl EngineBuilder {
             registry,
             served,
             resolve,
+            workflows,
             environment: Arc::new(environment),
             committer,
             live: LiveRuns::new(self.max_runs),
+            post: letterbox,
             name: self.name,
             membership: RwLock::new(Arc::new(membership)),
             doubt: Notify::new(),
@@ -289,6 +297,7 @@ impl EngineBuilder {
         };
         let mut tasks: Vec<_> = committing.map(|lane| spawner.spawn(lane)).collect();
         tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);
+        tasks.push(spawner.spawn(post::work(Arc::clone(&shared), letters)));
         Ok(Engine { shared, client, tasks })
     }
 

@@ -116,8 +116,14 @@ impl Driver {
                 if let Some(parting) = self.trust().await {
                     return parting;
                 }
-                self.wait().await;
+                let rested = self.wait().await;
                 self.feed();
+                if rested
+                    && !self.machine.needs_commit()
+                    && let Some(parting) = self.leave().await
+                {
+                    return parting;
+                }
             }
         }
     }
@@ -177,11 +183,23 @@ impl Driver {
         }
     }
 
-    /// Waits for anything to happen.
-    async fn wait(&mut self) {
+    /// Lets a run that waits for a child go out of memory: whoever drives it next is woken by the
+    /// child's end.
+    async fn leave(&mut self) -> Option<Parting> {
+        let turn = self.machine.take_turn(self.shared.clock.now());
+        let (commit, ended) = self.prepare(turn, true);
+        let rows = commit.rows.len() as u64;
+        let outcome = self.submit(commit).await;
+        self.acknowledged(outcome, rows, ended, true)
+    }
+
+    /// Waits for anything to happen; says if nothing did for so long that the run shall leave
+    /// memory.
+    async fn wait(&mut self) -> bool {
         if !self.arrived.is_empty() {
-            return;
+            return false;
         }
+        let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);
         let due = self.machine.next_due().into_iter().chain(trusted).min();
@@ -191,12 +209,21 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
+        let rest = async {
+            if rests {
+                clock.sleep_until(clock.now().after(RELEASE_AFTER)).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             biased;
             done = self.attempts.next() => self.arrived.push(done),
             () = self.mailbox.raised() => {}
             () = timer => {}
+            () = rest => return true,
         }
+        false
     }
 
     /// Feeds what has arrived into the machine, one at a time.
@@ -250,7 +277,7 @@ impl Driver {
         let now = self.shared.clock.now();
         match MessageBody::from_bytes(body) {
             Ok(message) => {
-                if matches!(message, MessageBody::Cancel(_)) {
+                if matches!(message, MessageBody::Cancel(_) | MessageBody::Terminate(_)) {
                     self.cancel.send_replace(true);
                 }
                 self.machine.receive(message, now);
@@ -263,6 +290,7 @@ impl Driver {
     async fn commit(&mut self, stopping: bool) -> Option<Parting> {
         let turn = self.machine.take_turn(self.shared.clock.now());
         if turn.change.is_none()
+            && turn.outbox.is_empty()
             && !stopping
             && self.membership.holds_lease(self.shared.clock.elapsed())
             && let Some(start) = self.machine.dispatch_transaction()
@@ -273,7 +301,11 @@ impl Driver {
         let leaving = !stays && self.may_leave(turn.at);
         let (commit, ended) = self.prepare(turn, leaving);
         let rows = commit.rows.len() as u64;
+        let outbox = commit.outbox.clone();
         let outcome = self.submit(commit).await;
+        if matches!(outcome, Some(CommitOutcome::Applied(_))) {
+            self.shared.post.send(outbox);
+        }
         self.acknowledged(outcome, rows, ended, leaving)
     }
 
@@ -349,7 +381,10 @@ impl Driver {
         }
         // Cheap questions first: most runs have neither a timer nor an awaited event.
         let long = match self.machine.next_due() {
-            Some(due) => due.since(now) >= RELEASE_AFTER,
+            Some(due) if due.since(now) < RELEASE_AFTER => false,
+            // A child may be quick, and may need the place.
+            _ if self.machine.awaits_children() => self.shared.live.free() == 0,
+            Some(_) => true,
             None => self.machine.awaits_events(),
         };
         long && self.attempts.is_empty() && self.arrived.is_empty() && self.machine.is_dormant()
@@ -357,7 +392,7 @@ impl Driver {
 
     /// Makes the commit of a turn.
     fn prepare(&mut self, turn: Turn, leaving: bool) -> (RunCommit, Option<Arc<Conclusion>>) {
-        let Turn { at, mut entries, change, status } = turn;
+        let Turn { at, mut entries, change, status, outbox } = turn;
         let ended = match (&change, entries.last()) {
             (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(Arc::new(conclusion.clone())),
             _ => None,
@@ -373,7 +408,7 @@ impl Driver {
             Then::Keep
         };
         let rows = split_rows(Record::new(at, entries).to_bytes());
-        (RunCommit { rows, blobs, change, status, then, ..self.empty_commit() }, ended)
+        (RunCommit { rows, blobs, outbox, change, status, then, ..self.empty_commit() }, ended)
     }
 
     /// A status as the store keeps it.

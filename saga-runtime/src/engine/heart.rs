@@ -112,6 +112,7 @@ async fn rejoin(shared: &Arc<Shared>, old: &Membership) -> Option<Vec<Incarnatio
     }
     tracing::info!(worker = %shared.membership().incarnation(), "joined anew");
     shared.live.look_again();
+    shared.post.sweep();
     Some(joined.proven_dead.into_iter().filter(|dead| *dead != old.incarnation()).collect())
 }
 

@@ -96,6 +96,9 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
         };
         let claimed = shared.store.claim(&claim).await?;
         let all = claimed.len() < slots;
+        if claimed.iter().any(|run| run.taken_over) {
+            shared.post.sweep();
+        }
         take_up(shared, &membership, claimed).await?;
         if all {
             return shared.store.next_wake().await;
@@ -121,6 +124,7 @@ pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(),
         if !adopted.is_empty() {
             tracing::info!(runs = adopted.len(), of = %dead, "took over runs of a worker that is gone");
         }
+        shared.post.sweep();
         take_up(shared, &membership, adopted).await?;
         if last {
             return Ok(());
@@ -217,6 +221,11 @@ pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
             }
         }
     }
+}
+
+/// Drives a run that this life of the worker started and got no answer for.
+pub(crate) async fn reload_own(shared: Arc<Shared>, execution: ExecutionId, membership: Arc<Membership>) {
+    reload(&shared, execution, Tenure::own(membership)).await;
 }
 
 /// Reads a run's journal anew and drives it on from there.
@@ -327,8 +336,10 @@ async fn rebuild(
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         id: view.id.clone(),
+        execution,
         workflow: view.workflow.clone(),
         resolve: Arc::clone(&shared.resolve),
+        workflows: Arc::clone(&shared.workflows),
     });
     Machine::replay(identity, definition, &records).map_err(|error| error.to_string())
 }

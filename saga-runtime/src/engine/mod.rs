@@ -11,11 +11,14 @@ mod committer;
 mod driver;
 mod heart;
 mod intake;
+mod letterbox;
 mod limits;
 mod live;
 mod local;
 mod membership;
 mod observer;
+mod offspring;
+mod post;
 mod shared;
 mod surroundings;
 mod suspicion;
@@ -65,9 +68,13 @@ impl Engine {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.live.for_each(Mailbox::stop);
         let over = self.shared.clock.sleep_until(self.shared.clock.now().after(self.shared.grace));
+        let done = async {
+            self.shared.live.emptied().await;
+            self.shared.post.emptied().await;
+        };
         tokio::select! {
             biased;
-            () = self.shared.live.emptied() => {}
+            () = done => {}
             () = over => {
                 tracing::warn!("attempts were still running at the end of the grace period; they are made again later");
                 self.shared.live.for_each(Mailbox::lost);

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::attempt::AttemptEnvironment;
 use super::committer::Committer;
 use super::heart::Candidate;
+use super::letterbox::Post;
 use super::live::LiveRuns;
 use super::membership::Membership;
 use super::ward::Ward;
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
-use crate::machine::Resolve;
+use crate::machine::{Resolve, ResolveWorkflow};
 use crate::registry::Registry;
 use crate::spawn::Spawner;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) served: Vec<(String, u32)>,
     pub(crate) resolve: Arc<Resolve>,
+    pub(crate) workflows: Arc<ResolveWorkflow>,
     pub(crate) environment: Arc<AttemptEnvironment>,
     pub(crate) committer: Committer,
     pub(crate) live: LiveRuns,
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) membership: RwLock<Arc<Membership>>,
     /// Something says that this worker may be no member any more: the heart finds out at once.
     pub(crate) doubt: Notify,
+    pub(crate) post: Post,
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     pub(crate) beat: Duration,

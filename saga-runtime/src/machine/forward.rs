@@ -207,6 +207,8 @@ impl Machine {
         match message {
             MessageBody::Suspend(request) => self.suspend(request, now),
             MessageBody::Resume(request) => self.go_on(request, now),
+            MessageBody::Terminate(request) => self.terminate(request, now),
+            MessageBody::ChildEnded(ended) if !self.has_ended() => self.child_ended(&ended.op, ended.end, now),
             _ if !matches!(self.phase, Phase::Forward) => {}
             MessageBody::Cancel(request) => self.request_cancel(request, now),
             MessageBody::Event(event) => {
@@ -222,7 +224,7 @@ impl Machine {
     }
 
     /// Lets the workflow go on with what arrived for an operation.
-    fn resume(&mut self, op: &OpId, arrival: Arrival) {
+    pub(super) fn resume(&mut self, op: &OpId, arrival: Arrival) {
         match &mut self.context {
             Some(context) => {
                 context.arrive(op, arrival);
@@ -255,6 +257,9 @@ impl Machine {
         let foreign = Arc::strong_count(&self.waker) > before;
         let fatal = context.fatal();
         let waiting = context.is_waiting();
+        if !matches!(polled, Ok(Poll::Pending | Poll::Ready(BodyEnd::Returned(_)))) {
+            context.hold_again(&OpId::root());
+        }
         context.end_poll();
         let mut decisions = context.take_decisions(std::mem::take(&mut self.decided));
         self.status = context.take_status().or(self.status.take());
@@ -311,8 +316,14 @@ impl Machine {
 
     pub(super) fn apply_ending(&mut self, ending: Ending) {
         match ending {
-            Ending::Completed(_) if self.has_orphans() => self.closing = Some(ending),
-            Ending::Completed(output) => self.conclude(Conclusion::Completed(output)),
+            Ending::Completed(output) => {
+                self.end_children(&OpId::root());
+                if self.has_orphans() {
+                    self.closing = Some(Ending::Completed(output));
+                } else {
+                    self.conclude(Conclusion::Completed(output));
+                }
+            }
             Ending::Failed { error, message } => self.begin_undo(UndoCause::Failed { error, message }),
             Ending::Dead(reason) => {
                 let reason = format!("{reason} (workflow `{}`, run {})", self.identity.workflow, self.identity.id);
@@ -346,6 +357,9 @@ impl Machine {
             Entry::StepScheduled(scheduled) => self.open_step(position, scheduled, code),
             Entry::Dropped(scope) => self.drop_branch(scope),
             Entry::UndoAdded(op, call) => self.undo.added(position, op, call),
+            Entry::ChildScheduled(scheduled) => self.open_child(position, scheduled),
+            Entry::ChildCancelled(op) => self.cancel_child(op),
+            Entry::ChildDetached(op) => self.detach_child(op),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
             }

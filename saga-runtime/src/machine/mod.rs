@@ -4,6 +4,7 @@
 //! The driver feeds arrivals, commits the [`Turn`] that they caused, and only when that is
 //! acknowledged asks for the attempts to start. Time and randomness are given with each call.
 
+mod children;
 mod control;
 mod forward;
 mod orphans;
@@ -20,23 +21,29 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Attempted, Conclusion, Entry, OpId, Payload, UndoCause};
-use saga_store::{RunId, Timestamp};
+use saga_store::wire::{Attempted, Conclusion, Entry, OpId, Parent, Payload, UndoCause};
+use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
 use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::context::{Context, Decision, StepCode};
 use crate::few::FewMap;
-use crate::workflow::BodyFuture;
+use crate::workflow::{BodyFuture, WorkflowDefinition};
+pub(crate) use children::{end_message, farewells};
 use undo::UndoLog;
 
 /// Finds an activity by its durable name.
 pub(crate) type Resolve = dyn Fn(&str) -> Option<&'static ActivityDefinition> + Send + Sync;
 
+/// Finds a workflow by its durable name and version.
+pub(crate) type ResolveWorkflow = dyn Fn(&str, u32) -> Option<&'static WorkflowDefinition> + Send + Sync;
+
 /// Which run this is, and where it finds code.
 pub(crate) struct Identity {
     pub(crate) id: RunId,
+    pub(crate) execution: ExecutionId,
     pub(crate) workflow: String,
     pub(crate) resolve: Arc<Resolve>,
+    pub(crate) workflows: Arc<ResolveWorkflow>,
 }
 
 /// An attempt's task: of a step, or of its undo.
@@ -64,6 +71,8 @@ pub(crate) struct Turn {
     pub(crate) entries: Vec<Entry>,
     pub(crate) change: Option<Change>,
     pub(crate) status: Option<Payload>,
+    /// What to send once it is durable.
+    pub(crate) outbox: Vec<Message>,
 }
 
 /// A change of the run's state that a turn makes.
@@ -132,6 +141,10 @@ pub(crate) struct Machine {
     /// Steps that failed with an unknown outcome and whose undo needs their output.
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
+    /// Whose child the run is.
+    parent: Option<Parent>,
+    children: BTreeMap<OpId, children::Child>,
+    outbox: Vec<Message>,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
     orphans: Vec<orphans::Orphans>,
     /// Whether a branch was dropped of which something may be left to settle or to undo.
@@ -191,7 +204,13 @@ impl Machine {
         self.must_commit = false;
         self.record += 1;
         let (change, status) = (self.change.take(), self.status.take());
-        Turn { at: self.at, entries: std::mem::take(&mut self.entries), change, status }
+        Turn {
+            at: self.at,
+            entries: std::mem::take(&mut self.entries),
+            change,
+            status,
+            outbox: std::mem::take(&mut self.outbox),
+        }
     }
 
     /// After a replay: what clients see as the status. What the workflow set is committed only if
@@ -332,6 +351,7 @@ impl Machine {
         self.timers.clear();
         self.ready.clear();
         self.unsettled.clear();
+        self.tell_parent(&conclusion);
         self.push(Entry::Concluded(conclusion));
         self.change = Some(Change::Ended);
         self.phase = Phase::Ended;

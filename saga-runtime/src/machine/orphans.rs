@@ -36,6 +36,7 @@ impl Machine {
             }
         }
         self.dropped = true;
+        self.end_children(scope);
         let log = self.undo.split_off(scope);
         self.orphans.push(Orphans { scope: scope.clone(), log });
         self.advance_orphans();
@@ -116,7 +117,7 @@ impl Machine {
     /// Whether what dropped branches did is still being undone.
     pub(super) fn has_orphans(&self) -> bool {
         let undoing = || self.orphans.iter().any(|orphans| !orphans.log.is_empty());
-        self.dropped && (undoing() || self.steps.values().any(|step| step.orphan))
+        self.dropped && (undoing() || self.steps.values().any(|step| step.orphan)) || self.has_ending_children()
     }
 
     /// A step's place in the undo log, its own or that of dropped branches.

@@ -77,7 +77,7 @@ impl Machine {
         records: &[Record],
     ) -> Result<Self, ReplayError> {
         let first = records.first().and_then(|record| record.entries.first().map(|entry| (record.at(), entry)));
-        let Some((at, Entry::Started(RunStarted { input, seed, .. }))) = first else {
+        let Some((at, Entry::Started(RunStarted { input, seed, parent, .. }))) = first else {
             return Err(ReplayError("the journal does not begin with the start of a run".to_owned()));
         };
         let terms = |entry: &Entry| if let Entry::Started(started) = entry { started.terms.clone() } else { None };
@@ -96,7 +96,7 @@ impl Machine {
             let body = (definition.begin)(input).map_err(|error| {
                 ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name))
             })?;
-            let mut context = Box::new(Context::new(*seed, at));
+            let mut context = Box::new(Context::new(identity.execution, *seed, at));
             context.set_recorded(
                 entries()
                     .filter_map(|entry| match entry {
@@ -115,6 +115,9 @@ impl Machine {
             steps: FewMap::default(),
             unsettled: BTreeMap::new(),
             undo: UndoLog::default(),
+            parent: parent.clone(),
+            children: BTreeMap::new(),
+            outbox: Vec::new(),
             orphans: Vec::new(),
             dropped: false,
             closing: None,
@@ -181,6 +184,10 @@ impl Machine {
                     self.poll_body();
                 }
             }
+            Entry::ChildEnded(ended) => {
+                self.close_child(position, &ended.op, &ended.end, ended.undo.as_ref());
+                self.replay_arrival(&ended.op, Arrival::Child(ended.end.clone()));
+            }
             Entry::UndoEnded(op, _) => self.undo_done(op),
             Entry::UndoBegan(cause) => self.enter_undo(cause.clone(), true),
             Entry::CancelRequested(_) | Entry::Suspended(_) | Entry::Resumed(_) | Entry::Begun => {
@@ -194,6 +201,9 @@ impl Machine {
             | Entry::EventAwaited(..)
             | Entry::Dropped(_)
             | Entry::UndoAdded(..)
+            | Entry::ChildScheduled(_)
+            | Entry::ChildCancelled(_)
+            | Entry::ChildDetached(_)
             | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
@@ -318,6 +328,7 @@ fn is_arrival(entry: &Entry) -> bool {
             | Entry::Suspended(_)
             | Entry::Resumed(_)
             | Entry::Begun
+            | Entry::ChildEnded(_)
             | Entry::UndoEnded(..)
     )
 }
@@ -328,7 +339,10 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         (Entry::TimerSet(a), Entry::TimerSet(b)) => a.op == b.op,
         (Entry::EventAwaited(a, name), Entry::EventAwaited(b, other)) => a == b && name == other,
         (Entry::Value(a), Entry::Value(b)) => a.op == b.op,
-        (Entry::Dropped(a), Entry::Dropped(b)) => a == b,
+        (Entry::Dropped(a), Entry::Dropped(b))
+        | (Entry::ChildCancelled(a), Entry::ChildCancelled(b))
+        | (Entry::ChildDetached(a), Entry::ChildDetached(b)) => a == b,
+        (Entry::ChildScheduled(a), Entry::ChildScheduled(b)) => a.op == b.op && a.workflow == b.workflow,
         (Entry::UndoAdded(a, undo), Entry::UndoAdded(b, other)) => a == b && undo.activity == other.activity,
         _ => false,
     }
@@ -345,6 +359,10 @@ fn describe(entry: &Entry) -> String {
         Entry::EventReceived(event) => format!("event `{}`", event.name),
         Entry::Value(value) => format!("a side effect at {}", value.op),
         Entry::UndoAdded(op, undo) => format!("the undo `{}` at {op}", undo.activity),
+        Entry::ChildScheduled(child) => format!("child `{}` at {}", child.workflow, child.op),
+        Entry::ChildEnded(child) => format!("the end of the child at {}", child.op),
+        Entry::ChildCancelled(op) => format!("the cancel of child {op}"),
+        Entry::ChildDetached(op) => format!("letting go of child {op}"),
         Entry::Dropped(scope) => format!("the drop of branch {scope}"),
         Entry::UndoEnded(op, _) => format!("the end of the undo of {op}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use saga_store::wire::{Entry, OpId, Payload, Record, RunStarted};
-use saga_store::{RunId, Timestamp};
+use saga_store::{ExecutionId, RunId, Timestamp};
 
 use super::{AttemptStart, Identity, Machine};
 use crate::activity::{ActivityDefinition, AttemptFailure, UndoKind};
@@ -89,8 +89,10 @@ use crate::activity::Activity;
 fn identity() -> Arc<Identity> {
     Arc::new(Identity {
         id: RunId::new("test").unwrap(),
+        execution: ExecutionId::from_bytes([7; 16]),
         workflow: branches::NAME.to_owned(),
         resolve: Arc::new(resolve),
+        workflows: Arc::new(|_, _| None),
     })
 }
 
@@ -107,6 +109,7 @@ fn start(lengths: &[u32]) -> Record {
         input: Payload::json(input),
         seed: 42,
         terms: None,
+        parent: None,
     };
     Record::new(at(0), vec![Entry::Started(started)])
 }

@@ -27,6 +27,7 @@ impl Machine {
         self.timers.retain(|(_, timer)| matches!(timer, TimerKey::Retry(_)));
         self.ready.retain(|key| key.undo);
         self.closing = None;
+        self.end_children(&OpId::root());
         let open: Vec<OpId> = self.steps.keys().cloned().collect();
         for op in open {
             self.sort_open_step(op, !after_crash);

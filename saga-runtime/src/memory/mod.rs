@@ -27,8 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId,
-    RunView, Started, Store, StoreError, Timestamp,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
+    RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
@@ -215,6 +215,11 @@ impl Store for MemoryStore {
 
     async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
         Ok(self.read(|state| state.outbox(owner, limit)))
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        self.with(|state, _, _| state.outbox.retain(|_, sent| !messages.contains(&sent.message.id)));
+        Ok(())
     }
 
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {

@@ -1,6 +1,7 @@
 //! What a workflow can say.
 
 mod attempt;
+mod child;
 mod event;
 mod join;
 mod select;
@@ -11,6 +12,7 @@ mod undo;
 mod value;
 
 pub use attempt::{Attempt, AttemptFuture, attempt};
+pub use child::{ChildError, ChildFuture, ChildHandle, Spawn, SpawnFuture, spawn};
 pub use event::{Elapsed, EventFuture, EventTimeout, EventTimeoutFuture, EventWait, event};
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};

@@ -62,7 +62,7 @@ impl<A: Activity> Future for StepFuture<A> {
                     Poll::Pending
                 }
             },
-            Some(Arrival::Fired) | None => Poll::Pending,
+            Some(Arrival::Fired | Arrival::Child(_)) | None => Poll::Pending,
         })
     }
 }

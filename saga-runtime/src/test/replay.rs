@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use saga_store::wire::{Conclusion, Entry, Record, UndoCause};
-use saga_store::{RunId, Timestamp};
+use saga_store::{ExecutionId, RunId, Timestamp};
 
 use crate::history::{History, HistoryError, describe};
 use crate::machine::{Identity, Machine};
@@ -92,6 +92,16 @@ enum Recorded {
     Failed(String),
 }
 
+/// The run's execution, as the names of its children tell it; without children it does not matter.
+fn execution_of(records: &[Record]) -> ExecutionId {
+    let entries = records.iter().flat_map(|record| &record.entries);
+    let mut told = entries.filter_map(|entry| match entry {
+        Entry::ChildScheduled(child) => child.id.strip_suffix(&format!("/{}", child.op))?.parse().ok(),
+        _ => None,
+    });
+    told.next().map_or(ExecutionId::from_bytes([0; 16]), ExecutionId::from_uuid)
+}
+
 fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<Replayed, ReplayMismatch> {
     if history.workflow != definition.name {
         let (recorded, name) = (&history.workflow, definition.name);
@@ -101,8 +111,10 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
     let registry = Registry::linked();
     let identity = Identity {
         id: RunId::new(&history.run).map_err(ReplayMismatch::before)?,
+        execution: execution_of(&records),
         workflow: history.workflow.clone(),
         resolve: Arc::new(move |name: &str| registry.activity(name, "memory")),
+        workflows: Arc::new(|_, _| None),
     };
     let mut machine = Machine::replay(Arc::new(identity), definition, &records)
         .map_err(|error| ReplayMismatch { position: error.record, message: error.to_string() })?;

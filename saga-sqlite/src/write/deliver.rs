@@ -45,3 +45,11 @@ pub(super) fn put(cx: &Cx<'_, '_>, run: i64, id: MessageId, body: &Bytes, free: 
     }
     Ok(())
 }
+
+/// Removes messages that are known to be delivered from the outbox.
+pub(crate) fn forget(cx: &mut Cx<'_, '_>, messages: &[MessageId]) -> Result<(), Abort> {
+    for message in messages {
+        cx.session.run(&sql::REMOVE_OUTBOX, [message.as_bytes()])?;
+    }
+    Ok(())
+}

@@ -193,3 +193,15 @@ pub async fn a_message_of_an_ended_run_is_still_to_be_sent<S: Store>(lab: &Lab<S
     lab.apply(RunCommit { outbox: vec![message.clone()], ..lab.end(execution, worker, 1) }).await;
     assert_eq!(lab.outbox(worker).await, [message.id]);
 }
+
+pub async fn a_forgotten_message_is_no_longer_to_be_sent<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let (ended, living) = (lab.owned("ORD-1", worker).await, lab.owned("ORD-2", worker).await);
+    let messages = [lab.message(living), lab.message(living), lab.message(living)];
+    lab.apply(RunCommit { outbox: messages[..2].to_vec(), ..lab.end(ended, worker, 1) }).await;
+    lab.apply(RunCommit { outbox: messages[2..].to_vec(), ..lab.append(living, worker, 1) }).await;
+    lab.store.forget(vec![messages[2].id, lab.message(living).id, messages[0].id]).await.unwrap();
+    assert_eq!(lab.outbox(worker).await, [messages[1].id]);
+    lab.store.forget(vec![messages[0].id]).await.unwrap();
+    assert_eq!(lab.outbox(worker).await, [messages[1].id]);
+}

@@ -182,6 +182,7 @@ macro_rules! __conformance_list {
                 the_outbox_of_a_dead_worker_goes_with_its_runs
                 a_message_of_a_released_run_is_still_to_be_sent
                 a_message_of_an_ended_run_is_still_to_be_sent
+                a_forgotten_message_is_no_longer_to_be_sent
             }
             reads {
                 what_does_not_exist_is_not_found

@@ -6,6 +6,8 @@
 
 use minicbor::{Decode, Encode};
 
+use super::child::{ChildEnded, ChildScheduled, Parent};
+use super::conclusion::Conclusion;
 use super::note::{CancelRequest, EventMessage};
 use super::op::OpId;
 use super::payload::Payload;
@@ -61,6 +63,9 @@ pub enum Entry {
     /// The moment of a delayed start has come.
     #[n(19)]
     Begun,
+    /// A child run has ended, or could not be started.
+    #[n(10)]
+    ChildEnded(#[n(0)] ChildEnded),
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -90,6 +95,15 @@ pub enum Entry {
     /// The workflow takes the new path of the patch of this name.
     #[n(47)]
     Patched(#[n(0)] String),
+    /// The workflow starts a child run.
+    #[n(40)]
+    ChildScheduled(#[n(0)] ChildScheduled),
+    /// The workflow asks a child to stop.
+    #[n(41)]
+    ChildCancelled(#[n(0)] OpId),
+    /// The workflow lets a child go on by itself.
+    #[n(42)]
+    ChildDetached(#[n(0)] OpId),
 }
 
 impl Entry {
@@ -117,6 +131,16 @@ impl Entry {
             Self::UndoAdded(_, undo) => visit(&mut undo.input),
             Self::UndoBegan(UndoCause::Failed { error, .. }) => visit(error),
             Self::Concluded(conclusion) => conclusion.for_each_payload(visit),
+            Self::ChildEnded(ended) => {
+                ended.end.for_each_payload(&mut visit);
+                ended.undo.iter_mut().for_each(|undo| visit(&mut undo.input));
+            }
+            Self::ChildScheduled(scheduled) => {
+                visit(&mut scheduled.input);
+                if let UndoPlan::Known(undo) = &mut scheduled.undo {
+                    visit(&mut undo.input);
+                }
+            }
             Self::Claimed(_)
             | Self::TimerFired(_)
             | Self::CancelRequested(_)
@@ -129,17 +153,9 @@ impl Entry {
             | Self::TimerSet(_)
             | Self::EventAwaited(..)
             | Self::Dropped(_)
+            | Self::ChildCancelled(_)
+            | Self::ChildDetached(_)
             | Self::UndoBegan(UndoCause::Cancelled(_)) => {}
-        }
-    }
-}
-
-impl Conclusion {
-    /// Visits each payload of the conclusion.
-    pub fn for_each_payload(&mut self, mut visit: impl FnMut(&mut Payload)) {
-        match self {
-            Self::Completed(payload) | Self::Failed { error: payload, .. } => visit(payload),
-            Self::Cancelled(_) | Self::Terminated(_) | Self::Dead { .. } => {}
         }
     }
 }
@@ -165,6 +181,9 @@ pub struct RunStarted {
     /// What else its start said.
     #[n(9)]
     pub terms: Option<RunTerms>,
+    /// Whose child it is.
+    #[n(5)]
+    pub parent: Option<Parent>,
 }
 
 /// What the start of a run can say beyond its input.
@@ -448,36 +467,4 @@ pub enum UndoCause {
     /// It was cancelled.
     #[n(1)]
     Cancelled(#[n(0)] CancelRequest),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-#[non_exhaustive]
-pub enum Conclusion {
-    /// With a value.
-    #[n(0)]
-    Completed(#[n(0)] Payload),
-    /// With an error; every undo has run.
-    #[n(1)]
-    Failed {
-        /// The error.
-        #[n(0)]
-        error: Payload,
-        /// In words.
-        #[n(1)]
-        message: String,
-    },
-    /// By a cancel; every undo has run.
-    #[n(2)]
-    Cancelled(#[n(0)] CancelRequest),
-    /// By an operator, without undo.
-    #[n(3)]
-    Terminated(#[n(0)] CancelRequest),
-    /// It needs an operator.
-    #[n(4)]
-    Dead {
-        /// What went wrong and where.
-        #[n(0)]
-        reason: String,
-    },
 }

@@ -4,6 +4,8 @@
 //! what a newer one has added, and a new build finds old fields absent. Numbers are never reused.
 //! Golden files in the test suite pin the encoding of each entry.
 
+mod child;
+mod conclusion;
 mod entry;
 mod note;
 mod op;
@@ -11,9 +13,11 @@ mod payload;
 mod record;
 mod row;
 
+pub use child::{ChildEnd, ChildEnded, ChildScheduled, ChildStart, Parent, ParentEnd};
+pub use conclusion::Conclusion;
 pub use entry::{
-    Attempted, Care, Claimed, Conclusion, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms,
-    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
+    Attempted, Care, Claimed, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded,
+    StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
 pub use note::{CancelRequest, EventMessage};
 pub use op::OpId;
@@ -71,4 +75,25 @@ pub fn decode<'b, T: minicbor::Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Dec
             DecodeError::corrupt(format!("not a value of the journal's format: {error}"))
         }
     })
+}
+
+/// An execution's id as 16 bytes.
+mod execution {
+    use minicbor::decode::{Decoder, Error};
+    use minicbor::encode::{self, Encoder, Write};
+
+    use crate::ids::ExecutionId;
+
+    pub(super) fn encode<C, W: Write>(
+        id: &ExecutionId,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(id.as_bytes())?.ok()
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<ExecutionId, Error> {
+        let bytes = d.bytes()?.try_into().map_err(|_| Error::message("an execution's id has 16 bytes"))?;
+        Ok(ExecutionId::from_bytes(bytes))
+    }
 }

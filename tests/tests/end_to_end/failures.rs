@@ -76,6 +76,7 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
         input: Payload::json(input.to_owned()),
         seed: 1,
         terms: None,
+        parent: None,
     };
     let entries = std::iter::once(Entry::Started(started)).chain(more).collect();
     let new = NewRun {

@@ -1,6 +1,7 @@
 //! Runs from start to end, each scenario on each store.
 
 mod cancel;
+mod children;
 mod control;
 mod cut;
 mod drops;

@@ -1,14 +1,18 @@
-//! `compensate = release(output.id)`: which names the undo's call mentions.
+//! `compensate = release(output.id)`, of an activity or a workflow: which names the undo's call
+//! mentions, and the method that makes it.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens as _;
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::Expr;
+use syn::spanned::Spanned as _;
 
 use crate::diag::{Diag, by_distance};
 use crate::docs;
 use crate::function::{Function, Params, Role};
+use crate::item::Item;
+use crate::krate::located;
 
 /// A checked `compensate = …`.
 pub(crate) struct Undo {
@@ -50,6 +54,33 @@ pub(crate) fn check(expr: &Expr, params: &Params, function: &Function, diag: &mu
         inputs: inputs.map(|param| param.ident.clone()).collect(),
         output: mentioned.output,
     })
+}
+
+/// The kind of the undo, and the method that makes it.
+pub(crate) fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream, TokenStream) {
+    let Some(undo) = undo else { return (quote!(Nothing), TokenStream::new()) };
+    let span = located(undo.call.span());
+    let private = item.krate.private(span);
+    let (call, inputs) = (&undo.call, &undo.inputs);
+    let bind = (!inputs.is_empty()).then(|| {
+        quote_spanned! {span=>
+            #[allow(unused_variables)]
+            let Self { #(#inputs,)* .. } = self;
+        }
+    });
+    let body = quote_spanned! {span=>
+        #bind
+        ::core::option::Option::Some(#private::undo(#call))
+    };
+    let returned = quote_spanned!(span=> ::core::option::Option<#private::UndoCall>);
+    match undo.output {
+        Some(output_span) => {
+            let output = Ident::new("output", output_span);
+            let method = quote_spanned!(span=> fn undo_from_output(self, #output: Self::Output) -> #returned { #body });
+            (quote!(FromOutput), quote_spanned!(span=> #[allow(unused_variables)] #method))
+        }
+        None => (quote!(FromInput), quote_spanned!(span=> fn undo_from_input(self) -> #returned { #body })),
+    }
 }
 
 /// What stands under builder calls: `release(id)` of `release(id).timeout(…)`.

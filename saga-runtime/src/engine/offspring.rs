@@ -1,0 +1,160 @@
+//! Starting child runs: what the delivery of a start does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted};
+use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError};
+
+use super::intake;
+use super::membership::Tenure;
+use super::shared::Shared;
+use crate::client::{LocalWorker as _, newborn_view};
+use crate::externalize::externalize;
+
+/// Who may take the children.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// This worker at once, if it can: nobody else sends these starts.
+    Here,
+    /// Whoever claims them.
+    Anywhere,
+}
+
+/// Whether the child's id was chosen by the user, and is not made from its parent's.
+pub(crate) fn has_chosen_id(start: &ChildStart) -> bool {
+    !start.child.id.starts_with(&format!("{}/", start.parent.execution))
+}
+
+/// Starts children. Each answer says that the child is there, why it will never be, or nothing:
+/// then it stays in the outbox.
+pub(crate) async fn start(
+    shared: &Arc<Shared>,
+    orders: &[&ChildStart],
+    birth: Birth,
+) -> Vec<Option<Result<(), String>>> {
+    let mut answers: Vec<Option<Result<(), String>>> = orders.iter().map(|_| None).collect();
+    let mut new = Vec::with_capacity(orders.len());
+    for (at, order) in orders.iter().enumerate() {
+        match new_run(shared, order, birth) {
+            Ok(run) => new.push((at, run)),
+            Err(why) => answers[at] = Some(Err(why)),
+        }
+    }
+    let mut groups = vec![new];
+    let mut backoff = Duration::from_millis(20);
+    let mut unknown = false;
+    while let Some(mut group) = groups.pop() {
+        if group.is_empty() {
+            continue;
+        }
+        match shared.store.start(group.iter().map(|(_, (run, _))| run.clone()).collect()).await {
+            Ok(started) => {
+                for ((at, (run, whole)), started) in group.into_iter().zip(started) {
+                    answers[at] = settle(shared, run, whole, started, unknown).await;
+                }
+            }
+            Err(error) if error.is_retryable() => {
+                unknown = true;
+                tracing::warn!(%error, children = group.len(), retry_in = ?backoff, "children cannot be started now");
+                shared.clock.sleep_until(shared.clock.now().after(backoff)).await;
+                backoff = (backoff * 2).min(Duration::from_secs(5));
+                groups.push(group);
+            }
+            Err(error) if group.len() > 1 => {
+                tracing::debug!(%error, "a group of children is refused; it is halved");
+                let rest = group.split_off(group.len() / 2);
+                groups.push(rest);
+                groups.push(group);
+            }
+            Err(error) => tracing::error!(%error, child = %group[0].1.0.id, "the store refuses a child; it is left"),
+        }
+    }
+    answers
+}
+
+/// The child as the store takes it, and its first record with large payloads in their places.
+fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(NewRun, Record), String> {
+    let ChildStart { child, parent, seed } = order;
+    let ChildScheduled { workflow, version, id, execution, input, lane, priority, .. } = child;
+    let started = RunStarted {
+        workflow: workflow.clone(),
+        version: *version,
+        id: id.clone(),
+        input: input.clone(),
+        seed: *seed,
+        terms: None,
+        parent: Some(parent.clone()),
+    };
+    let now = shared.clock.now();
+    let mut entries = vec![Entry::Started(started)];
+    let whole = Record::new(now, entries.clone());
+    let blobs = externalize(&mut entries, &shared.entropy, now);
+    let new = NewRun {
+        id: RunId::new(id).map_err(|error| error.to_string())?,
+        execution: *execution,
+        workflow: workflow.clone(),
+        version: *version,
+        lane: lane.clone(),
+        priority: *priority,
+        not_before: None,
+        attributes: Vec::new(),
+        memo: None,
+        input_digest: 0,
+        first: Record::new(now, entries).to_bytes(),
+        nonce: shared.entropy.nonce(),
+        blobs,
+        messages: Vec::new(),
+        claim_for: (birth == Birth::Here).then(|| shared.claims_for(workflow, *version)).flatten(),
+        on_existing: OnExisting::Return,
+    };
+    Ok((new, whole))
+}
+
+/// What the answer to a start means for its parent. `unknown` if the start was sent before, and
+/// got no answer.
+async fn settle(
+    shared: &Arc<Shared>,
+    run: NewRun,
+    whole: Record,
+    started: Started,
+    unknown: bool,
+) -> Option<Result<(), String>> {
+    match started {
+        Started::New => {
+            let membership = shared.membership();
+            // What a life that is over has claimed is free in the store.
+            if run.claim_for == Some(membership.incarnation()) {
+                let view = newborn_view(&run, whole.at());
+                let row = JournalRow { seq: Seq::FIRST, nonce: run.nonce, more: false, body: whole.to_bytes() };
+                let born = LoadedRun { view, journal: vec![row], inbox: Vec::new() };
+                intake::launch(shared, born, None, Tenure::own(membership));
+            }
+            Some(Ok(()))
+        }
+        Started::Existing { execution, .. } if execution == run.execution => {
+            let membership = shared.membership();
+            if unknown && run.claim_for == Some(membership.incarnation()) {
+                shared.spawner.spawn(intake::reload_own(Arc::clone(shared), execution, membership));
+            }
+            Some(Ok(()))
+        }
+        Started::Existing { .. } => match exists(shared, run.execution).await {
+            // It has gone on under the same id.
+            Ok(true) => Some(Ok(())),
+            Ok(false) => Some(Err(format!("a run of the id {} exists already; choose another id", run.id))),
+            Err(error) => {
+                tracing::warn!(%error, child = %run.id, "whether a child was started cannot be read now");
+                None
+            }
+        },
+        Started::Conflict { workflow } => {
+            Some(Err(format!("the id {} belongs to a run of workflow `{workflow}`; choose another id", run.id)))
+        }
+        Started::Rejected(why) => Some(Err(format!("the store cannot take it: {why}"))),
+    }
+}
+
+async fn exists(shared: &Shared, execution: ExecutionId) -> Result<bool, StoreError> {
+    Ok(shared.store.get_execution(execution).await?.is_some())
+}

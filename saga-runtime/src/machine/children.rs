@@ -1,0 +1,249 @@
+//! Child runs: started and cancelled through the outbox, waited for by message.
+//!
+//! A child that has not ended stands in the undo log as a step whose undo needs its output: what
+//! came before it is undone only after it has ended. How it ended then says what there is to undo.
+
+use std::collections::BTreeMap;
+
+use saga_store::message::MessageBody;
+use saga_store::wire::{
+    CancelRequest, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Conclusion, Entry, OpId, Parent, ParentEnd,
+    Record, UndoPlan, UndoStep,
+};
+use saga_store::{ExecutionId, Message, Target, Timestamp};
+
+use super::{Machine, Phase};
+use crate::context::Arrival;
+use crate::derive;
+
+/// A child that has not ended.
+#[derive(Debug)]
+pub(super) struct Child {
+    scheduled: ChildScheduled,
+    /// The workflow has let go of it.
+    detached: bool,
+    /// It was asked to stop.
+    cancelled: bool,
+    /// This run, or a dropped branch of it, waits for its end to be final.
+    ending: bool,
+}
+
+/// What tells a parent that its child has ended; nothing if this is not the child's end.
+pub(crate) fn end_message(
+    parent: &Parent,
+    child: ExecutionId,
+    conclusion: &Conclusion,
+    at: Timestamp,
+) -> Option<Message> {
+    let ended = ChildEnded { op: parent.op.clone(), end: ChildEnd::of(conclusion)?, undo: None };
+    Some(Message {
+        id: derive::message(child, &parent.op, "ended", at),
+        to: Target::Execution(parent.execution),
+        body: MessageBody::ChildEnded(ended).to_bytes(),
+    })
+}
+
+/// What is to be sent when somebody ends a run from outside, as its journal has it: its parent is
+/// told, and its children end as they were to end with it.
+pub(crate) fn farewells(
+    execution: ExecutionId,
+    journal: &[Record],
+    conclusion: &Conclusion,
+    at: Timestamp,
+) -> Vec<Message> {
+    let entries = || journal.iter().flat_map(|record| &record.entries);
+    let started = entries().find_map(|entry| match entry {
+        Entry::Started(started) => Some(started),
+        _ => None,
+    });
+    let parent = started.and_then(|started| started.parent.as_ref());
+    let mut messages: Vec<Message> =
+        parent.and_then(|parent| end_message(parent, execution, conclusion, at)).into_iter().collect();
+    if !matches!(conclusion, Conclusion::Terminated(_)) {
+        return messages;
+    }
+    let mut open: BTreeMap<&OpId, (&ChildScheduled, ParentEnd)> = BTreeMap::new();
+    for entry in entries() {
+        match entry {
+            Entry::ChildScheduled(child) => {
+                open.insert(&child.op, (child, child.at_end.unwrap_or(ParentEnd::Cancel)));
+            }
+            Entry::ChildDetached(op) if open.get(op).is_some_and(|(child, _)| child.at_end.is_none()) => {
+                open.remove(op);
+            }
+            Entry::ChildEnded(ended) => {
+                open.remove(&ended.op);
+            }
+            _ => {}
+        }
+    }
+    let name = started.map(|started| started.id.as_str()).unwrap_or_default();
+    for (op, (child, end)) in open {
+        let request = CancelRequest { reason: Some(format!("its parent {name} was terminated")) };
+        let (what, body) = match end {
+            ParentEnd::Abandon => continue,
+            ParentEnd::Terminate => ("terminate", MessageBody::Terminate(request)),
+            _ => ("cancel", MessageBody::Cancel(request)),
+        };
+        let id = derive::message(execution, op, what, at);
+        messages.push(Message { id, to: Target::Execution(child.execution), body: body.to_bytes() });
+    }
+    messages
+}
+
+impl Machine {
+    /// Whether it waits for a child to end.
+    pub(crate) fn awaits_children(&self) -> bool {
+        self.children.values().any(|child| !child.detached || child.ending)
+    }
+
+    /// A child was scheduled at this position.
+    pub(super) fn open_child(&mut self, position: u64, scheduled: &ChildScheduled) {
+        self.undo.scheduled(position, &scheduled.op, &UndoPlan::FromOutput);
+        let start = ChildStart {
+            child: scheduled.clone(),
+            parent: Parent {
+                execution: self.identity.execution,
+                op: scheduled.op.clone(),
+                id: self.identity.id.as_str().to_owned(),
+            },
+            seed: derive::seed(self.identity.execution, &scheduled.op),
+        };
+        // The id is checked by whoever delivers the start: here it only names the target.
+        self.post(&scheduled.op, "start", Target::Execution(scheduled.execution), &MessageBody::StartChild(start));
+        let child = Child { scheduled: scheduled.clone(), detached: false, cancelled: false, ending: false };
+        self.children.insert(scheduled.op.clone(), child);
+    }
+
+    /// Sends a message with the record that is being made. In a replay it was sent before.
+    fn post(&mut self, op: &OpId, what: &str, to: Target, body: &MessageBody) {
+        if self.unconfirmed.is_some() {
+            return;
+        }
+        let id = derive::message(self.identity.execution, op, what, self.at);
+        self.outbox.push(Message { id, to, body: body.to_bytes() });
+        self.must_commit = true;
+    }
+
+    /// The workflow asks a child to stop.
+    pub(super) fn cancel_child(&mut self, op: &OpId) {
+        let Some(child) = self.children.get_mut(op) else { return };
+        if std::mem::replace(&mut child.cancelled, true) {
+            return;
+        }
+        let to = Target::Execution(child.scheduled.execution);
+        let reason = Some(format!("its parent {} cancelled it", self.identity.id));
+        self.post(op, "cancel", to, &MessageBody::Cancel(CancelRequest { reason }));
+    }
+
+    /// The workflow has let go of a child.
+    pub(super) fn detach_child(&mut self, op: &OpId) {
+        let Some(child) = self.children.get_mut(op) else { return };
+        child.detached = true;
+        if child.scheduled.at_end.is_none() {
+            self.undo_done(op);
+        }
+    }
+
+    /// The run, or the branch that started the child, comes to its end.
+    fn end_with_parent(&mut self, op: &OpId) {
+        let Some(child) = self.children.get_mut(op) else { return };
+        let otherwise = if child.detached { ParentEnd::Abandon } else { ParentEnd::Cancel };
+        match child.scheduled.at_end.unwrap_or(otherwise) {
+            ParentEnd::Terminate => {
+                if !std::mem::replace(&mut child.ending, true) {
+                    let to = Target::Execution(child.scheduled.execution);
+                    let reason = Some(format!("its parent {} ends", self.identity.id));
+                    self.post(op, "terminate", to, &MessageBody::Terminate(CancelRequest { reason }));
+                }
+            }
+            ParentEnd::Abandon => {
+                child.detached = true;
+                self.undo_done(op);
+            }
+            _ => {
+                child.ending = true;
+                self.cancel_child(op);
+            }
+        }
+    }
+
+    /// Ends the children of a scope that comes to its end.
+    pub(super) fn end_children(&mut self, scope: &OpId) {
+        let within: Vec<OpId> = self.children.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        for op in within {
+            self.end_with_parent(&op);
+        }
+    }
+
+    /// Whether a child has to end before this run does.
+    pub(super) fn has_ending_children(&self) -> bool {
+        self.children.values().any(|child| child.ending)
+    }
+
+    /// A child has ended, as its message says.
+    pub(super) fn child_ended(&mut self, op: &OpId, end: ChildEnd, now: Timestamp) {
+        let Some(child) = self.children.get(op) else { return };
+        let undo = match self.undo_of_child(child, &end) {
+            Ok(undo) => undo,
+            Err(reason) => return self.park(now, reason),
+        };
+        let ending = child.ending;
+        self.open_turn(now);
+        let position = self.position;
+        self.push(Entry::ChildEnded(ChildEnded { op: op.clone(), end: end.clone(), undo: undo.clone() }));
+        self.close_child(position, op, &end, undo.as_ref());
+        match end {
+            ChildEnd::Dead { reason } if ending => {
+                let reason = format!("child {op} is to be undone, and needs an operator itself: {reason}");
+                self.drop_body();
+                self.conclude(Conclusion::Dead { reason });
+            }
+            end => self.resume(op, Arrival::Child(end)),
+        }
+    }
+
+    /// The undo of a child that has completed, where it needs the output.
+    fn undo_of_child(&self, child: &Child, end: &ChildEnd) -> Result<Option<UndoStep>, String> {
+        let (ChildEnd::Completed(output), UndoPlan::FromOutput) = (end, &child.scheduled.undo) else {
+            return Ok(None);
+        };
+        let ChildScheduled { op, workflow, version, input, .. } = &child.scheduled;
+        let definition = (self.identity.workflows)(workflow, *version).ok_or_else(|| {
+            format!("this worker has no workflow `{workflow}` of version {version}, whose undo child {op} needs")
+        })?;
+        let undo = definition.undo_for(input, output);
+        undo.map_err(|error| format!("the undo of child {op} `{workflow}` cannot be recorded: {error}"))
+    }
+
+    /// What the end of a child does to the run's state, live and in a replay alike.
+    pub(super) fn close_child(&mut self, position: u64, op: &OpId, end: &ChildEnd, undo: Option<&UndoStep>) {
+        let Some(child) = self.children.remove(op) else { return };
+        let known = match &child.scheduled.undo {
+            UndoPlan::Known(step) => Some(step),
+            _ => undo,
+        };
+        match (end, known) {
+            (ChildEnd::Completed(_), Some(step)) if !child.detached => self.undo_known(position, op, Some(step)),
+            _ => self.undo_done(op),
+        }
+    }
+
+    /// Tells this run's own parent that it has ended.
+    pub(super) fn tell_parent(&mut self, conclusion: &Conclusion) {
+        if let Some(parent) = &self.parent {
+            self.outbox.extend(end_message(parent, self.identity.execution, conclusion, self.at));
+        }
+    }
+
+    /// Somebody ends the run without undo.
+    pub(super) fn terminate(&mut self, request: CancelRequest, now: Timestamp) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
+        self.open_turn(now);
+        self.drop_body();
+        self.end_children(&OpId::root());
+        self.conclude(Conclusion::Terminated(request));
+    }
+}

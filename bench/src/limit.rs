@@ -98,6 +98,15 @@ impl Template {
     }
 }
 
+/// How long it took: all together, and each group of runs from its start to its end.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// All together.
+    pub took: Duration,
+    /// Each group of runs that were written together.
+    pub groups: Vec<Duration>,
+}
+
 /// A worker of its own for the limit's runs.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitWorker(Incarnation);
@@ -126,7 +135,7 @@ impl LimitWorker {
         template: &Template,
         load: Load,
         lanes: u64,
-    ) -> anyhow::Result<Duration> {
+    ) -> anyhow::Result<Written> {
         let lanes = lanes.clamp(1, load.concurrency);
         let begun = Instant::now();
         let tasks: Vec<_> = (0..lanes)
@@ -137,10 +146,11 @@ impl LimitWorker {
                 tokio::spawn(async move { self.lane(&store, &template, lane, runs, at_once).await })
             })
             .collect();
+        let mut groups = Vec::new();
         for task in tasks {
-            task.await??;
+            groups.extend(task.await??);
         }
-        Ok(begun.elapsed())
+        Ok(Written { took: begun.elapsed(), groups })
     }
 
     async fn lane<S: Store>(
@@ -150,9 +160,10 @@ impl LimitWorker {
         lane: u64,
         runs: u64,
         at_once: u64,
-    ) -> anyhow::Result<()> {
-        let mut left = runs;
+    ) -> anyhow::Result<Vec<Duration>> {
+        let (mut left, mut groups) = (runs, Vec::new());
         while left > 0 {
+            let begun = Instant::now();
             let group = left.min(at_once);
             left -= group;
             let started: Vec<_> = (0..group)
@@ -167,25 +178,29 @@ impl LimitWorker {
                 let applied = outcomes.iter().all(|outcome| matches!(outcome, CommitOutcome::Applied(_)));
                 ensure!(applied, "a commit was refused");
             }
+            groups.push(begun.elapsed());
         }
-        Ok(())
+        Ok(groups)
     }
 }
 
-/// Rows of this size in a bare table of the same store, so many a transaction.
-pub async fn bare(place: &Place, row_size: usize, rows: u64, group: u64) -> anyhow::Result<Duration> {
+/// Rows of this size in a bare table of the same store, `group` a transaction. A group of the
+/// answer is as many transactions as a run has rows.
+pub async fn bare(place: &Place, row_size: usize, a_run: usize, rows: u64, group: u64) -> anyhow::Result<Written> {
     match (place, place.session().await?) {
         (Place::Sqlite { path, .. }, _) => {
             let path = path.with_extension("bare");
-            let bare = move || bare_file(&path, row_size, rows, group);
+            let bare = move || bare_file(&path, row_size, a_run, rows, group);
             tokio::task::spawn_blocking(bare).await?
         }
-        (Place::Postgres { schema, .. }, Some(session)) => bare_server(&session, schema, row_size, rows, group).await,
+        (Place::Postgres { schema, .. }, Some(session)) => {
+            bare_server(&session, schema, (row_size, a_run), rows, group).await
+        }
         (Place::Postgres { .. }, None) => anyhow::bail!("there is no server"),
     }
 }
 
-fn bare_file(path: &Path, row_size: usize, rows: u64, group: u64) -> anyhow::Result<Duration> {
+fn bare_file(path: &Path, row_size: usize, a_run: usize, rows: u64, group: u64) -> anyhow::Result<Written> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -193,7 +208,7 @@ fn bare_file(path: &Path, row_size: usize, rows: u64, group: u64) -> anyhow::Res
     let mut insert = connection.prepare("INSERT INTO journal (body) VALUES (?1)")?;
     let (mut open, mut close) = (connection.prepare("BEGIN IMMEDIATE")?, connection.prepare("COMMIT")?);
     let body = vec![7_u8; row_size];
-    let begun = Instant::now();
+    let mut laps = Laps::new(a_run);
     let mut left = rows;
     while left > 0 {
         open.execute([])?;
@@ -202,17 +217,18 @@ fn bare_file(path: &Path, row_size: usize, rows: u64, group: u64) -> anyhow::Res
         }
         close.execute([])?;
         left -= left.min(group);
+        laps.transaction();
     }
-    Ok(begun.elapsed())
+    Ok(laps.end())
 }
 
 async fn bare_server(
     session: &tokio_postgres::Client,
     schema: &str,
-    row_size: usize,
+    (row_size, a_run): (usize, usize),
     rows: u64,
     group: u64,
-) -> anyhow::Result<Duration> {
+) -> anyhow::Result<Written> {
     let table = format!("\"{schema}\".bare");
     let create = format!(
         "CREATE TABLE IF NOT EXISTS {table} (execution uuid, seq bigint, nonce bigint, more boolean, body bytea,
@@ -225,7 +241,7 @@ async fn bare_server(
     );
     let insert = session.prepare(&insert).await?;
     let body = vec![7_u8; row_size];
-    let begun = Instant::now();
+    let mut laps = Laps::new(a_run);
     let mut left = rows;
     let mut executions: Vec<uuid::Uuid> = Vec::new();
     let mut seq = 0_i64;
@@ -244,8 +260,37 @@ async fn bare_server(
         session.execute(&insert, &[&&executions[..size], &seqs, &bodies]).await?;
         seq += 1;
         left -= size as u64;
+        laps.transaction();
     }
-    Ok(begun.elapsed())
+    Ok(laps.end())
+}
+
+/// Times as many transactions as a run has rows.
+struct Laps {
+    a_run: usize,
+    begun: Instant,
+    lap: Instant,
+    transactions: usize,
+    groups: Vec<Duration>,
+}
+
+impl Laps {
+    fn new(a_run: usize) -> Self {
+        let now = Instant::now();
+        Self { a_run, begun: now, lap: now, transactions: 0, groups: Vec::new() }
+    }
+
+    fn transaction(&mut self) {
+        self.transactions += 1;
+        if self.transactions.is_multiple_of(self.a_run) {
+            self.groups.push(self.lap.elapsed());
+            self.lap = Instant::now();
+        }
+    }
+
+    fn end(self) -> Written {
+        Written { took: self.begun.elapsed(), groups: self.groups }
+    }
 }
 
 fn rand_bytes(left: u64, seq: i64) -> [u8; 10] {

@@ -1,7 +1,9 @@
 //! Measures the framework: `cargo run --release -p saga-bench -- help`.
 
 use clap::{Parser, Subcommand};
-use saga_bench::verbs::{history, limit, run, start};
+use saga_bench::verbs::{
+    events, fanout, gate, history, ledger, limit, recover, report, rivals, run, sleepers, start, timers,
+};
 
 #[derive(Parser)]
 #[command(name = "saga-bench", about = "Measures the saga framework beside the limit of its store.")]
@@ -20,9 +22,33 @@ enum Verb {
     Start(start::Options),
     /// The cost of a step late in a long history.
     History(history::Options),
+    /// Transactional steps, each exactly once.
+    Ledger(ledger::Options),
+    /// Many steps at once in one run.
+    Fanout(fanout::Options),
+    /// From the sending of an event to the run that it wakes.
+    Events(events::Options),
+    /// Many timers that are due at one moment.
+    Timers(timers::Options),
+    /// Runs that only wait: bytes, and what an idle worker does.
+    Sleepers(sleepers::Options),
+    /// Taking over the runs of a worker that was killed.
+    Recover(recover::Options),
+    /// The bounds that a release must keep, as ratios.
+    Gate(gate::Options),
+    /// The table of the page on performance.
+    Report(report::Options),
+    /// The same workload on other crates.
+    Rivals(rivals::Options),
     /// A worker process of `run --workers`.
     #[command(hide = true)]
     Worker(run::Options),
+    /// The other process of `events`.
+    #[command(hide = true)]
+    ListenWorker(events::Options),
+    /// The process that `recover` kills.
+    #[command(hide = true)]
+    RecoverWorker(recover::Options),
 }
 
 #[tokio::main]
@@ -33,7 +59,18 @@ async fn main() -> anyhow::Result<()> {
         Verb::Limit(options) => limit::run(options).await,
         Verb::Start(options) => start::run(options).await,
         Verb::History(options) => history::run(options).await,
+        Verb::Ledger(options) => ledger::run(options).await,
+        Verb::Fanout(options) => fanout::run(options).await,
+        Verb::Events(options) => events::run(options).await,
+        Verb::Timers(options) => timers::run(options).await,
+        Verb::Sleepers(options) => sleepers::run(options).await,
+        Verb::Recover(options) => recover::run(options).await,
+        Verb::Gate(options) => gate::run(options).await,
+        Verb::Report(options) => report::run(options).await,
+        Verb::Rivals(options) => rivals::run(options).await,
         Verb::Worker(options) => run::worker(options).await,
+        Verb::ListenWorker(options) => events::worker(options).await,
+        Verb::RecoverWorker(options) => recover::worker(options).await,
     }
 }
 

@@ -80,14 +80,15 @@ pub async fn sleeper(seconds: u64) -> saga_runtime::Result<()> {
     Ok(())
 }
 
-/// Sleeps until a moment.
+/// Sleeps until a moment, and then shows that it is awake: see [`RANG`].
 #[workflow]
 pub async fn alarm(micros: i64) -> saga_runtime::Result<()> {
     sleep_until(saga_store::Timestamp::from_micros(micros)).await;
+    ring().await?;
     Ok(())
 }
 
-/// Some steps, then a wait for an event that stays in memory: what a takeover finds.
+/// Some steps, then one that does not end: what a takeover finds.
 #[workflow]
 pub async fn halfway(count: u32) -> saga_runtime::Result<()> {
     for number in 0..count {
@@ -97,9 +98,34 @@ pub async fn halfway(count: u32) -> saga_runtime::Result<()> {
     Ok(())
 }
 
-/// A step that does not end by itself.
+/// A step that does not end by itself; see [`ENDLESS`].
 #[activity(timeout = "1h")]
 pub async fn endless() -> saga_runtime::Result<()> {
+    ENDLESS.send_modify(|begun| *begun += 1);
     std::future::pending::<()>().await;
     Ok(())
+}
+
+/// How many runs of [`halfway`] have come to their last step in this process.
+pub static ENDLESS: std::sync::LazyLock<tokio::sync::watch::Sender<u64>> =
+    std::sync::LazyLock::new(|| tokio::sync::watch::channel(0).0);
+
+/// How many runs of [`alarm`] have gone on in this process.
+pub static RANG: std::sync::LazyLock<tokio::sync::watch::Sender<u64>> =
+    std::sync::LazyLock::new(|| tokio::sync::watch::channel(0).0);
+
+/// Counts an alarm.
+#[activity]
+pub async fn ring() -> saga_runtime::Result<()> {
+    RANG.send_modify(|rang| *rang += 1);
+    Ok(())
+}
+
+/// Waits for something that does not come, and for a moment that is near enough for the run to
+/// stay in memory.
+#[workflow]
+pub async fn endless_wait() -> saga_runtime::Result<()> {
+    loop {
+        sleep(std::time::Duration::from_secs(59)).await;
+    }
 }

@@ -1,10 +1,12 @@
 //! The chores of this repository: the one door for testing it and for what a change must pass.
 //!
+//! - `build_time`: how long a user's crate takes to build.
 //! - `plan`: which commands make up a chore.
 //! - `step`: one command, run and timed.
 //! - `tally`: what the test harness says, added up.
 //! - `report`: what a reader sees at the end.
 
+mod build_time;
 mod plan;
 mod report;
 mod step;
@@ -19,6 +21,11 @@ usage: cargo xtask <chore>
 
   test  run all tests and doctests (for some of them, use `cargo test`)
   ci    what a change must pass: format, lints, docs, licences, then the tests
+
+  rivals      the no-op workload on other durable execution crates, in one table with ours
+  bench-gate  the ratios that a release must keep, measured side by side
+  build-time  how long a user's crate takes to build, from clean and after a change
+
   help  this text
 ";
 
@@ -27,6 +34,9 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => run(&plan::test()),
         ["ci"] => run(&plan::ci()),
+        ["rivals"] => run(&plan::rivals()),
+        ["bench-gate"] => run(&plan::bench_gate()),
+        ["build-time"] => build_time::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS

@@ -36,6 +36,23 @@ pub(crate) fn ci() -> Vec<Step> {
     steps
 }
 
+/// The no-op workload on other crates, which have a workspace of their own.
+pub(crate) fn rivals() -> Vec<Step> {
+    const BUILD: &str = "build rivals";
+    const MANIFEST: &str = "--manifest-path=bench/rivals/Cargo.toml";
+    const OURS: &[&str] =
+        &["run", "--release", "-p", "saga-bench", "--", "rivals", "target/rivals/release/saga-rivals"];
+    vec![
+        Step::cargo(BUILD, &["build", "--release", "--locked", MANIFEST, "--target-dir=target/rivals"]),
+        Step::cargo("rivals", OURS).after(BUILD),
+    ]
+}
+
+/// The ratios that a release must keep.
+pub(crate) fn bench_gate() -> Vec<Step> {
+    vec![Step::cargo("gate", &["run", "--release", "-p", "saga-bench", "--", "gate"])]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

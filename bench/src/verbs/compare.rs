@@ -14,7 +14,7 @@ use crate::place::Place;
 const TURNS: u64 = 6;
 
 /// Measures both; the ratio is that of the whole times, for runs alone that of the medians.
-pub(super) async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures> {
+pub async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures> {
     let opened = place.open().await?;
     let limit = Limit::prepare(place, &opened, load).await?;
     let engine = opened.engine().start().await?;
@@ -25,6 +25,7 @@ pub(super) async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures
 
     let mut times = Vec::new();
     let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut limit_runs, mut bare_runs) = (Vec::new(), Vec::new());
     let mut used: Option<Reading> = None;
     let mut limit_used: Option<Reading> = None;
     for _ in 0..TURNS {
@@ -33,9 +34,13 @@ pub(super) async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures
         let between = meter.read().await?;
         ours.push(done.took);
         times.extend(done.times);
-        theirs.push(limit.statements(part).await?);
+        let written = limit.statements(part).await?;
+        theirs.push(written.took);
+        limit_runs.extend(written.groups);
         let after = meter.read().await?;
-        bare.push(limit.bare(part).await?);
+        let written = limit.bare(part).await?;
+        bare.push(written.took);
+        bare_runs.extend(written.groups);
         add(&mut used, between.since(&before));
         add(&mut limit_used, after.since(&between));
     }
@@ -54,16 +59,14 @@ pub(super) async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures
         .add("limit_server_cpu_per_step", limit_used.server_cpu.map(|cpu| cpu / all.all_steps() * 1e6), "µs")
         .add("bare_steps_per_second", rate(&bare), "rows in a table of their own");
     if load.concurrency == 1 {
-        // A run's time, of all turns together, since a turn has runs one after another.
-        let runs = u32::try_from(part.runs).unwrap_or(u32::MAX);
-        let each = |took: &[Duration]| percentile(&mut took.to_vec(), 0.5) / runs;
         let alone = percentile(&mut times, 0.5);
+        let (limit_run, bare_run) = (percentile(&mut limit_runs, 0.5), percentile(&mut bare_runs, 0.5));
         let ratio = |limit: Duration| alone.as_secs_f64() / limit.as_secs_f64();
         figures
-            .add("limit_run", millis(each(&theirs)), "ms by the same statements")
-            .add("bare_run", millis(each(&bare)), "ms by bare commits")
-            .add("times_the_limit", ratio(each(&theirs)), "× the limit's time")
-            .add("times_bare", ratio(each(&bare)), "× the time of bare commits");
+            .add("limit_run", millis(limit_run), "ms by the same statements (median)")
+            .add("bare_run", millis(bare_run), "ms by bare commits (median)")
+            .add("times_the_limit", ratio(limit_run), "× the limit's time")
+            .add("times_bare", ratio(bare_run), "× the time of bare commits");
     } else {
         figures.add("share_of_limit", rate(&ours) / rate(&theirs) * 100.0, "% of the limit").add(
             "share_of_bare",

@@ -1,10 +1,8 @@
 //! The limit alone.
 
-use std::time::Duration;
-
 use super::Common;
 use crate::figures::{Figures, count};
-use crate::limit::{LimitWorker, Template, bare};
+use crate::limit::{LimitWorker, Template, Written, bare};
 use crate::load::Load;
 use crate::place::{Opened, Place};
 use crate::with_store;
@@ -33,9 +31,9 @@ async fn measure(place: &Place, load: Load) -> anyhow::Result<Figures> {
     let meter = crate::meter::Meter::new(place, &opened).await?;
     let limit = Limit::prepare(place, &opened, load).await?;
     let before = meter.read().await?;
-    let took = limit.statements(load).await?;
+    let took = limit.statements(load).await?.took;
     let used = meter.read().await?.since(&before);
-    let bare = limit.bare(load).await?;
+    let bare = limit.bare(load).await?.took;
     limit.end().await?;
     let mut figures = Figures::new(format!(
         "{}, the limit: {} runs of {} steps, {} at once, {} calls under way",
@@ -83,13 +81,13 @@ impl<'a> Limit<'a> {
         let row_size = template.size();
         let mut limit = Self { place, opened: opened.clone(), template, worker, lanes: 1, row_size };
         let trial = load.part(10);
-        let mut fastest = limit.statements(trial).await?;
+        let mut fastest = limit.statements(trial).await?.took;
         for lanes in [1, 2, 3] {
             if lanes > load.concurrency {
                 break;
             }
             limit.lanes = lanes;
-            let took = limit.statements(trial).await?;
+            let took = limit.statements(trial).await?.took;
             if took < fastest {
                 fastest = took;
             } else if lanes > 1 {
@@ -101,14 +99,14 @@ impl<'a> Limit<'a> {
     }
 
     /// Writes by the store's statements.
-    pub(super) async fn statements(&self, load: Load) -> anyhow::Result<Duration> {
+    pub(super) async fn statements(&self, load: Load) -> anyhow::Result<Written> {
         with_store!(&self.opened, |store| self.worker.write(store, &self.template, load, self.lanes).await)
     }
 
     /// Writes rows of the same size into a table of their own.
-    pub(super) async fn bare(&self, load: Load) -> anyhow::Result<Duration> {
+    pub(super) async fn bare(&self, load: Load) -> anyhow::Result<Written> {
         let rows = load.runs * self.template.rows() as u64;
-        bare(self.place, self.row_size, rows, load.concurrency).await
+        bare(self.place, self.row_size, self.template.rows(), rows, load.concurrency).await
     }
 
     /// Leaves the store.

@@ -1,10 +1,19 @@
 //! The measurements.
 
 pub mod compare;
+pub mod events;
+pub mod fanout;
+pub mod gate;
 pub mod history;
+pub mod ledger;
 pub mod limit;
+pub mod recover;
+pub mod report;
+pub mod rivals;
 pub mod run;
+pub mod sleepers;
 pub mod start;
+pub mod timers;
 
 /// Where, and how to print: what all measurements take.
 #[derive(Debug, Clone, clap::Args)]

@@ -76,7 +76,7 @@ pub(super) fn add_times(figures: &mut Figures, load: Load, took: Duration, times
 }
 
 /// In several processes, which begin at the same moment.
-async fn processes(place: &Place, load: Load, workers: u64) -> anyhow::Result<Figures> {
+pub(super) async fn processes(place: &Place, load: Load, workers: u64) -> anyhow::Result<Figures> {
     let opened = place.open().await?;
     let meter = Meter::new(place, &opened).await?;
     let share = |all: u64, number: u64| all / workers + u64::from(number < all % workers);

@@ -1,0 +1,107 @@
+//! What a run costs that only waits: in the store alone, and in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use saga_runtime::Client;
+
+use super::Common;
+use crate::figures::{Figures, count};
+use crate::meter::{Meter, memory, processor_time};
+use crate::work::{endless_wait, sleeper};
+
+/// The most runs that wait in memory: fewer than an engine holds.
+const IN_MEMORY: u64 = 9_000;
+
+/// What `sleepers` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Runs that sleep for hours.
+    #[arg(default_value_t = 100_000)]
+    runs: u64,
+    /// Seconds for which the worker's idle costs are looked at.
+    #[arg(long, default_value_t = 30)]
+    idle: u64,
+}
+
+/// Measures.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let place = options.common.place().await?;
+    let opened = place.open().await?;
+    let engine = opened.engine().start().await?;
+    let meter = Meter::new(&place, &opened).await?;
+    // Caches and pools have their size after this.
+    start(engine.client(), 2_000, Waits::ForHours).await?;
+    settle(&meter).await?;
+
+    let (before, begun) = (memory(), meter.read().await?);
+    start(engine.client(), options.runs, Waits::ForHours).await?;
+    settle(&meter).await?;
+    let (suspended, written) = (memory(), meter.read().await?.since(&begun));
+    let live = options.runs.min(IN_MEMORY);
+    start(engine.client(), live, Waits::InMemory).await?;
+    settle(&meter).await?;
+    let waiting = memory();
+
+    let (begun, cpu) = (meter.read().await?, processor_time());
+    tokio::time::sleep(Duration::from_secs(options.idle)).await;
+    let (idle, cpu_used) = (meter.read().await?.since(&begun), processor_time().zip(cpu).map(|(now, then)| now - then));
+    engine.shutdown().await;
+    place.clear().await?;
+
+    let grown = |from: Option<f64>, to: Option<f64>, runs: u64| Some((to? - from?) / count(runs));
+    let mut figures = Figures::new(format!("{}: {} runs asleep, {live} waiting in memory", place.kind(), options.runs));
+    figures
+        .add("memory_asleep", grown(before, suspended, options.runs), "bytes a run")
+        .add("written_asleep", written.bytes.map(|bytes| bytes / count(options.runs)), "bytes a run, start and release")
+        .add("memory_waiting", grown(suspended, waiting, live), "bytes a run")
+        .add("idle_cpu", cpu_used.map(|cpu| cpu / count(options.idle) * 100.0), "% of a core")
+        .add("idle_statements", idle.statements.map(|sent| sent / count(options.idle) * 60.0), "a minute")
+        .add("peak_memory", crate::meter::peak_memory(), "MiB");
+    figures.print(options.common.json);
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Waits {
+    ForHours,
+    InMemory,
+}
+
+async fn start(client: &Client, runs: u64, waits: Waits) -> anyhow::Result<()> {
+    let next = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..256)
+        .map(|_| {
+            let (client, next) = (client.clone(), Arc::clone(&next));
+            tokio::spawn(async move {
+                while next.fetch_add(1, Ordering::Relaxed) < runs {
+                    match waits {
+                        Waits::ForHours => client.start(sleeper(36_000)).await.map(drop)?,
+                        Waits::InMemory => client.start(endless_wait()).await.map(drop)?,
+                    }
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+/// Waits until nothing more is committed.
+async fn settle(meter: &Meter) -> anyhow::Result<()> {
+    let mut last = meter.read().await?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let now = meter.read().await?;
+        if now.since(&last).bytes.is_none_or(|bytes| bytes < 20_000.0) {
+            return Ok(());
+        }
+        last = now;
+    }
+}

@@ -1,8 +1,9 @@
 //! What can go wrong in a client's call.
 
 use std::fmt;
+use std::time::Duration;
 
-use saga_store::{RunId, RunIdError, StoreError};
+use saga_store::{ErrorKind, RunId, RunIdError, StoreError};
 
 use crate::codec::CodecError;
 
@@ -48,6 +49,13 @@ pub enum ClientError {
         /// The run.
         id: RunId,
     },
+    /// Too many starts of this process wait for the store already. Nothing was done.
+    Overloaded {
+        /// How many wait.
+        waiting: usize,
+        /// When to try again: about as long as those that wait take.
+        retry_after: Duration,
+    },
     /// The id belongs to a run of another workflow.
     OtherWorkflow {
         /// The id.
@@ -79,11 +87,21 @@ impl ClientError {
         matches!(self, Self::NoRun { .. })
     }
 
+    /// How long to wait before the same call is made again, if the store has more work than it
+    /// takes.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::Store(error) if error.kind() == ErrorKind::Overloaded => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::Overloaded { .. } => true,
             _ => false,
         }
     }
@@ -102,6 +120,9 @@ impl fmt::Display for ClientError {
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),
             Self::Busy { id } => {
                 write!(f, "run {id} goes on too fast to be reached now; try again, or suspend it first")
+            }
+            Self::Overloaded { waiting, retry_after } => {
+                write!(f, "{waiting} starts wait for the store already; try again after {retry_after:?}")
             }
             Self::OtherWorkflow { id, workflow, wanted } => {
                 write!(f, "run {id} is one of workflow `{workflow}`, not of `{wanted}`; choose another id")

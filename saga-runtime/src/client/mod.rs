@@ -133,6 +133,16 @@ impl Client {
         Self { parts: Arc::new(parts) }
     }
 
+    /// The most starts of this client and its clones that wait to be sent to the store. Default:
+    /// 10,000 (and 64 MiB) of those with ids of yours, and as many of those without. A start
+    /// beyond that is refused at once with [`ClientError::Overloaded`], which says when to try
+    /// again: a store that is slow, or away, costs a bounded amount of memory.
+    #[must_use]
+    pub fn max_waiting_starts(self, starts: usize) -> Self {
+        self.parts.starts.set_max_waiting(starts);
+        self
+    }
+
     /// Begins to start a run: give it an id and await it. Costs one write; the run is durable
     /// when the await ends.
     ///

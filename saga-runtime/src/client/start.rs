@@ -148,6 +148,7 @@ impl<W: Workflow> StartRun<W> {
             None => RunId::new(execution.to_string())?,
         };
         let named = self.id.is_some();
+        starts::check(parts, named)?;
         let (new, entry) = self.new_run(id.clone(), execution, now)?;
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, now);

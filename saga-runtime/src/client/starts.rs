@@ -4,18 +4,30 @@
 //! Starts whose id the caller chose travel apart from those with fresh ids: such an id may be held
 //! by somebody's open transaction, and then its group is taken apart, so that only it waits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use saga_store::{ErrorKind, NewRun, Started, StoreError};
 use tokio::sync::oneshot;
 
-use super::Parts;
+use super::{ClientError, Parts};
 
 /// Calls under way at a time, of each kind of id.
 const LANES: usize = 2;
 
 /// The most starts in one call.
 const GROUP_LIMIT: usize = 256;
+
+/// The most starts of each kind that wait, unless the client says otherwise.
+const MAX_WAITING: usize = 10_000;
+
+/// The most bytes of those that wait.
+const MAX_BYTES: usize = 64 << 20;
+
+/// What is said to who comes too early makes sense, whatever was measured.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 type Answer = Result<Started, StoreError>;
 
@@ -25,16 +37,49 @@ struct Job {
 }
 
 /// What waits to be started.
-#[derive(Default)]
 pub(super) struct Starts {
+    max_waiting: AtomicUsize,
     fresh: Mutex<Queue>,
     named: Mutex<Queue>,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self { max_waiting: AtomicUsize::new(MAX_WAITING), fresh: Mutex::default(), named: Mutex::default() }
+    }
+}
+
+impl Starts {
+    pub(super) fn set_max_waiting(&self, starts: usize) {
+        self.max_waiting.store(starts.max(1), Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Job>,
+    /// The size of what waits.
+    bytes: usize,
     lanes: usize,
+    /// How long the last call took.
+    took: Duration,
+}
+
+fn bytes_of(new: &NewRun) -> usize {
+    new.first.len() + new.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
+}
+
+/// Refuses a start while too many wait. Asked before anything is made of the start, so that a
+/// store that is slow or away costs little.
+pub(super) fn check(parts: &Parts, named: bool) -> Result<(), ClientError> {
+    let queue = lock(parts, named);
+    let waiting = queue.waiting.len();
+    if waiting < parts.starts.max_waiting.load(Ordering::Relaxed) && queue.bytes < MAX_BYTES {
+        return Ok(());
+    }
+    let calls = u32::try_from(waiting / GROUP_LIMIT + 1).unwrap_or(u32::MAX);
+    let retry_after = queue.took.saturating_mul(calls).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+    Err(ClientError::Overloaded { waiting, retry_after })
 }
 
 /// Starts a run; `named` if the caller chose its id.
@@ -42,6 +87,7 @@ pub(super) async fn start(parts: &Arc<Parts>, new: NewRun, named: bool) -> Answe
     let (answer, answered) = oneshot::channel();
     let free = {
         let mut queue = lock(parts, named);
+        queue.bytes += bytes_of(&new);
         queue.waiting.push(Job { new, answer });
         let free = queue.lanes < LANES;
         queue.lanes += usize::from(free);
@@ -69,9 +115,13 @@ async fn lane(parts: Weak<Parts>, named: bool) {
                 queue.lanes -= 1;
                 return;
             }
-            queue.waiting.drain(..size).collect::<Vec<_>>()
+            let group = queue.waiting.drain(..size).collect::<Vec<_>>();
+            queue.bytes -= group.iter().map(|job| bytes_of(&job.new)).sum::<usize>();
+            group
         };
+        let begun = parts.clock.elapsed();
         send(&parts, group).await;
+        lock(&parts, named).took = parts.clock.elapsed().saturating_sub(begun);
     }
 }
 
@@ -125,5 +175,46 @@ fn tell(parts: &Parts, job: Job, answer: Answer) {
         if started || untold.is_err_and(|error| error.is_retryable()) {
             worker.resolve_start(new);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::IntoFuture;
+
+    use futures_util::FutureExt;
+
+    use crate::{Client, ClientError, MemoryStore};
+
+    #[crate::workflow]
+    async fn nothing() -> crate::Result<()> {
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_start_too_many_is_refused_with_a_time_to_come_again_and_costs_nothing() {
+        let client = Client::new(MemoryStore::new()).max_waiting_starts(3);
+        // Nothing is sent before this task waits.
+        let begin = || {
+            let mut starting = client.start(nothing()).into_future();
+            let answer = (&mut starting).now_or_never();
+            (starting, answer)
+        };
+        let waiting: Vec<_> = (0..3).map(|_| begin()).collect();
+        assert!(waiting.iter().all(|(_, answer)| answer.is_none()));
+        for _ in 0..100_000 {
+            let refused = begin().1.unwrap().unwrap_err();
+            assert!(matches!(refused, ClientError::Overloaded { waiting: 3, .. }), "{refused}");
+            assert!(refused.is_retryable() && refused.retry_after().is_some());
+        }
+        assert!(begin_named(&client).is_none(), "starts with ids of their own are counted apart");
+        for (starting, _) in waiting {
+            starting.await.unwrap();
+        }
+        client.start(nothing()).await.unwrap();
+    }
+
+    fn begin_named(client: &Client) -> Option<bool> {
+        client.start(nothing()).id("named").into_future().now_or_never().map(|answer| answer.is_ok())
     }
 }

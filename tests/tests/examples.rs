@@ -30,6 +30,11 @@ fn trip_undoes_what_a_nested_saga_did() {
 }
 
 #[test]
+fn fan_out_ships_each_parcel_in_a_child_and_recalls_those_of_a_failed_order() {
+    prints_its_output("fan_out");
+}
+
+#[test]
 fn encrypted_hides_what_runs_say() {
     prints_its_output("encrypted");
 }

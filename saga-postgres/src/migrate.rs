@@ -58,12 +58,15 @@ async fn check_server(session: &Object, place: &str) -> Result<(), Abort> {
     let row = session
         .query_one("SELECT current_setting('server_version_num')::int4, current_setting('server_version')", &[])
         .await?;
-    let (number, version): (i32, String) = (row.get(0), row.get(1));
-    if number < OLDEST_SERVER {
-        let message = format!("the server at {place} is PostgreSQL {version}; version 13 or later is needed");
-        return Err(StoreError::new(ErrorKind::Incompatible, message).into());
+    check_version(row.get(0), row.get(1), place).map_err(Abort::Store)
+}
+
+fn check_version(number: i32, version: &str, place: &str) -> Result<(), StoreError> {
+    if number >= OLDEST_SERVER {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the server at {place} is PostgreSQL {version}; version 13 or later is needed");
+    Err(StoreError::new(ErrorKind::Incompatible, message))
 }
 
 /// Whether nothing needs to be done. Refuses tables that this build must not touch.
@@ -142,4 +145,19 @@ fn to_be_migrated(db: &Db) -> StoreError {
         db.schema
     );
     StoreError::new(ErrorKind::Incompatible, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_told_with_the_version_that_is_needed() {
+        let error = check_version(120_017, "12.17", "app@db:5432/shop").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
+        for part in ["app@db:5432/shop", "12.17", "13 or later"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(check_version(130_000, "13.0", "app@db:5432/shop").is_ok());
+    }
 }

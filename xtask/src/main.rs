@@ -25,6 +25,10 @@ usage: cargo xtask <chore>
   rivals      the no-op workload on other durable execution crates, in one table with ours
   bench-gate  the ratios that a release must keep, measured side by side
   build-time  how long a user's crate takes to build, from clean and after a change
+  chaos [--minutes N] [--store sqlite|postgres] [--seed N] [--orders N]
+              orders under kills, stops, restarts, outages and cut sessions, then an audit
+  soak [--runs N] [--rounds N]
+              runs and purges in rounds, with the sizes of the tables after each
 
   help  this text
 ";
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         ["rivals"] => run(&plan::rivals()),
         ["bench-gate"] => run(&plan::bench_gate()),
         ["build-time"] => build_time::run(),
+        ["chaos", arguments @ ..] => run(&plan::chaos(arguments)),
+        ["soak", arguments @ ..] => run(&plan::soak(arguments)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS

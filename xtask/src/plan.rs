@@ -16,6 +16,18 @@ pub(crate) fn test() -> Vec<Step> {
     ]
 }
 
+/// The order pipeline under random faults, for as long as the arguments say.
+pub(crate) fn chaos(arguments: &[&str]) -> Vec<Step> {
+    let chaos = &["run", "--release", "-p", "saga-tests", "--bin", "chaos", "--"];
+    vec![Step::script("PostgreSQL", &["xtask/postgresql.sh"]), Step::cargo("chaos", chaos).with(arguments)]
+}
+
+/// Runs without end, and what they leave in the tables.
+pub(crate) fn soak(arguments: &[&str]) -> Vec<Step> {
+    let soak = &["run", "--release", "-p", "saga-tests", "--bin", "soak", "--"];
+    vec![Step::script("PostgreSQL", &["xtask/postgresql.sh"]), Step::cargo("soak", soak).with(arguments)]
+}
+
 /// What a change must pass. It ends with what [`test()`] does.
 pub(crate) fn ci() -> Vec<Step> {
     let mut steps = vec![
@@ -66,5 +78,11 @@ mod tests {
         let test = lines(&test());
         assert!(lines(&ci()).ends_with(&test), "{:?}", lines(&ci()));
         assert_eq!(test.last().unwrap(), "cargo test --workspace --no-fail-fast");
+    }
+
+    #[test]
+    fn what_is_asked_of_chaos_is_passed_on() {
+        let asked = lines(&chaos(&["--minutes", "60"]));
+        assert_eq!(asked.last().unwrap(), "cargo run --release -p saga-tests --bin chaos -- --minutes 60");
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     program: &'static str,
     args: &'static [&'static str],
+    /// What whoever called has added.
+    more: Vec<String>,
     env: Option<(&'static str, &'static str)>,
     /// The step without whose success this one makes no sense.
     pub(crate) needs: Option<&'static str>,
@@ -51,12 +53,28 @@ impl Done {
 impl Step {
     /// A cargo command.
     pub(crate) fn cargo(name: &'static str, args: &'static [&'static str]) -> Self {
-        Self { name, program: "cargo", args, env: None, needs: None, optional: None, counts_tests: false, quiet: false }
+        Self {
+            name,
+            program: "cargo",
+            args,
+            more: Vec::new(),
+            env: None,
+            needs: None,
+            optional: None,
+            counts_tests: false,
+            quiet: false,
+        }
     }
 
     /// A shell script.
     pub(crate) fn script(name: &'static str, args: &'static [&'static str]) -> Self {
         Self { program: "sh", ..Self::cargo(name, args) }
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
+        self.more = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
     }
 
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
@@ -89,7 +107,8 @@ impl Step {
     /// The command as one would type it.
     pub(crate) fn command_line(&self) -> String {
         let env = self.env.map(|(name, value)| format!("{name}=\"{value}\" ")).unwrap_or_default();
-        format!("{env}{} {}", self.program, self.args.join(" "))
+        let more: String = self.more.iter().map(|argument| format!(" {argument}")).collect();
+        format!("{env}{} {}{more}", self.program, self.args.join(" "))
     }
 
     /// Runs it, with its output shown as it comes.
@@ -126,7 +145,7 @@ impl Step {
 
     fn execute(&self, tally: Option<&mut Tally>) -> std::io::Result<End> {
         let mut command = self.command();
-        command.args(self.args).envs(self.env);
+        command.args(self.args).args(&self.more).envs(self.env);
         if tally.is_some() {
             command.stdout(Stdio::piped());
         } else if self.quiet {

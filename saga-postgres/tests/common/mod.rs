@@ -56,6 +56,12 @@ impl Hold {
         Self { client, watch, pid }
     }
 
+    /// Takes another lock.
+    pub(crate) async fn and(self, sql: &str) -> Self {
+        self.client.batch_execute(sql).await.expect("a lock can be taken");
+        self
+    }
+
     /// Gives up the lock, and what the statement wrote.
     pub(crate) async fn release(self) {
         self.client.batch_execute("ROLLBACK").await.expect("a lock can be given up");

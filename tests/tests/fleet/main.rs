@@ -2,6 +2,7 @@
 //! whatever befalls the processes, the server, and the way to it.
 
 mod failover;
+mod idle;
 mod killed;
 mod outage;
 mod share;

@@ -5,7 +5,7 @@ use saga_tests::{Database, Fleet};
 #[test]
 fn four_workers_of_one_name_share_the_load_and_the_figures_are_exact() {
     let _alone = crate::alone();
-    let mut fleet = Fleet::new(Database::create(saga_test_server::shared()), 3000);
+    let mut fleet = Fleet::new(Database::create(saga_test_server::shared()), 1500);
     let workers = fleet.workers(4);
     fleet.submit_all();
     fleet.until_all_ended();

@@ -49,7 +49,7 @@ fn missing(tree: &Tree, command: &str) -> Option<String> {
         return (!tree.has(program)).then(|| format!("there is no file {program}"));
     }
     if words.get(1) == Some(&"xtask") {
-        let chore = format!("[\"{}\"]", words.get(2)?);
+        let chore = format!("[\"{}\"", words.get(2)?);
         let known = tree.file("xtask/src/main.rs").is_some_and(|main| main.text.contains(&chore));
         return (!known).then(|| format!("`cargo xtask` has no chore {}", words[2]));
     }

@@ -1,0 +1,102 @@
+//! What goes wrong while a store is open: it is told with what to do, waited for, and never the
+//! fault of a neighbour.
+
+mod common;
+
+use common::{Hold, fresh_name, server, session, until_blocked};
+use saga_postgres::{Migrate, PostgresStore};
+use saga_store::conformance::lab::Lab;
+use saga_store::{Applied, CommitOutcome, ErrorKind, Hint, Store};
+
+const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    let full = format!(
+        "CREATE FUNCTION {schema}.full() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+         CREATE TRIGGER disk BEFORE INSERT ON {schema}.journal EXECUTE FUNCTION {schema}.full()"
+    );
+    session().await.batch_execute(&full).await.unwrap();
+    let error = lab.store.commit(vec![lab.append(run, owner, 1)]).await.unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::Unavailable);
+    for part in ["disk", "is full", "No space left", "goes on when there is room"] {
+        assert!(error.error.to_string().contains(part), "{}", error.error);
+    }
+    session().await.batch_execute(&format!("DROP TRIGGER disk ON {schema}.journal")).await.unwrap();
+    assert_eq!(lab.store.commit(error.commits).await.unwrap(), [APPLIED]);
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_for_work_is_named_and_waited_for() {
+    let (schema, lab) = common::lab().await;
+    let role = fresh_name();
+    let grant = |rights: &str| format!("GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}");
+    let create = format!("CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; {}", grant("SELECT"));
+    session().await.batch_execute(&create).await.unwrap();
+    let url = server().url().replacen("saga@", &format!("{role}@"), 1);
+    let store = PostgresStore::builder(&url).schema(&schema).migrate(Migrate::Verify).connect().await.unwrap();
+    let run = lab.new_run("ORD-1");
+    let error = store.start(vec![run.clone()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "an operator can mend it");
+    for part in ["permission denied", "USAGE on the schema", "INSERT, UPDATE"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    session().await.batch_execute(&grant("SELECT, INSERT, UPDATE, DELETE")).await.unwrap();
+    store.start(vec![run]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_schema_is_told_by_a_store_that_may_only_verify() {
+    let schema = fresh_name();
+    drop(common::open(&schema).await);
+    session().await.batch_execute(&format!("UPDATE {schema}.meta SET version = 0, serves = 0")).await.unwrap();
+    let verify = PostgresStore::builder(&server().url()).schema(&schema).migrate(Migrate::Verify);
+    let error = verify.connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Incompatible);
+    assert!(error.to_string().contains("migration_sql"), "{error}");
+}
+
+#[tokio::test]
+async fn a_commit_that_is_chosen_to_give_way_in_a_deadlock_is_sent_again_and_applied() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let mut runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
+    runs.sort();
+    let batch = runs.map(|run| lab.append(run, owner, 1));
+    // Somebody who takes the same rows in the other order, and does not look for deadlocks itself.
+    let lock = |run| format!("SELECT FROM {schema}.live WHERE execution = '{run}' FOR UPDATE");
+    let patient = format!("SET LOCAL deadlock_timeout = '10min'; SET LOCAL lock_timeout = '1min'; {}", lock(runs[1]));
+    let other = Hold::sql(&patient).await;
+    let store = lab.store.clone();
+    let late = tokio::spawn(async move { store.commit(batch.into()).await });
+    until_blocked(&other).await;
+    let first = lock(runs[0]);
+    let (late, other) = futures_util::future::join(late, other.and(&first)).await;
+    let error = late.unwrap().unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::Unavailable);
+    assert!(error.error.to_string().contains("deadlock"), "{}", error.error);
+    other.release().await;
+    assert_eq!(lab.store.commit(error.commits).await.unwrap(), [APPLIED, APPLIED]);
+}
+
+#[tokio::test]
+async fn a_session_for_hints_that_is_terminated_comes_back_and_tells_to_look_at_everything() {
+    let (schema, lab) = common::lab().await;
+    let mut hints = lab.store.hints();
+    let watch = session().await;
+    let terminate = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'LISTEN \"saga_hints_{schema}\"'"
+    );
+    while watch.query_one(&terminate, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(hints.next().await, Some(Hint::Anything));
+    // And it hears again.
+    let other = Lab::new(common::open(&schema).await);
+    other.pending("ORD-1").await;
+    assert_eq!(hints.next().await, Some(Hint::Ready));
+}

@@ -29,8 +29,12 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        let now = Timestamp::from_system_clock().as_micros();
-        Self { begun: Instant::now(), store_begun: AtomicI64::new(now) }
+        Self::that_says(Timestamp::from_system_clock())
+    }
+
+    /// A clock of a machine that may be wrong, until the store says what time it is.
+    pub(crate) fn that_says(time: Timestamp) -> Self {
+        Self { begun: Instant::now(), store_begun: AtomicI64::new(time.as_micros()) }
     }
 }
 

@@ -107,8 +107,9 @@ impl Step {
     /// The command as one would type it.
     pub(crate) fn command_line(&self) -> String {
         let env = self.env.map(|(name, value)| format!("{name}=\"{value}\" ")).unwrap_or_default();
-        let more: String = self.more.iter().map(|argument| format!(" {argument}")).collect();
-        format!("{env}{} {}{more}", self.program, self.args.join(" "))
+        let more = self.more.iter().map(String::as_str);
+        let words: Vec<&str> = std::iter::once(self.program).chain(self.args.iter().copied()).chain(more).collect();
+        format!("{env}{}", words.join(" "))
     }
 
     /// Runs it, with its output shown as it comes.

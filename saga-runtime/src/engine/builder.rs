@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use saga_store::wire::Payload;
-use saga_store::{BuildId, StoreError};
+use saga_store::{BuildId, StoreError, Timestamp};
 use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
@@ -45,6 +45,7 @@ pub struct EngineBuilder {
     beat: Duration,
     lease: Duration,
     build: Option<String>,
+    machine_clock: Option<Timestamp>,
     surroundings: Option<Surroundings>,
 }
 
@@ -66,8 +67,16 @@ impl EngineBuilder {
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
             build: None,
+            machine_clock: None,
             surroundings: None,
         }
+    }
+
+    /// What this machine's clock says when the engine starts, if not the truth: for tests.
+    #[doc(hidden)]
+    pub fn machine_clock(mut self, says: Timestamp) -> Self {
+        self.machine_clock = Some(says);
+        self
     }
 
     /// Puts a test in the place of the process.
@@ -218,7 +227,7 @@ impl EngineBuilder {
     /// Checks that all fits, joins the store and begins to drive runs, first those that were
     /// left. Must be called within a tokio runtime.
     pub async fn start(mut self) -> Result<Engine, StartError> {
-        let surroundings = self.surroundings.take().unwrap_or_else(Surroundings::real);
+        let surroundings = self.surroundings.take().unwrap_or_else(|| Surroundings::real(self.machine_clock));
         let Surroundings { clock, entropy, spawner, registry, strict, slow_poll, watching, stage } = surroundings;
         let served = self.check(&registry, strict)?;
         let build = BuildId(self.build.unwrap_or_else(executable_build).into());

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use saga_store::Timestamp;
+
 use super::intake;
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
@@ -28,10 +30,10 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of a real engine.
-    pub(crate) fn real() -> Self {
+    /// Those of a real engine, on a machine whose clock may be wrong.
+    pub(crate) fn real(machine_clock: Option<Timestamp>) -> Self {
         Self {
-            clock: Arc::new(SystemClock::new()),
+            clock: Arc::new(machine_clock.map_or_else(SystemClock::new, SystemClock::that_says)),
             entropy: Arc::new(Entropy::from_os()),
             spawner: Spawner::Tokio,
             registry: Arc::new(Registry::linked()),

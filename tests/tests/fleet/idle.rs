@@ -71,7 +71,8 @@ fn wake_all(database: &Database) {
             timer.due = due;
         }
     }
-    let body: String = record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let body: Vec<String> = record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = body.concat();
     database.run(&format!(
         "UPDATE saga.journal SET body = '\\x{body}' WHERE seq = 1; UPDATE saga.ready SET due_at = {due}"
     ));

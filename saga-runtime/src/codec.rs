@@ -1,13 +1,23 @@
 //! Values as payloads: JSON text, with a size limit.
 
+use std::cell::Cell;
 use std::fmt;
 
+use bytes::Bytes;
 use saga_store::wire::{Encoding, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The largest payload: 2 MB.
 pub const PAYLOAD_LIMIT: usize = 2 * 1024 * 1024;
+
+thread_local! {
+    /// Where values are written before it is known how long they are.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Longer values keep the memory that they were written in.
+const SHORT: usize = 4 * 1024;
 
 /// A value that cannot be recorded, or a recorded one that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +41,9 @@ impl std::error::Error for CodecError {}
 
 /// Encodes a value.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecError> {
-    let text = serde_json::to_vec(value)
+    let mut text = ROOM.take();
+    text.clear();
+    serde_json::to_writer(&mut text, value)
         .map_err(|error| CodecError::new(format!("`{}` as JSON: {error}", std::any::type_name::<T>())))?;
     if text.len() > PAYLOAD_LIMIT {
         return Err(CodecError::new(format!(
@@ -40,7 +52,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecE
             text.len()
         )));
     }
-    Ok(Payload::json(text))
+    if text.len() > SHORT {
+        return Ok(Payload::json(text));
+    }
+    let payload = Payload::json(Bytes::copy_from_slice(&text));
+    ROOM.set(text);
+    Ok(payload)
 }
 
 /// Decodes a value.

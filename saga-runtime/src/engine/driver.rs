@@ -407,7 +407,9 @@ impl Driver {
         } else {
             Then::Keep
         };
-        let rows = split_rows(Record::new(at, entries).to_bytes());
+        let record = Record::new(at, entries);
+        let rows = split_rows(record.to_bytes());
+        self.machine.recycle(record.entries);
         (RunCommit { rows, blobs, outbox, change, status, then, ..self.empty_commit() }, ended)
     }
 

@@ -186,6 +186,9 @@ pub(crate) struct Machine {
 /// In place of a step's record: it was scheduled when the run was suspended, and not attempted since.
 const HELD: usize = usize::MAX;
 
+/// Room for more entries than this is given back.
+const ROOM_KEPT: usize = 16;
+
 /// Retry delays of at least this are journalled at once; shorter ones ride on the next record.
 const VISIBLE_DELAY: Duration = Duration::from_secs(1);
 
@@ -218,6 +221,14 @@ impl Machine {
     pub(crate) fn status_is(&mut self, seen: Option<&Payload>) {
         if self.status.as_ref() == seen {
             self.status = None;
+        }
+    }
+
+    /// Gives back the entries of a turn that has been encoded: their room serves for the next.
+    pub(crate) fn recycle(&mut self, mut entries: Vec<Entry>) {
+        if self.entries.capacity() == 0 && entries.capacity() <= ROOM_KEPT {
+            entries.clear();
+            self.entries = entries;
         }
     }
 

@@ -25,6 +25,8 @@ pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
 pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};
 pub use row::{Blob, JournalRow, Row};
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 /// Bytes that are no record, or one of a format that this build does not know.
@@ -57,13 +59,27 @@ impl std::fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// The bytes of a value of this format.
+thread_local! {
+    /// Where values are written before it is known how long they are.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Longer values keep the memory that they were written in.
+const SHORT: usize = 4 * 1024;
+
+/// The bytes of a value of this format, in as much memory as they need.
 pub fn encode<T: minicbor::Encode<()>>(value: &T) -> Bytes {
-    let mut out = Vec::with_capacity(128);
-    match minicbor::encode(value, &mut out) {
-        Ok(()) => Bytes::from(out),
-        Err(error) => unreachable!("writing CBOR to memory cannot fail: {error}"),
+    let mut out = ROOM.take();
+    out.clear();
+    if let Err(error) = minicbor::encode(value, &mut out) {
+        unreachable!("writing CBOR to memory cannot fail: {error}");
     }
+    if out.len() > SHORT {
+        return Bytes::from(out);
+    }
+    let bytes = Bytes::copy_from_slice(&out);
+    ROOM.set(out);
+    bytes
 }
 
 /// The value that these bytes are.

@@ -10,8 +10,12 @@ pub(crate) fn text(tokens: impl ToTokens) -> String {
     text.trim().to_owned()
 }
 
+/// Operators of two characters that stand between two values.
+const BETWEEN: &[&str] = &["==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/="];
+
 fn write(tokens: TokenStream, text: &mut String) {
     let mut tight = true;
+    let mut in_closure = false;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(tree) = tokens.next() {
         match tree {
@@ -29,12 +33,30 @@ fn write(tokens: TokenStream, text: &mut String) {
             }
             TokenTree::Punct(punct) => {
                 let joint = punct.spacing() == Spacing::Joint;
+                if let (true, Some(TokenTree::Punct(second))) = (joint, tokens.peek()) {
+                    let operator = format!("{}{}", punct.as_char(), second.as_char());
+                    if BETWEEN.contains(&operator.as_str()) {
+                        tokens.next();
+                        if !text.is_empty() && !text.ends_with([' ', '(']) {
+                            text.push(' ');
+                        }
+                        text.push_str(&operator);
+                        text.push(' ');
+                        tight = true;
+                        continue;
+                    }
+                }
                 match punct.as_char() {
                     ',' | ';' => {
                         text.push(punct.as_char());
                         if tokens.peek().is_some() {
                             text.push(' ');
                         }
+                        tight = true;
+                    }
+                    '|' if in_closure || text.is_empty() || text.ends_with(['(', ',']) || text.ends_with(", ") => {
+                        text.push_str(if in_closure { "| " } else { "|" });
+                        in_closure = !in_closure;
                         tight = true;
                     }
                     c @ ('+' | '=' | '|') if !joint && !text.ends_with([':', ' ', '(', '|']) => {
@@ -110,6 +132,8 @@ mod tests {
             "release(output.id, sku.clone())",
             "&Arc<dyn Shop + Send>",
             "Box<dyn Fn(u32) -> u32>",
+            "a == b && c.map(|x| x != 7) || d",
+            "Some(1 | 2)",
         ] {
             let tokens: proc_macro2::TokenStream = shown.parse().unwrap_or_default();
             assert_eq!(text(tokens), shown);

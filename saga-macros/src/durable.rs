@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{FnArg, GenericParam, Generics, Lifetime, ReturnType, Type, TypeParamBound, parse_quote};
@@ -12,17 +13,20 @@ use crate::determinism::{self, Allowances};
 use crate::diag::Diag;
 use crate::function::Function;
 use crate::krate::{Krate, located};
+use crate::plan::{self, Plan, strict};
 
-const KNOWN: &[&str] = &["allow", "crate"];
+const KNOWN: &[&str] = &["allow", "strict", "crate"];
 
 /// Expands `#[durable]` on a function.
 pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diag::default();
     let mut krate = Krate::default_path();
     let mut allowed = Allowances::default();
+    let mut is_strict = false;
     for option in attr::parse(attr, &mut diag) {
         match option.name.to_string().as_str() {
             "allow" => allowed = Allowances::parse(&option, &mut diag),
+            "strict" => is_strict = option.flag(&mut diag),
             "crate" => krate = option.krate(&mut diag).unwrap_or(krate),
             _ => diag.unknown(&option.name, "`#[durable]`", KNOWN),
         }
@@ -36,6 +40,11 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
         }
     };
     check(&mut function, &mut diag);
+    let plan = Plan::of(&function.body);
+    if let (true, Some(plan)) = (is_strict, &plan) {
+        check_strict(&function, plan, &mut diag);
+    }
+    let plan = plan.unwrap_or_default();
     let mut in_body = Diag::default();
     function.body = awaits::rewrite(&function.body, &krate, &mut in_body);
     function.body = determinism::check(&function.body, &allowed, &krate, &mut in_body);
@@ -44,10 +53,62 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
         function.attrs.push(parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
     let lints = determinism::lints(&allowed, located(function.sig.ident.span()));
-    let expanded = expand(function, &krate, &mut diag);
+    let is_checked = is_strict && diag.is_empty() && in_body.is_empty();
+    let strict = is_checked.then(|| strict_type(&function, &plan, &krate));
+    let expanded = expand(function, &plan, is_checked, &krate, &mut diag);
     let errors = diag.into_tokens();
     let errors_in_body = in_body.into_tokens();
-    quote!(#lints #expanded #errors #errors_in_body)
+    quote!(#lints #expanded #strict #errors #errors_in_body)
+}
+
+/// What strict helpers cannot be, since a type of the same name tells strict workflows of them.
+fn check_strict(function: &Function, plan: &Plan, diag: &mut Diag) {
+    let sig = &function.sig;
+    if let Some(receiver) = sig.receiver() {
+        diag.at(receiver, "a strict helper is a free function: take the value as an argument");
+        return;
+    }
+    if let Some(param) = sig.generics.params.iter().find(|param| !matches!(param, GenericParam::Lifetime(_))) {
+        diag.at(param, "a strict helper is not generic: what it awaits must be known; write the concrete types");
+        return;
+    }
+    if let Some(step) = plan.steps.iter().find(|step| step.is_call_of(&sig.ident)) {
+        diag.at_span(
+            step.span,
+            "a strict helper does not call itself: what it awaits must be known; write a loop, or do it in the workflow",
+        );
+        return;
+    }
+    strict::check(plan, diag);
+}
+
+/// The type by which strict workflows know what the helper does.
+fn strict_type(function: &Function, plan: &Plan, krate: &Krate) -> TokenStream {
+    let Function { vis, sig, attrs, .. } = function;
+    let ident = &sig.ident;
+    let span = located(ident.span());
+    let private = krate.private(span);
+    let cfg: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let nodes = plan.tokens(&private, span);
+    let constants = strict::constants(plan, &quote_spanned!(span=> NODES), krate, ident);
+    quote_spanned! {span=>
+        #(#cfg)*
+        #[doc(hidden)]
+        #[allow(dead_code, missing_docs, non_camel_case_types, missing_debug_implementations)]
+        #vis struct #ident {}
+
+        #(#cfg)*
+        #[doc(hidden)]
+        const _: () = {
+            const NODES: &[#private::plan::Node] = #nodes;
+            #constants
+            #[automatically_derived]
+            impl #private::strict::Checked for #ident {
+                const SUMMARY: #private::strict::Summary =
+                    #private::strict::Summary::of_helper(NODES, &__SAGA_CLASSES);
+            }
+        };
+    }
 }
 
 fn check(function: &mut Function, diag: &mut Diag) {
@@ -82,7 +143,7 @@ fn check(function: &mut Function, diag: &mut Diag) {
     }
 }
 
-fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
+fn expand(function: Function, plan: &Plan, is_checked: bool, krate: &Krate, diag: &mut Diag) -> TokenStream {
     let Function { attrs, vis, mut sig, body } = function;
     let span = located(sig.ident.span());
     let private = krate.private(span);
@@ -104,7 +165,9 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
     lifetimes.declare(&mut sig.generics);
     let output_span = located(output.span());
     let output_private = krate.private(output_span);
-    sig.output = parse_quote!(-> #output_private::Helper<#helper, #output>);
+    let ident = sig.ident.clone();
+    let mark = if is_checked { quote!(#ident) } else { quote_spanned!(output_span=> #output_private::Unchecked) };
+    sig.output = parse_quote!(-> #output_private::Helper<#helper, #output, #mark>);
     let code = if broken {
         quote_spanned! {span=>
             #[allow(unreachable_code)]
@@ -119,8 +182,15 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
             }
         };
         let body = awaits::with_extension(&body, &private, &typed);
-        quote_spanned!(span=> #private::Helper::<#helper, #output>::new(async move #body))
+        quote_spanned!(span=> #private::Helper::<#helper, #output, #mark>::new(async move #body))
     };
+    let register = (!broken).then(|| {
+        let name = ident.unraw().to_string();
+        let plan = plan::constant(plan, &name, 0, is_checked, &ident, &private);
+        quote_spanned! {span=>
+            #private::inventory::submit! { #private::plan::RegisteredHelper(&#plan) }
+        }
+    });
     let unused = broken.then(|| quote!(#[allow(unused_variables, unused_mut)]));
     let doc = (!attrs.iter().any(|attr| attr.path().is_ident("doc")))
         .then(|| quote!(#[doc = "A durable helper: await it in a workflow."]));
@@ -139,6 +209,7 @@ fn expand(function: Function, krate: &Krate, diag: &mut Diag) -> TokenStream {
             single_use_lifetimes
         )]
         #vis #sig {
+            #register
             #code
         }
     }

@@ -20,6 +20,7 @@ mod event;
 mod function;
 mod item;
 mod krate;
+mod plan;
 #[cfg(test)]
 mod tests;
 mod workflow;
@@ -41,7 +42,7 @@ use proc_macro::TokenStream;
 /// | `circuit_breaker(failures = 5, cooldown = "30s")` | after so many failures in a row let no attempt through for so long |
 /// | `read_only` | it changes nothing |
 /// | `pivot` | it is the point of no return |
-/// | `retriable` | it may follow the point of no return: it is retried until it succeeds |
+/// | `retriable` | it may follow the point of no return: it is retried until it succeeds, so its error has no `#[permanent]` variant |
 /// | `transaction` | its writes share the transaction of its journal record; a plain `fn` with a parameter `#[transaction] tx: &SqliteTx<'_>` |
 /// | `crate = path` | where the runtime crate is, if it was renamed |
 ///
@@ -62,6 +63,7 @@ pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `name = "…"` | the durable name; the function's name if left out |
 /// | `version = 2` | the version; old runs end on the code of their version |
+/// | `strict` | each awaited activity says what it is (`compensate = …`, `read_only`, `pivot`, `retriable`), and they come in this order along every path: what can be undone, the pivot, what is retried until it succeeds |
 /// | `allow(clock, …)` | lifts rules that a replay depends on, by name: `hash_order`, `clock`, `random`, `env`, `io`, `threads`, `print` |
 /// | `crate = path` | where the runtime crate is, if it was renamed |
 #[proc_macro_attribute]
@@ -70,7 +72,9 @@ pub fn workflow(attr: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Makes an async function a helper of workflows: it may await what a workflow may await, and it
-/// may borrow and recurse. It takes the options `allow(…)` and `crate = path` of a workflow.
+/// may borrow and recurse. It takes the options `allow(…)`, `strict` and `crate = path` of a
+/// workflow. Strict workflows await helpers only that are `#[durable(strict)]`: free functions that
+/// are neither generic nor recursive.
 #[proc_macro_attribute]
 pub fn durable(attr: TokenStream, item: TokenStream) -> TokenStream {
     durable::durable(attr.into(), &item.into()).into()

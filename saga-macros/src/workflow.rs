@@ -13,8 +13,9 @@ use crate::docs;
 use crate::function::{self, Function, Kind, Params};
 use crate::item::{self, Item};
 use crate::krate::{Krate, located};
+use crate::plan::{self, Plan, strict};
 
-const KNOWN: &[&str] = &["name", "version", "compensate", "allow", "crate"];
+const KNOWN: &[&str] = &["name", "version", "strict", "compensate", "allow", "crate"];
 
 /// What `#[workflow(…)]` says.
 struct Options {
@@ -22,6 +23,7 @@ struct Options {
     name: Option<String>,
     version: u32,
     compensate: Option<syn::Expr>,
+    strict: bool,
     allowed: Allowances,
 }
 
@@ -47,15 +49,29 @@ pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
         return quote!(#item #errors);
     }
     let undo = options.compensate.as_ref().and_then(|expr| compensate::check(expr, &params, &function, &mut diag));
+    let plan = Plan::of(&function.body);
     function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
     function.body = determinism::check(&function.body, &options.allowed, &options.krate, &mut diag);
-    if !diag.is_empty() {
+    let fine = diag.is_empty();
+    let plan = plan.unwrap_or_default();
+    if options.strict && fine {
+        strict::check(&plan, &mut diag);
+    }
+    let strict = (options.strict && diag.is_empty()).then(|| {
+        let ident = &function.sig.ident;
+        strict::constants(&plan, &quote_spanned!(located(ident.span())=> <#ident>::PLAN.nodes), &options.krate, ident)
+    });
+    if !fine {
         // What stands in place of a refused macro never returns, and uses nothing.
         function.attrs.push(syn::parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
-    let expanded = expand(&function, &params, &options, undo.as_ref());
+    let expanded = expand(&function, &params, &options, undo.as_ref(), &plan);
     let errors = diag.into_tokens();
-    quote!(#expanded #errors)
+    let strict = strict.map(|strict| {
+        let cfg = function::sort_attrs(&function.attrs).cfg;
+        quote!(#(#cfg)* #[doc(hidden)] const _: () = { #strict };)
+    });
+    quote!(#expanded #strict #errors)
 }
 
 fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
@@ -63,6 +79,7 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
         krate: Krate::default_path(),
         name: None,
         version: 1,
+        strict: false,
         compensate: None,
         allowed: Allowances::default(),
     };
@@ -70,6 +87,7 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
         match option.name.to_string().as_str() {
             "name" => options.name = option.name_string(diag),
             "version" => options.version = option.count(diag).map_or(1, |(version, _)| version),
+            "strict" => options.strict = option.flag(diag),
             "compensate" => options.compensate = option.expression("cancel_shipment(output.id)", diag),
             "allow" => options.allowed = Allowances::parse(&option, diag),
             "crate" => options.krate = option.krate(diag).unwrap_or(options.krate),
@@ -79,13 +97,14 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
     options
 }
 
-fn expand(function: &Function, params: &Params, options: &Options, undo: Option<&Undo>) -> TokenStream {
+fn expand(function: &Function, params: &Params, options: &Options, undo: Option<&Undo>, plan: &Plan) -> TokenStream {
     let ident = &function.sig.ident;
     let span = located(ident.span());
     let krate = &options.krate;
     let private = krate.private(span);
     let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
     let version = options.version;
+    let plan = plan::constant(plan, &name, version, options.strict, ident, &private);
     let attrs = function::sort_attrs(&function.attrs);
     let signature = docs::signature(&name, params.inputs().map(|p| (&p.ident, &p.ty)), &function.sig.output);
     let item = Item {
@@ -122,7 +141,16 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
         }
     });
     let register = (!params.broken).then(|| {
+        let declares = undo.map(|_| {
+            quote_spanned! {span=>
+                #[automatically_derived]
+                impl #private::strict::Declares for #ident {
+                    const DECLARED: #private::strict::Declared = #private::strict::Declared::Undoable;
+                }
+            }
+        });
         quote_spanned! {span=>
+            #declares
             #private::inventory::submit! { #private::RegisteredWorkflow(&__SAGA_DEFINITION) }
         }
     });
@@ -137,6 +165,8 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
             #vis const NAME: &'static str = #name;
             /// The version: old runs end on the code of their version.
             #vis const VERSION: u32 = #version;
+            /// What it does, as its syntax shows it: to be drawn, and compared.
+            #vis const PLAN: &'static #private::plan::Plan = &#plan;
 
             #body
         }
@@ -157,6 +187,7 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
                 const VERSION: u32 = #version;
                 const UNDO: #private::UndoKind = #private::UndoKind::#undo_kind;
                 #undo_fn
+                const PLAN: &'static #private::plan::Plan = <#ident>::PLAN;
                 fn definition() -> &'static #private::WorkflowDefinition {
                     &__SAGA_DEFINITION
                 }

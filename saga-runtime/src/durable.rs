@@ -1,6 +1,7 @@
 //! What a workflow can await.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -49,6 +50,7 @@ pub struct Block<F>(pub F);
 
 impl<F: Future> sealed::Sealed for Block<F> {}
 
+#[diagnostic::do_not_recommend]
 impl<F: Future> Durable for Block<F> {
     type Output = F::Output;
     type Operation = F;
@@ -58,21 +60,27 @@ impl<F: Future> Durable for Block<F> {
     }
 }
 
-/// What a function annotated with `#[durable]` returns.
+/// What a function annotated with `#[durable]` returns. `C` says whether its body is checked for
+/// strict workflows.
 #[must_use = "a helper does nothing until a workflow awaits it: add `.await`"]
-pub struct Helper<'a, T>(Pin<Box<dyn Future<Output = T> + Send + 'a>>);
+pub struct Helper<'a, T, C = Unchecked>(Pin<Box<dyn Future<Output = T> + Send + 'a>>, PhantomData<fn() -> C>);
 
-impl<'a, T> Helper<'a, T> {
+/// The mark of a helper that is not `#[durable(strict)]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Unchecked;
+
+impl<'a, T, C> Helper<'a, T, C> {
     /// Wraps the body of a helper.
     #[doc(hidden)]
     pub fn new(body: impl Future<Output = T> + Send + 'a) -> Self {
-        Self(Box::pin(body))
+        Self(Box::pin(body), PhantomData)
     }
 }
 
-impl<T> sealed::Sealed for Helper<'_, T> {}
+impl<T, C> sealed::Sealed for Helper<'_, T, C> {}
 
-impl<'a, T> Durable for Helper<'a, T> {
+#[diagnostic::do_not_recommend]
+impl<'a, T, C> Durable for Helper<'a, T, C> {
     type Output = T;
     type Operation = HelperFuture<'a, T>;
 

@@ -27,6 +27,7 @@ mod clock;
 mod codec;
 mod context;
 mod derive;
+mod draw;
 mod durable;
 mod endings;
 mod engine;
@@ -42,10 +43,13 @@ mod machine;
 mod memory;
 pub mod ops;
 mod place;
+pub mod plan;
 mod probes;
 mod registry;
 mod spawn;
 mod state;
+#[doc(hidden)]
+pub mod strict;
 #[cfg(feature = "test")]
 pub mod test;
 mod watchers;
@@ -66,9 +70,10 @@ pub use event::Event;
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
-    ChildError, ChildHandle, Elapsed, attempt, event, join_all, new_uuid, now, random, set_status, side_effect, sleep,
-    sleep_until, spawn, undo,
+    ChildError, ChildHandle, Elapsed, attempt, event, join_all, new_uuid, now, pivot, random, set_status, side_effect,
+    sleep, sleep_until, spawn, undo,
 };
+pub use plan::Plan;
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
@@ -79,7 +84,7 @@ pub use workflow::{Workflow, WorkflowDefinition};
 pub mod prelude {
     pub use crate::{
         ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Engine, Event, MemoryStore, Outcome,
-        ParentEnd, RetryPolicy, RunError, activity, attempt, durable, event, join, join_all, new_uuid, now, random,
-        select, set_status, side_effect, sleep, sleep_until, spawn, try_join, undo, workflow,
+        ParentEnd, RetryPolicy, RunError, activity, attempt, durable, event, join, join_all, new_uuid, now, pivot,
+        random, select, set_status, side_effect, sleep, sleep_until, spawn, try_join, undo, workflow,
     };
 }

@@ -12,11 +12,13 @@ pub use crate::activity::{
 };
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
-pub use crate::durable::{Block, Durable, DurableExt, Helper};
+pub use crate::durable::{Block, Durable, DurableExt, Helper, Unchecked};
 pub use crate::event::Event;
 pub use crate::ops::{Either, JoinPair, SelectPair, TryJoinPair};
+pub use crate::plan;
 pub use crate::probes::{DurableGiven, Given, HashOrdered, InOrder, Iterated, OrderedProbe, OtherwiseGiven};
 pub use crate::registry::{RegisteredActivity, RegisteredWorkflow};
+pub use crate::strict;
 pub use crate::workflow::{Workflow, WorkflowDefinition};
 pub use inventory;
 pub use saga_store::{Transaction, TxFamily};

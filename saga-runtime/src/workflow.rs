@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::__private::Recorded;
 use crate::activity::{UndoCall, UndoKind};
 use crate::codec::{self, CodecError};
+use crate::plan::Plan;
 
 /// What `#[workflow]` makes of a function, on a type of the same name whose fields are the
 /// inputs. Not implemented by hand.
@@ -29,6 +30,8 @@ pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// The version: old runs end on the code of their version.
     const VERSION: u32;
+    /// What it does, as the macro saw it.
+    const PLAN: &'static Plan;
 
     /// Which undo the attribute declares, for a completed child of this workflow.
     const UNDO: UndoKind = UndoKind::Nothing;
@@ -71,6 +74,8 @@ pub struct WorkflowDefinition {
     pub version: u32,
     /// The module in which it is declared.
     pub module: &'static str,
+    /// What it does, as the macro saw it.
+    pub plan: &'static Plan,
     pub(crate) type_name: fn() -> &'static str,
     pub(crate) begin: fn(&Payload) -> Result<BodyFuture, CodecError>,
     pub(crate) undo_from_output: fn(&Payload, &Payload) -> Result<Option<UndoCall>, CodecError>,
@@ -93,6 +98,7 @@ impl WorkflowDefinition {
             name: W::NAME,
             version: W::VERSION,
             module,
+            plan: W::PLAN,
             type_name: std::any::type_name::<W>,
             begin: begin::<W>,
             undo_from_output: undo_from_output::<W>,

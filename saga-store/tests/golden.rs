@@ -181,6 +181,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("timer_set", Entry::TimerSet(TimerSet { op: op(&[5]), due: -1 })),
         ("event_awaited", Entry::EventAwaited(op(&[6]), "approval".to_owned())),
         ("undo_added", Entry::UndoAdded(op(&[5]), undo())),
+        ("pivot", Entry::Pivot(op(&[4, 0, 2]))),
         ("dropped", Entry::Dropped(op(&[4, 1]))),
         ("value", Entry::Value(OpValue { op: op(&[8]), value: Payload::json("\"host-1\"") })),
         ("undo_began_failed", Entry::UndoBegan(failed)),

@@ -23,6 +23,12 @@ pub async fn book(#[state] world: &World, #[context] cx: &ActivityContext, name:
     world.attempt(cx, &name).await
 }
 
+/// A point of no return.
+#[activity(pivot, retry(initial = "1ms", max = "2ms"))]
+pub async fn seal(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+    world.attempt(cx, &name).await
+}
+
 /// Undoes [`pay`].
 #[activity(retry(initial = "1ms", max = "2ms"))]
 pub async fn undo_step(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<(), StepError> {

@@ -112,3 +112,17 @@ fn an_error_is_read_back_from_the_journal_as_the_same_refusal() {
     assert_eq!(read.refusal(), Some(Refusal::Declined));
     assert_eq!(read.to_string(), "card declined");
 }
+
+#[test]
+fn the_readme_shows_the_plan_of_the_saga() {
+    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(README).unwrap();
+    let (before, rest) = readme.split_once("```mermaid\n").expect("the README has a diagram");
+    let (shown, after) = rest.split_once("```\n").expect("the diagram ends");
+    let plan = order_saga::PLAN.to_mermaid();
+    if std::env::var_os("SAGA_ACCEPT").is_some_and(|value| value == "1") {
+        std::fs::write(README, format!("{before}```mermaid\n{plan}```\n{after}")).unwrap();
+        return;
+    }
+    assert_eq!(plan, shown, "run this test with SAGA_ACCEPT=1");
+}

@@ -142,6 +142,11 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             quote_spanned!(span=> #private::StateType::of::<#ty>())
         })
         .collect();
+    let undone_by = options.compensate.as_ref().map(|undo| {
+        let undone_by = docs::text(undo);
+        quote_spanned!(span=> const UNDONE_BY: &'static str = #undone_by;)
+    });
+    let declares = declares(item, options);
     let register = (!item.params.broken).then(|| {
         quote_spanned! {span=>
             #private::inventory::submit! { #private::RegisteredActivity(&__SAGA_DEFINITION) }
@@ -167,6 +172,7 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
                 const NAME: &'static str = #durable_name;
                 const OPTIONS: #private::ActivityOptions = #options_tokens;
                 const UNDO: #private::UndoKind = #private::UndoKind::#undo_kind;
+                #undone_by
                 fn definition() -> &'static #private::ActivityDefinition {
                     &__SAGA_DEFINITION
                 }
@@ -174,8 +180,52 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             }
 
             #run
+            #declares
             #register
         };
+    }
+}
+
+/// What the activity says to be in strict workflows. One that is retried until it succeeds has no
+/// error that ends it.
+fn declares(item: &Item<'_>, options: &Options) -> TokenStream {
+    let ident = &item.function.sig.ident;
+    let span = located(ident.span());
+    let private = item.krate.private(span);
+    let declared = if options.compensate.is_some() {
+        "Undoable"
+    } else if options.pivot {
+        "Pivot"
+    } else if options.read_only && options.retriable {
+        "RetriableRead"
+    } else if options.read_only {
+        "ReadOnly"
+    } else if options.retriable {
+        "Retriable"
+    } else {
+        return TokenStream::new();
+    };
+    let declared = Ident::new(declared, span);
+    let endless = (options.retriable && options.retry.max_attempts.is_none() && !item.params.broken).then(|| {
+        let (_, error) = item.output_types();
+        let at = match &item.function.sig.output {
+            ReturnType::Type(_, ty) => located(ty.span()),
+            ReturnType::Default => span,
+        };
+        let private = item.krate.private(at);
+        let message = "a `retriable` activity is retried until it succeeds, and this error can be permanent: give the activity an error type without a `#[permanent]` variant";
+        quote_spanned! {at=>
+            const _: () = if <#error as #private::Classify>::CAN_BE_PERMANENT {
+                ::core::panic!(#message);
+            };
+        }
+    });
+    quote_spanned! {span=>
+        #[automatically_derived]
+        impl #private::strict::Declares for #ident {
+            const DECLARED: #private::strict::Declared = #private::strict::Declared::#declared;
+        }
+        #endless
     }
 }
 

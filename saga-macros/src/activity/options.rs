@@ -167,7 +167,6 @@ fn contradictions(list: &[Opt], diag: &mut Diag) {
     const PAIRS: &[(&str, &str, &str)] = &[
         ("read_only", "compensate", "what changes nothing needs no undo"),
         ("read_only", "pivot", "what changes nothing is no point of no return"),
-        ("read_only", "retriable", "what changes nothing may stand anywhere"),
         ("read_only", "transaction", "what changes nothing needs no transaction"),
         ("pivot", "compensate", "a point of no return is not undone"),
         ("retriable", "compensate", "what follows the point of no return is not undone"),

@@ -91,6 +91,8 @@ pub struct ActivityDefinition {
     pub options: ActivityOptions,
     /// Which undo the attribute declares.
     pub undo: UndoKind,
+    /// The undo as it is written; empty if there is none.
+    pub undone_by: &'static str,
     /// How its code is run.
     pub code: Code,
     pub(crate) type_name: fn() -> &'static str,
@@ -116,6 +118,7 @@ impl ActivityDefinition {
             module,
             options: A::OPTIONS,
             undo: A::UNDO,
+            undone_by: A::UNDONE_BY,
             code,
             type_name: std::any::type_name::<A>,
             states,

@@ -58,6 +58,8 @@ pub trait Activity: Serialize + DeserializeOwned + Send + 'static {
     const OPTIONS: ActivityOptions;
     /// Which undo the attribute declares.
     const UNDO: UndoKind;
+    /// The undo as it is written; empty if there is none.
+    const UNDONE_BY: &'static str = "";
 
     /// The activity as the engine sees it.
     fn definition() -> &'static ActivityDefinition;

@@ -199,9 +199,11 @@ impl Overrides {
         self.timeout.or(options.timeout).unwrap_or(ActivityOptions::DEFAULT_TIMEOUT)
     }
 
-    /// The retry policy that holds.
+    /// The retry policy that holds. What is retriable is retried until it succeeds.
     pub(crate) fn retry(&self, options: &ActivityOptions) -> RetryPolicy {
-        self.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::DEFAULT))
+        let policy = self.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::DEFAULT));
+        let max_attempts = if options.retriable { None } else { policy.max_attempts };
+        RetryPolicy { max_attempts, ..policy }
     }
 }
 

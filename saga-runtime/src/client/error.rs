@@ -27,6 +27,11 @@ pub enum ClientError {
         /// The run.
         id: RunId,
     },
+    /// The run is past its point of no return: it goes on, and is not cancelled any more.
+    PastPivot {
+        /// The run.
+        id: RunId,
+    },
     /// A run of this id exists, and the start was to make a new one.
     Exists {
         /// The run.
@@ -87,6 +92,11 @@ impl ClientError {
         matches!(self, Self::NoRun { .. })
     }
 
+    /// Whether the run is past its point of no return, so that it is not cancelled any more.
+    pub fn is_past_pivot(&self) -> bool {
+        matches!(self, Self::PastPivot { .. })
+    }
+
     /// How long to wait before the same call is made again, if the store has more work than it
     /// takes.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -115,6 +125,9 @@ impl fmt::Display for ClientError {
             Self::Payload(error) => error.fmt(f),
             Self::NoRun { id } => write!(f, "no run has the id {id}"),
             Self::HasEnded { id } => write!(f, "run {id} has ended"),
+            Self::PastPivot { id } => {
+                write!(f, "run {id} is past the pivot: it goes on to its end and is not cancelled any more")
+            }
             Self::Exists { id } => write!(f, "run {id} exists"),
             Self::IsLive { id } => write!(f, "run {id} has not ended"),
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),

@@ -109,7 +109,8 @@ impl<W: Workflow> RunHandle<W> {
     /// Asks the run to stop and undo its steps. See [`Client::cancel`].
     pub async fn cancel(&self) -> Result<(), ClientError> {
         let body = MessageBody::Cancel(saga_store::message::CancelRequest::default());
-        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+        let execution = self.execution;
+        self.client.cancel_run(self.view().await?, |_| Target::Execution(execution), &body).await
     }
 
     /// Ends the run at once, without undo. See [`Client::terminate`].

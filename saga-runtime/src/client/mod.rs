@@ -8,6 +8,7 @@ mod fork;
 mod handle;
 mod operate;
 mod outcome;
+mod pivot;
 mod repair;
 mod show;
 mod start;
@@ -180,7 +181,9 @@ impl Client {
 
     /// Asks a run to stop: it is dropped at its current await, its steps are undone, and it ends
     /// as cancelled. Returns when the request is durable, not when the run has ended. A run that
-    /// is being undone already goes on with that.
+    /// is being undone already goes on with that. One that is past its pivot is not cancelled: that
+    /// is an error here, and if it passes it only now, the journal shows the request and the run
+    /// goes on. Costs a read of the run's journal.
     pub async fn cancel(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
         self.cancel_because(id, None).await
     }
@@ -191,9 +194,22 @@ impl Client {
         id: impl AsRef<str>,
         reason: impl Into<Option<String>>,
     ) -> Result<(), ClientError> {
-        let id = RunId::new(id)?;
+        let view = self.get(id).await?;
         let body = MessageBody::Cancel(CancelRequest { reason: reason.into() });
-        self.send_body(Target::Run(id.clone()), id, &body).await
+        self.cancel_run(view, Target::Run, &body).await
+    }
+
+    /// Sends a cancel to a run, unless it would be refused.
+    pub(crate) async fn cancel_run(
+        &self,
+        view: RunView,
+        to: impl FnOnce(RunId) -> Target,
+        body: &MessageBody,
+    ) -> Result<(), ClientError> {
+        if !view.state.is_final() {
+            pivot::refuse_cancel(&*self.parts.store, &view).await?;
+        }
+        self.send_body(to(view.id.clone()), view.id, body).await
     }
 
     /// Ends a run at once, without undo: nothing that it did is taken back, and what is under way

@@ -2,7 +2,7 @@
 
 use saga_store::Timestamp;
 use saga_store::message::CancelRequest;
-use saga_store::wire::{Claimed, Entry, RunTerms, UndoCause};
+use saga_store::wire::{Claimed, Entry, RunTerms};
 
 use super::{Change, HELD, Machine, Phase, TimerKey};
 
@@ -68,7 +68,7 @@ impl Machine {
         if self.control.suspended {
             self.control.cancel = Some(request);
         } else {
-            self.begin_undo(UndoCause::Cancelled(request));
+            self.cancel_unless_pivot(request);
         }
     }
 
@@ -104,8 +104,13 @@ impl Machine {
         self.push(Entry::Resumed(request));
         self.stand_no_longer();
         self.change = Some(Change::Resumed);
-        if let Some(request) = self.control.cancel.take() {
-            return self.begin_undo(UndoCause::Cancelled(request));
+        if self.cancel_at_last() {
+            return;
+        }
+        if let Some(request) = self.control.cancel.take()
+            && self.cancel_unless_pivot(request)
+        {
+            return;
         }
         self.poll_body();
         self.advance_undo();
@@ -116,6 +121,7 @@ impl Machine {
     pub(super) fn replay_request(&mut self, entry: &Entry) {
         match entry {
             Entry::CancelRequested(request) if self.control.suspended => self.control.cancel = Some(request.clone()),
+            Entry::CancelRequested(request) => self.cancel_replayed(request.clone()),
             Entry::Begun => {
                 self.control.early = false;
                 self.timers.retain(|(_, timer)| *timer != TimerKey::Begin);
@@ -124,9 +130,10 @@ impl Machine {
             Entry::Suspended(_) => self.stand_still(),
             Entry::Resumed(_) => {
                 self.stand_no_longer();
-                if self.control.cancel.take().is_none() {
-                    self.poll_body();
+                if let Some(request) = self.control.cancel.take() {
+                    self.cancel_replayed(request);
                 }
+                self.poll_body();
             }
             _ => {}
         }

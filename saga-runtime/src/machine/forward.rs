@@ -95,9 +95,10 @@ impl Machine {
     fn attempt_failed(&mut self, op: &OpId, end: AttemptFailure, now: Timestamp, random: f64) {
         let undoing = self.is_undoing();
         let Some(step) = self.steps.get_mut(op) else { return };
-        let settling = undoing || step.orphan;
         let AttemptFailure { mut failure, class } = end;
         step.unknown |= class.may_have_effect() && !step.atomic;
+        // A point of no return is settled before the workflow sees an error of it.
+        let settling = undoing || step.orphan || (step.pivot && step.unknown);
         let policy = if settling { RetryPolicy::UNDO } else { step.retry };
         let delay = match class {
             Class::Permanent => None,
@@ -119,6 +120,10 @@ impl Machine {
         let attempted =
             Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
         self.push_attempted(attempted, delay);
+        if self.cancel_may_happen() {
+            self.open_turn(now);
+            self.cancel_at_last();
+        }
     }
 
     fn step_failed(&mut self, op: &OpId, failure: saga_store::wire::Failure, permanent: bool, now: Timestamp) {
@@ -126,7 +131,7 @@ impl Machine {
         let Some(step) = self.steps.remove(op) else { return };
         self.clear_step_timers(op, &step);
         // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
-        let settling = step.orphan || self.is_undoing();
+        let settling = step.orphan || step.pivot || self.is_undoing();
         let unknown = step.unknown && !(permanent && settling);
         let position = self.position;
         self.push(Entry::StepFailed(StepFailed {
@@ -136,7 +141,9 @@ impl Machine {
             unknown,
         }));
         self.note_failed(position, op, unknown, step);
-        self.resume(op, Arrival::Failure(failure));
+        if !self.cancel_at_last() {
+            self.resume(op, Arrival::Failure(failure));
+        }
     }
 
     /// Keeps what is needed to undo a failed step, if it may have had an effect.
@@ -189,6 +196,11 @@ impl Machine {
 
     fn deadline_passed(&mut self, op: &OpId, now: Timestamp) {
         let Some(step) = self.steps.get_mut(op) else { return };
+        if step.is_open_pivot() {
+            // Nothing could go on before its outcome is known.
+            step.deadline = None;
+            return;
+        }
         let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
         let key = TaskKey { op: op.clone(), undo: false };
         if step.state == StepState::Running {
@@ -360,6 +372,7 @@ impl Machine {
             Entry::ChildScheduled(scheduled) => self.open_child(position, scheduled),
             Entry::ChildCancelled(op) => self.cancel_child(op),
             Entry::ChildDetached(op) => self.detach_child(op),
+            Entry::Pivot(op) => self.pivot_decided(position, op),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
             }
@@ -390,6 +403,7 @@ impl Machine {
             unknown: false,
             record: self.record,
             orphan: false,
+            pivot: false,
             atomic: definition.is_some_and(ActivityDefinition::is_transaction),
             state: StepState::Idle,
         };

@@ -8,6 +8,7 @@ mod children;
 mod control;
 mod forward;
 mod orphans;
+mod pivot;
 mod repair;
 mod replay;
 mod undo;
@@ -99,6 +100,7 @@ enum StepState {
 
 /// A step that has not ended.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else, and all go together")]
 struct Step {
     code: Option<StepCode>,
     activity: Cow<'static, str>,
@@ -116,6 +118,8 @@ struct Step {
     orphan: bool,
     /// Its effect and its record are one transaction: what is not journalled did not happen.
     atomic: bool,
+    /// It is the point of no return, once it has succeeded.
+    pivot: bool,
     state: StepState,
 }
 
@@ -149,6 +153,7 @@ pub(crate) struct Machine {
     orphans: Vec<orphans::Orphans>,
     /// Whether a branch was dropped of which something may be left to settle or to undo.
     dropped: bool,
+    pivots: pivot::Pivots,
     /// The workflow has ended, and what dropped branches did is still being undone.
     closing: Option<forward::Ending>,
     control: control::Control,

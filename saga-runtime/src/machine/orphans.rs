@@ -10,7 +10,7 @@ use crate::context::Arrival;
 /// What one dropped branch did.
 #[derive(Debug)]
 pub(super) struct Orphans {
-    scope: OpId,
+    pub(super) scope: OpId,
     pub(super) log: UndoLog,
 }
 
@@ -134,6 +134,9 @@ impl Machine {
 
     /// A step has ended at this position of the journal.
     pub(super) fn undo_known(&mut self, position: u64, op: &OpId, call: Option<&saga_store::wire::UndoStep>) {
+        if self.pass_pivot_of(op) {
+            return;
+        }
         self.undo.ended(position, op, call);
         self.orphans.iter_mut().for_each(|orphans| orphans.log.ended(position, op, call));
     }

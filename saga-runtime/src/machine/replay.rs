@@ -120,6 +120,7 @@ impl Machine {
             outbox: Vec::new(),
             orphans: Vec::new(),
             dropped: false,
+            pivots: super::pivot::Pivots::default(),
             closing: None,
             control: super::control::Control::default(),
             ended_from: None,
@@ -204,6 +205,7 @@ impl Machine {
             | Entry::ChildScheduled(_)
             | Entry::ChildCancelled(_)
             | Entry::ChildDetached(_)
+            | Entry::Pivot(_)
             | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
@@ -285,6 +287,7 @@ impl Machine {
             self.apply_ending(ending);
         }
         self.take_given(self.at);
+        self.cancel_at_last();
         self.advance_undo();
         self.advance_orphans();
         Ok(())
@@ -340,6 +343,7 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         (Entry::EventAwaited(a, name), Entry::EventAwaited(b, other)) => a == b && name == other,
         (Entry::Value(a), Entry::Value(b)) => a.op == b.op,
         (Entry::Dropped(a), Entry::Dropped(b))
+        | (Entry::Pivot(a), Entry::Pivot(b))
         | (Entry::ChildCancelled(a), Entry::ChildCancelled(b))
         | (Entry::ChildDetached(a), Entry::ChildDetached(b)) => a == b,
         (Entry::ChildScheduled(a), Entry::ChildScheduled(b)) => a.op == b.op && a.workflow == b.workflow,
@@ -363,6 +367,7 @@ fn describe(entry: &Entry) -> String {
         Entry::ChildEnded(child) => format!("the end of the child at {}", child.op),
         Entry::ChildCancelled(op) => format!("the cancel of child {op}"),
         Entry::ChildDetached(op) => format!("letting go of child {op}"),
+        Entry::Pivot(op) => format!("the point of no return at {op}"),
         Entry::Dropped(scope) => format!("the drop of branch {scope}"),
         Entry::UndoEnded(op, _) => format!("the end of the undo of {op}"),
         Entry::CancelRequested(_) => "a cancel".to_owned(),

@@ -1,5 +1,7 @@
 //! A run replays to the same operations, whatever the order in which its attempts ended.
 
+mod pivots;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

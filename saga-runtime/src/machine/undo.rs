@@ -19,6 +19,8 @@ pub(crate) struct Undoable {
     pub(crate) begun: bool,
     /// Whether an attempt is under way.
     pub(crate) running: bool,
+    /// It is the point of no return: nothing before it is undone until its outcome is known.
+    pub(crate) pivot: bool,
     ended_at: u64,
 }
 
@@ -42,8 +44,33 @@ impl UndoLog {
             UndoPlan::Known(call) => Some(call.clone()),
             UndoPlan::FromOutput => None,
         };
-        let item = Undoable { op: op.clone(), call, attempts: 0, begun: false, running: false, ended_at: NEVER };
+        let item =
+            Undoable { op: op.clone(), call, attempts: 0, begun: false, running: false, pivot: false, ended_at: NEVER };
         self.insert(position, item);
+    }
+
+    /// A step that is the point of no return was scheduled at this position.
+    pub(crate) fn pivot_scheduled(&mut self, position: u64, op: &OpId) {
+        self.scheduled(position, op, &UndoPlan::FromOutput);
+        if let Some(item) = self.get_mut(op) {
+            item.pivot = true;
+        }
+    }
+
+    /// The point of no return at this place, scheduled at this position, is passed: what was
+    /// scheduled before it, and not beside it, is not undone any more.
+    pub(crate) fn pass_pivot(&mut self, position: u64, op: &OpId) {
+        let before = self.by_schedule.range(..position).map(|(_, item)| &item.op);
+        let dropped: Vec<OpId> = before.filter(|done| !are_beside(done, op)).cloned().collect();
+        for op in &dropped {
+            self.remove(op);
+        }
+        self.remove(op);
+    }
+
+    /// Where a step was scheduled.
+    pub(crate) fn schedule_of(&self, op: &OpId) -> Option<u64> {
+        self.schedule_of.get(op).copied()
     }
 
     /// An undo was added by hand at this position.
@@ -135,6 +162,13 @@ impl UndoLog {
     }
 }
 
+/// Whether two places are in branches that go on at the same time. A path is made of places in a
+/// scope and numbers of branches, in turn.
+fn are_beside(a: &OpId, b: &OpId) -> bool {
+    let differ = a.path().iter().zip(b.path()).position(|(a, b)| a != b);
+    differ.is_some_and(|at| at % 2 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +219,24 @@ mod tests {
         assert_eq!(log.begin(None), [], "one of the two is still being undone");
         log.remove(&op(2));
         assert_eq!(log.begin(None), [op(0)]);
+    }
+
+    #[test]
+    fn a_passed_pivot_drops_what_came_before_and_leaves_what_is_beside() {
+        let branch = |index: u32, number: u32| OpId::root().child(1).child(index).child(number);
+        let mut log = UndoLog::default();
+        log.scheduled(0, &op(0), &known());
+        log.ended(1, &op(0), None);
+        log.scheduled(2, &branch(0, 0), &known());
+        log.scheduled(3, &branch(1, 0), &known());
+        log.pivot_scheduled(4, &branch(0, 1));
+        log.scheduled(5, &branch(0, 2), &known());
+        assert!(log.begin(None).iter().all(|op| *op != OpId::root().child(0)), "its outcome is unknown");
+        log.pass_pivot(4, &branch(0, 1));
+        assert!(log.get(&op(0)).is_none(), "before it");
+        assert!(log.get(&branch(0, 0)).is_none(), "before it, in its branch");
+        assert!(log.get(&branch(1, 0)).is_some(), "beside it");
+        assert!(log.get(&branch(0, 2)).is_some(), "after it");
     }
 
     #[test]

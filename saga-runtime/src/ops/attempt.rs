@@ -46,6 +46,7 @@ pub struct Attempt<D>(D);
 
 impl<D> Sealed for Attempt<D> {}
 
+#[diagnostic::do_not_recommend]
 impl<D, T, E> Durable for Attempt<D>
 where
     D: Durable<Output = Result<T, E>>,

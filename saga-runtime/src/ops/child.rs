@@ -64,6 +64,7 @@ impl<W: Workflow> Sealed for WorkflowCall<W> {}
 
 /// A workflow call awaited in a workflow is a child run. Costs one entry in the record that
 /// schedules it, a start, and a record when it has ended.
+#[diagnostic::do_not_recommend]
 impl<W: Workflow> Durable for WorkflowCall<W> {
     type Output = Result<W::Output, ChildError<W::Error>>;
     type Operation = ChildFuture<W>;
@@ -107,6 +108,7 @@ pub struct Spawn<W: Workflow>(WorkflowCall<W>);
 
 impl<W: Workflow> Sealed for Spawn<W> {}
 
+#[diagnostic::do_not_recommend]
 impl<W: Workflow> Durable for Spawn<W> {
     type Output = Result<ChildHandle<W>, ChildError<W::Error>>;
     type Operation = SpawnFuture<W>;
@@ -170,6 +172,7 @@ impl<W> fmt::Debug for ChildHandle<W> {
 
 impl<W> Sealed for ChildHandle<W> {}
 
+#[diagnostic::do_not_recommend]
 impl<W: Workflow> Durable for ChildHandle<W> {
     type Output = Result<W::Output, ChildError<W::Error>>;
     type Operation = ChildFuture<W>;
@@ -181,6 +184,7 @@ impl<W: Workflow> Durable for ChildHandle<W> {
 
 impl<W> Sealed for &mut ChildHandle<W> {}
 
+#[diagnostic::do_not_recommend]
 impl<W: Workflow> Durable for &mut ChildHandle<W> {
     type Output = Result<W::Output, ChildError<W::Error>>;
     type Operation = BorrowedChildFuture<W>;

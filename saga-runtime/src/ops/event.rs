@@ -29,6 +29,7 @@ pub struct EventWait<E>(PhantomData<fn() -> E>);
 
 impl<E: Event> Sealed for EventWait<E> {}
 
+#[diagnostic::do_not_recommend]
 impl<E: Event> Durable for EventWait<E> {
     type Output = E;
     type Operation = EventFuture<E>;
@@ -57,6 +58,7 @@ pub struct EventTimeout<E: Event>(SelectPair<EventWait<E>, Sleep>);
 
 impl<E: Event> Sealed for EventTimeout<E> {}
 
+#[diagnostic::do_not_recommend]
 impl<E: Event> Durable for EventTimeout<E> {
     type Output = Result<E, Elapsed>;
     type Operation = EventTimeoutFuture<E>;

@@ -49,6 +49,7 @@ pub struct JoinAll<D>(Vec<D>);
 
 impl<D> Sealed for JoinAll<D> {}
 
+#[diagnostic::do_not_recommend]
 impl<D: Durable> Durable for JoinAll<D> {
     type Output = Vec<D::Output>;
     type Operation = JoinAllFuture<D>;
@@ -151,6 +152,7 @@ where
 
 impl<A, B, M> Sealed for JoinPair<A, B, M> {}
 
+#[diagnostic::do_not_recommend]
 impl<A: Durable, B: Durable, M, T> Durable for JoinPair<A, B, M>
 where
     M: FnOnce(A::Output, B::Output) -> T,

@@ -117,6 +117,7 @@ impl<A: Durable, B: Durable> SelectPair<A, B> {
 
 impl<A, B> Sealed for SelectPair<A, B> {}
 
+#[diagnostic::do_not_recommend]
 impl<A: Durable, B: Durable> Durable for SelectPair<A, B> {
     type Output = Either<A::Output, B::Output>;
     type Operation = SelectFuture<A, B>;
@@ -179,6 +180,7 @@ where
 
 impl<A, B, M> Sealed for TryJoinPair<A, B, M> {}
 
+#[diagnostic::do_not_recommend]
 impl<A, B, M, T, U, V, E> Durable for TryJoinPair<A, B, M>
 where
     A: Durable<Output = Result<T, E>>,

@@ -36,6 +36,7 @@ enum Until {
 
 impl Sealed for Sleep {}
 
+#[diagnostic::do_not_recommend]
 impl Durable for Sleep {
     type Output = ();
     type Operation = SleepFuture;

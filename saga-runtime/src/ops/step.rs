@@ -14,6 +14,7 @@ use crate::durable::{Durable, sealed::Sealed};
 
 impl<A: Activity> Sealed for ActivityCall<A> {}
 
+#[diagnostic::do_not_recommend]
 impl<A: Activity> Durable for ActivityCall<A> {
     type Output = Result<A::Output, ActivityError<A::Error>>;
     type Operation = StepFuture<A>;
@@ -91,6 +92,9 @@ fn schedule<A: Activity>(call: ActivityCall<A>) -> Result<OpId, String> {
             Entry::StepScheduled(StepScheduled { op: op.clone(), activity: A::NAME.to_owned(), input, undo, deadline });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };
         cx.decide(op.clone(), Decision { entry, step: Some(step) });
+        if A::OPTIONS.pivot {
+            cx.note(Entry::Pivot(op.clone()));
+        }
         Ok(op)
     })
 }

@@ -122,6 +122,7 @@ pub struct SideEffect<F>(F);
 
 impl<F> Sealed for SideEffect<F> {}
 
+#[diagnostic::do_not_recommend]
 impl<T, F> Durable for SideEffect<F>
 where
     F: FnOnce() -> T,

@@ -92,6 +92,10 @@ pub enum Entry {
     /// The workflow added an undo by hand.
     #[n(39)]
     UndoAdded(#[n(0)] OpId, #[n(1)] UndoStep),
+    /// The point of no return: of the step at this place, once it has succeeded; without a step
+    /// there, at once.
+    #[n(46)]
+    Pivot(#[n(0)] OpId),
     /// The workflow takes the new path of the patch of this name.
     #[n(47)]
     Patched(#[n(0)] String),
@@ -155,6 +159,7 @@ impl Entry {
             | Self::Dropped(_)
             | Self::ChildCancelled(_)
             | Self::ChildDetached(_)
+            | Self::Pivot(_)
             | Self::UndoBegan(UndoCause::Cancelled(_)) => {}
         }
     }

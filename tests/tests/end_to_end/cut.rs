@@ -10,7 +10,7 @@ use saga_runtime::store::{
     BuildId, CommitOutcome, Incarnation, JournalRow, NewRun, NodeInfo, OnExisting, RunCommit, RunId, RunView, Started,
     Store, Then, Timestamp,
 };
-use saga_tests::steps::{SagaError, book, pay, step};
+use saga_tests::steps::{SagaError, book, pay, seal, step};
 use saga_tests::{Act, Place, World, engine, on_each_store};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ async fn pays_beside(names: &mut Vec<String>) -> Result<(), SagaError> {
 async fn says_everything(fails: bool) -> Result<Vec<String>, SagaError> {
     let mut names = vec![pay("first".to_owned()).await?];
     sleep(Duration::ZERO).await;
+    names.push(seal("seal".to_owned()).await?);
     pays_beside(&mut names).await?;
     names.push(side_effect(|| "noted".to_owned()).await);
     names.push(format!("{} {}", random::<u64>(), new_uuid()));
@@ -67,6 +68,7 @@ struct Left {
 
 fn world() -> World {
     let world = World::default();
+    world.plan("seal", [Act::Lose]);
     world.plan("flaky", [Act::Refuse, Act::Lose]);
     world.plan("fails", [Act::Decline; 2]);
     world.plan("undo left", [Act::Lose]);

@@ -13,6 +13,7 @@ mod limits;
 mod nested;
 mod ops;
 mod payloads;
+mod pivots;
 mod planted;
 mod rejoin;
 mod repair;

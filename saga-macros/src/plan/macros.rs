@@ -1,0 +1,105 @@
+//! Macros in a body, as its plan sees them: our joins and selects, lists of expressions, and those
+//! that never return.
+
+use syn::parse::{Parse as _, ParseStream, Parser as _};
+use syn::punctuated::Punctuated;
+use syn::visit::Visit as _;
+use syn::{Expr, Macro, Pat, Token};
+
+use super::walk::{Walker, shown};
+use super::{Arm, Node, line};
+
+/// Macros that never return.
+const DIVERGE: &[&str] = &["panic", "unreachable", "todo", "unimplemented", "bail"];
+
+impl Walker {
+    /// Adds what an awaited `join!` or `try_join!` does; whether it is one.
+    pub(super) fn together(&mut self, mac: &Macro) -> bool {
+        let Some(last) = mac.path.segments.last() else { return false };
+        let name = last.ident.to_string();
+        let kind = match name.as_str() {
+            "join" => "Join",
+            "try_join" => "TryJoin",
+            _ => return false,
+        };
+        let Some(awaited) = expressions(mac) else { return false };
+        let branches = awaited.iter().map(|item| self.branch(String::new(), item)).collect();
+        self.out.push(Node::Join { line: line(last.ident.span()), kind, branches });
+        true
+    }
+
+    fn select(&mut self, mac: &Macro) -> bool {
+        let Ok(list) = select_arms.parse2(mac.tokens.clone()) else { return false };
+        let mut branches = Vec::new();
+        for (pattern, awaited, handler) in &list {
+            let Arm { label, mut body } = self.branch(shown(pattern), awaited);
+            self.visit_pat(pattern);
+            body.extend(self.within(|walker| walker.visit_expr(handler)));
+            branches.push(Arm { label, body });
+        }
+        let at = mac.path.segments.last().map_or(0, |last| line(last.ident.span()));
+        self.out.push(Node::Join { line: at, kind: "Select", branches });
+        true
+    }
+
+    /// A macro that is not awaited.
+    pub(super) fn visit_macro_call(&mut self, mac: &Macro) {
+        let name = mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        if name == "select" && self.select(mac) {
+            return;
+        }
+        match expressions(mac) {
+            // Those of ours do nothing until they are awaited.
+            Some(_) if ["join", "try_join"].contains(&name.as_str()) => {}
+            Some(list) => list.iter().for_each(|expr| self.visit_expr(expr)),
+            None if name == "matches" => {
+                let first = |input: ParseStream<'_>| {
+                    let first = input.parse::<Expr>();
+                    input.parse::<proc_macro2::TokenStream>()?;
+                    first
+                };
+                if let Ok(first) = first.parse2(mac.tokens.clone()) {
+                    self.visit_expr(&first);
+                }
+            }
+            None => {}
+        }
+        if DIVERGE.contains(&name.as_str()) {
+            let at = mac.path.segments.last().map_or(0, |last| line(last.ident.span()));
+            self.out.push(Node::Diverges { line: at });
+        }
+    }
+}
+
+/// The arguments of a macro, if they are expressions.
+fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
+    let list = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
+    list.ok().map(|list| list.into_iter().collect())
+}
+
+/// `[a(), b()]` and `vec![a(), b()]`.
+pub(super) fn written_out(items: &Expr) -> Option<Vec<Expr>> {
+    match items {
+        Expr::Array(array) => Some(array.elems.iter().cloned().collect()),
+        Expr::Macro(call) if call.mac.path.is_ident("vec") => expressions(&call.mac),
+        Expr::Paren(paren) => written_out(&paren.expr),
+        _ => None,
+    }
+}
+
+/// `pattern = awaited => handler`, with a comma between them.
+fn select_arms(input: ParseStream<'_>) -> syn::Result<Vec<(Pat, Expr, Expr)>> {
+    let mut arms = Vec::new();
+    while !input.is_empty() {
+        let pattern = Pat::parse_multi_with_leading_vert(input)?;
+        input.parse::<Token![=]>()?;
+        let awaited = Expr::parse(input)?;
+        input.parse::<Token![=>]>()?;
+        let handler = Expr::parse(input)?;
+        arms.push((pattern, awaited, handler));
+        if input.parse::<Option<Token![,]>>()?.is_none() {
+            break;
+        }
+    }
+    Ok(arms)
+}

@@ -1,0 +1,21 @@
+use saga_runtime::prelude::*;
+
+#[activity(compensate = release(item))]
+async fn reserve(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity]
+async fn release(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[workflow(strict)]
+async fn order(item: u32) -> saga_runtime::Result<()> {
+    reserve(item).no_compensation().await?;
+    Ok(())
+}
+
+fn main() {}

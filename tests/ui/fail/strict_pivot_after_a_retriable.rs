@@ -1,0 +1,26 @@
+use saga_runtime::prelude::*;
+
+#[activity(pivot)]
+async fn charge(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
+#[error("the post is slow")]
+struct Slow;
+
+#[activity(retriable)]
+async fn ship(item: u32) -> Result<(), Slow> {
+    let _ = item;
+    Ok(())
+}
+
+#[workflow(strict)]
+async fn order(item: u32) -> saga_runtime::Result<()> {
+    ship(item).await?;
+    charge(item).await?;
+    Ok(())
+}
+
+fn main() {}

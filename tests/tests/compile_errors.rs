@@ -51,6 +51,7 @@ const CHAPTERS: &[(&str, &[&str])] = &[
             "workflow_with_a_static",
         ],
     ),
+    ("Strict sagas", &["strict_", "retriable_with_a_permanent_error"]),
     ("Undoing", &["compensate_"]),
     ("Errors and how they are classed", &["classify_", "error_"]),
     ("Events", &["event_"]),

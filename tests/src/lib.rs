@@ -26,3 +26,8 @@ pub use world::{Act, Attempt, StepError, World};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The programs of docs/testing.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+mod testing {}

@@ -21,6 +21,7 @@ usage: cargo xtask <chore>
 
   test  run all tests and doctests (for some of them, use `cargo test`)
   ci    what a change must pass: format, lints, docs, licences, then the tests
+  sim   play the engine in simulation; `--seeds N` says how many seeds (default: 20,000), `--first N` from which on
 
   rivals      the no-op workload on other durable execution crates, in one table with ours
   bench-gate  the ratios that a release must keep, measured side by side
@@ -43,6 +44,13 @@ fn main() -> ExitCode {
         ["build-time"] => build_time::run(),
         ["chaos", arguments @ ..] => run(&plan::chaos(arguments)),
         ["soak", arguments @ ..] => run(&plan::soak(arguments)),
+        ["sim", options @ ..] => match plan::simulation(options) {
+            Ok(steps) => run(&steps),
+            Err(why) => {
+                eprintln!("error: {why}\n\n{USAGE}");
+                ExitCode::from(2)
+            }
+        },
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS

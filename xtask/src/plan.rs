@@ -65,9 +65,47 @@ pub(crate) fn bench_gate() -> Vec<Step> {
     vec![Step::cargo("gate", &["run", "--release", "-p", "saga-bench", "--", "gate"])]
 }
 
+const SIMULATION: &[&str] = &[
+    "test",
+    "--release",
+    "-p",
+    "saga-tests",
+    "--test",
+    "simulation",
+    "no_rule_is_broken_whatever_goes_wrong",
+    "--",
+    "--nocapture",
+];
+
+/// The engine in simulation, for longer than a test run.
+pub(crate) fn simulation(options: &[&str]) -> Result<Vec<Step>, String> {
+    let (mut seeds, mut first) = (20_000_u64, 0_u64);
+    for pair in options.chunks(2) {
+        let (name, value) = match pair {
+            [name, value] => (*name, value),
+            other => return Err(format!("`{}` needs a number", other.concat())),
+        };
+        let number = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
+        match name {
+            "--seeds" => seeds = number,
+            "--first" => first = number,
+            other => return Err(format!("there is no option `{other}`")),
+        }
+    }
+    let simulation = Step::cargo("simulation", SIMULATION);
+    Ok(vec![simulation.set("SAGA_SIM_SEEDS", seeds.to_string()).set("SAGA_SIM_FIRST", first.to_string())])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_simulation_takes_its_numbers_and_nothing_else() {
+        let line = |options: &[&str]| simulation(options).map(|steps| steps[0].command_line());
+        assert!(line(&["--seeds", "7"]).unwrap().contains("SAGA_SIM_SEEDS=\"7\""));
+        assert!(line(&["--seeds"]).is_err() && line(&["--seeds", "x"]).is_err() && line(&["--speed", "1"]).is_err());
+    }
 
     fn lines(steps: &[Step]) -> Vec<String> {
         steps.iter().map(Step::command_line).collect()

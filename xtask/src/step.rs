@@ -19,7 +19,7 @@ pub(crate) struct Step {
     args: &'static [&'static str],
     /// What whoever called has added.
     more: Vec<String>,
-    env: Option<(&'static str, &'static str)>,
+    env: Vec<(&'static str, String)>,
     /// The step without whose success this one makes no sense.
     pub(crate) needs: Option<&'static str>,
     /// A cargo subcommand that may be missing, and what to say then.
@@ -58,7 +58,7 @@ impl Step {
             program: "cargo",
             args,
             more: Vec::new(),
-            env: None,
+            env: Vec::new(),
             needs: None,
             optional: None,
             counts_tests: false,
@@ -77,8 +77,12 @@ impl Step {
         self
     }
 
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env = Some((name, value));
+    pub(crate) fn env(self, name: &'static str, value: &'static str) -> Self {
+        self.set(name, value.to_owned())
+    }
+
+    pub(crate) fn set(mut self, name: &'static str, value: String) -> Self {
+        self.env.push((name, value));
         self
     }
 
@@ -106,10 +110,10 @@ impl Step {
 
     /// The command as one would type it.
     pub(crate) fn command_line(&self) -> String {
-        let env = self.env.map(|(name, value)| format!("{name}=\"{value}\" ")).unwrap_or_default();
-        let more = self.more.iter().map(String::as_str);
-        let words: Vec<&str> = std::iter::once(self.program).chain(self.args.iter().copied()).chain(more).collect();
-        format!("{env}{}", words.join(" "))
+        let env = self.env.iter().map(|(name, value)| format!("{name}=\"{value}\""));
+        let args = self.args.iter().map(|arg| (*arg).to_owned()).chain(self.more.iter().cloned());
+        let words = env.chain([self.program.to_owned()]).chain(args);
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Runs it, with its output shown as it comes.
@@ -146,7 +150,8 @@ impl Step {
 
     fn execute(&self, tally: Option<&mut Tally>) -> std::io::Result<End> {
         let mut command = self.command();
-        command.args(self.args).args(&self.more).envs(self.env);
+        let env = self.env.iter().map(|(name, value)| (name, value));
+        command.args(self.args).args(&self.more).envs(env);
         if tally.is_some() {
             command.stdout(Stdio::piped());
         } else if self.quiet {

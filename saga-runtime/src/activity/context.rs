@@ -78,6 +78,12 @@ impl ActivityContext {
         self.parts.execution
     }
 
+    /// The step's place in the workflow's code.
+    #[cfg(feature = "test")]
+    pub(crate) fn op(&self) -> &OpId {
+        &self.parts.op
+    }
+
     /// The activity's durable name.
     pub fn activity(&self) -> &'static str {
         self.parts.activity

@@ -50,6 +50,7 @@ impl RunWatch {
             watch::listen(&self.client);
             let parts = &self.client.parts;
             tokio::select! {
+                biased;
                 // A sender is there as long as its receiver is; a store may lose its hints.
                 _ = self.changed.changed() => {}
                 () = parts.clock.sleep_until(parts.clock.now().after(parts.slow_poll)) => {}

@@ -130,6 +130,23 @@ impl Client {
         })
     }
 
+    /// A client in a test's own time, with no worker.
+    #[cfg(feature = "test")]
+    pub(crate) fn within(store: impl Store, clock: Arc<dyn Clock>, spawner: Spawner, entropy: Arc<Entropy>) -> Self {
+        Self::with(Parts {
+            store: Arc::new(store),
+            clock,
+            spawner,
+            entropy,
+            endings: Arc::new(Endings::default()),
+            starts: starts::Starts::default(),
+            slow_poll: watch::SLOW_POLL,
+            watchers: Watchers::default(),
+            worker: None,
+            watcher: OnceLock::new(),
+        })
+    }
+
     fn with(parts: Parts) -> Self {
         Self { parts: Arc::new(parts) }
     }

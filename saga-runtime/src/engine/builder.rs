@@ -228,7 +228,8 @@ impl EngineBuilder {
     /// left. Must be called within a tokio runtime.
     pub async fn start(mut self) -> Result<Engine, StartError> {
         let surroundings = self.surroundings.take().unwrap_or_else(|| Surroundings::real(self.machine_clock));
-        let Surroundings { clock, entropy, spawner, registry, strict, slow_poll, watching, stage } = surroundings;
+        let Surroundings { clock, entropy, spawner, calls, registry, strict, slow_poll, watching, stage } =
+            surroundings;
         let served = self.check(&registry, strict)?;
         let build = BuildId(self.build.unwrap_or_else(executable_build).into());
         let candidate = heart::Candidate {
@@ -287,7 +288,7 @@ impl EngineBuilder {
         let client = Client::local(
             &shared.store,
             &shared.clock,
-            &shared.spawner,
+            &calls,
             &shared.entropy,
             &shared.endings,
             watching,

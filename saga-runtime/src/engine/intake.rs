@@ -142,6 +142,10 @@ async fn take_up(
         let executions: Vec<ExecutionId> = group.iter().map(|run| run.execution).collect();
         let loaded = load(shared, &executions).await?;
         for run in loaded {
+            // Its owner before may have ended it after it was given to this worker.
+            if run.view.state.is_final() {
+                continue;
+            }
             let claim = group.iter().find(|claim| claim.execution == run.view.execution);
             let (taken_over, deaths) = claim.map_or((false, 0), |claim| (claim.taken_over, claim.deaths));
             launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over, deaths });

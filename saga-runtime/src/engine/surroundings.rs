@@ -18,6 +18,8 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
     pub(crate) spawner: Spawner,
+    /// The same for what its client starts.
+    pub(crate) calls: Spawner,
     pub(crate) registry: Arc<Registry>,
     /// Whether all state types must be there when the engine starts.
     pub(crate) strict: bool,
@@ -36,6 +38,7 @@ impl Surroundings {
             clock: Arc::new(machine_clock.map_or_else(SystemClock::new, SystemClock::that_says)),
             entropy: Arc::new(Entropy::from_os()),
             spawner: Spawner::Tokio,
+            calls: Spawner::Tokio,
             registry: Arc::new(Registry::linked()),
             strict: true,
             slow_poll: intake::SLOW_POLL,

@@ -150,13 +150,20 @@ impl Store for MemoryStore {
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Join).await?;
-        Ok(self.with(|state, now, _| state.join(node, now)))
+        let joined = self.with(|state, now, _| state.join(node, now));
+        #[cfg(feature = "test")]
+        self.answer(hook::Answer::Joined(node));
+        Ok(joined)
     }
 
     async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Beat).await?;
-        Ok(self.with(|state, now, _| state.beat(incarnation, now)))
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let mut beat = self.with(|state, now, _| state.beat(incarnation, now));
+        #[cfg(feature = "test")]
+        self.answer(hook::Answer::Beat(&mut beat));
+        Ok(beat)
     }
 
     async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
@@ -188,13 +195,25 @@ impl Store for MemoryStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Claim).await?;
-        self.with(|state, now, _| state.claim(claim, now)).ok_or_else(|| no_member(claim.incarnation))
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let mut claimed = self.with(|state, now, _| state.claim(claim, now));
+        #[cfg(feature = "test")]
+        if let Some(claimed) = &mut claimed {
+            self.answer(hook::Answer::Claimed(claimed));
+        }
+        claimed.ok_or_else(|| no_member(claim.incarnation))
     }
 
     async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Adopt).await?;
-        self.with(|state, now, _| state.adopt(dead, by, max, now)).ok_or_else(|| no_member(by))
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let mut adopted = self.with(|state, now, _| state.adopt(dead, by, max, now));
+        #[cfg(feature = "test")]
+        if let Some(adopted) = &mut adopted {
+            self.answer(hook::Answer::Claimed(adopted));
+        }
+        adopted.ok_or_else(|| no_member(by))
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -204,7 +223,11 @@ impl Store for MemoryStore {
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Load).await?;
-        Ok(self.read(|state| state.load(executions)))
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let mut loaded = self.read(|state| state.load(executions));
+        #[cfg(feature = "test")]
+        self.answer(hook::Answer::Loaded(&mut loaded));
+        Ok(loaded)
     }
 
     async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
@@ -227,7 +250,11 @@ impl Store for MemoryStore {
     }
 
     fn hints(&self) -> Box<dyn HintStream> {
-        Box::new(Hints { receiver: self.shared.hints.subscribe() })
+        Box::new(Hints {
+            receiver: self.shared.hints.subscribe(),
+            #[cfg(feature = "test")]
+            hook: self.hook.clone(),
+        })
     }
 
     async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
@@ -249,11 +276,17 @@ impl Store for MemoryStore {
 
 struct Hints {
     receiver: Receiver<Hint>,
+    #[cfg(feature = "test")]
+    hook: Option<Arc<dyn hook::Hook>>,
 }
 
 impl HintStream for Hints {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Hint>> + Send + '_>> {
         Box::pin(async {
+            #[cfg(feature = "test")]
+            if let Some(hook) = &self.hook {
+                while hook.loses_hint() && !matches!(self.receiver.recv().await, Err(RecvError::Closed)) {}
+            }
             match self.receiver.recv().await {
                 Ok(hint) => Some(hint),
                 Err(RecvError::Lagged(_)) => Some(Hint::Anything),

@@ -31,6 +31,7 @@ struct State {
     outside: Option<Waker>,
     /// Picks the next task; without it the first that became ready goes on first.
     dice: Option<Dice>,
+    paused: Vec<u32>,
 }
 
 struct Entry {
@@ -71,13 +72,19 @@ impl Tasks {
     /// An executor; with dice, each next task is drawn.
     pub(crate) fn new(dice: Option<Dice>) -> Self {
         let (tasks, ready) = (BTreeMap::new(), Vec::new());
-        let state = State { tasks, ready, next: 0, outside: None, dice };
+        let state = State { tasks, ready, next: 0, outside: None, dice, paused: Vec::new() };
         Self(Arc::new(Inner { state: Mutex::new(state) }))
     }
 
     /// Where the tasks of a host are started.
     pub(crate) fn on(&self, host: u32) -> Spawner {
-        Spawner::Executor(Arc::new(Host { tasks: self.clone(), host }))
+        Spawner::Executor(Arc::new(Host { tasks: self.clone(), host, at_once: false }))
+    }
+
+    /// The same for what a test itself calls and waits for: such a task begins at once, since
+    /// nobody lets tasks go on while the test waits for its answer.
+    pub(crate) fn at_once(&self, host: u32) -> Spawner {
+        Spawner::Executor(Arc::new(Host { tasks: self.clone(), host, at_once: true }))
     }
 
     /// Whether a task can go on.
@@ -98,13 +105,23 @@ impl Tasks {
     /// Lets one task go on; false if none can. Exact: a task that is not ready here waits for a
     /// wake that has not come.
     pub(crate) fn step(&self) -> bool {
-        let (id, waker, future) = {
+        let id = {
             let mut state = self.0.lock();
             let Some(id) = state.pick() else { return false };
-            let Some(entry) = state.tasks.get_mut(&id) else { return true };
+            drop(state);
+            id
+        };
+        self.poll(id);
+        true
+    }
+
+    fn poll(&self, id: u64) {
+        let (waker, future) = {
+            let mut state = self.0.lock();
+            let Some(entry) = state.tasks.get_mut(&id) else { return };
             entry.queued = false;
-            let Some(future) = entry.future.take() else { return true };
-            (id, entry.waker.clone(), future)
+            let Some(future) = entry.future.take() else { return };
+            (entry.waker.clone(), future)
         };
         let mut future = future;
         let was_inside = INSIDE.replace(true);
@@ -125,7 +142,6 @@ impl Tasks {
             }
         };
         drop(dropped);
-        true
     }
 
     /// Drops all tasks of a host where they stand.
@@ -137,6 +153,21 @@ impl Tasks {
             ids.iter().filter_map(|id| state.tasks.remove(id)).collect()
         };
         drop(killed);
+    }
+
+    /// Stops a host's tasks without dropping them, or lets them go on.
+    pub(crate) fn pause(&self, host: u32, paused: bool) {
+        let outside = {
+            let mut state = self.0.lock();
+            state.paused.retain(|other| *other != host);
+            if paused {
+                state.paused.push(host);
+            }
+            state.outside.take()
+        };
+        if let Some(outside) = outside {
+            outside.wake();
+        }
     }
 
     fn start(&self, host: u32, task: BoxFuture<'static, ()>) -> u64 {
@@ -168,10 +199,16 @@ impl Tasks {
 
 impl State {
     fn pick(&mut self) -> Option<u64> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        let at = self.dice.as_mut().map_or(0, |dice| dice.below(self.ready.len()));
+        let at = if self.paused.is_empty() {
+            if self.ready.is_empty() {
+                return None;
+            }
+            self.dice.as_mut().map_or(0, |dice| dice.below(self.ready.len()))
+        } else {
+            let stands = |id: &u64| self.tasks.get(id).is_some_and(|task| self.paused.contains(&task.host));
+            let able: Vec<usize> = (0..self.ready.len()).filter(|at| !stands(&self.ready[*at])).collect();
+            *able.get(self.dice.as_mut().map_or(0, |dice| dice.below(able.len())))?
+        };
         Some(self.ready.remove(at))
     }
 }
@@ -179,11 +216,16 @@ impl State {
 struct Host {
     tasks: Tasks,
     host: u32,
+    at_once: bool,
 }
 
 impl Executor for Host {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Task {
         let id = self.tasks.start(self.host, task);
+        if self.at_once && !Tasks::inside() {
+            self.tasks.0.lock().ready.retain(|other| *other != id);
+            self.tasks.poll(id);
+        }
         let tasks = Arc::downgrade(&self.tasks.0);
         Task::Executor(Box::new(move || {
             if let Some(inner) = tasks.upgrade() {

@@ -18,6 +18,8 @@ mod rig;
 mod rules;
 mod script;
 mod setup;
+#[doc(hidden)]
+pub mod sim;
 mod time;
 mod world;
 

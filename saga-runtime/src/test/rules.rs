@@ -82,6 +82,32 @@ fn undo_order(steps: &BTreeMap<&OpId, Step>) -> Option<String> {
     None
 }
 
+/// The steps that may have had an effect, have an undo, and were not undone.
+pub(crate) fn left_over(records: &[Record]) -> Vec<String> {
+    let mut open: BTreeMap<&OpId, (&str, bool)> = BTreeMap::new();
+    for entry in records.iter().flat_map(|record| &record.entries) {
+        match entry {
+            Entry::StepScheduled(step) if step.undo != UndoPlan::Nothing => {
+                open.insert(&step.op, (&step.activity, false));
+            }
+            Entry::StepEnded(step) => {
+                open.entry(&step.op).and_modify(|(_, effect)| *effect = true);
+            }
+            Entry::StepFailed(step) => {
+                open.entry(&step.op).and_modify(|(_, effect)| *effect = step.unknown);
+            }
+            Entry::UndoEnded(op, _) => {
+                open.remove(op);
+            }
+            _ => {}
+        }
+    }
+    open.into_iter()
+        .filter(|(_, (_, effect))| *effect)
+        .map(|(op, (activity, _))| format!("step {op} `{activity}`"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use saga_store::Timestamp;

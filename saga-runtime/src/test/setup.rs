@@ -123,6 +123,7 @@ impl TestSetup {
             clock: Arc::new(world.clone()),
             entropy: Arc::new(Entropy::seeded(seed ^ (u64::from(life) << 32))),
             spawner: world.tasks.on(life),
+            calls: world.tasks.at_once(life),
             registry: Arc::clone(REGISTRY.get_or_init(|| Arc::new(Registry::linked()))),
             strict: false,
             slow_poll: NEVER,

@@ -1,12 +1,10 @@
 //! Whether a case came to what it may come to.
 
-use std::collections::BTreeMap;
-
-use saga_store::wire::{Conclusion, Entry, OpId, UndoPlan};
+use saga_store::wire::{Conclusion, Entry};
 
 use super::case::{Case, Seen};
 use super::fault::Fault;
-use crate::history::{History, describe};
+use crate::history::describe;
 use crate::test::rules;
 
 /// What is wrong with a case, if anything is.
@@ -31,7 +29,7 @@ pub(super) fn judge(base: &Seen, case: &Case, seen: &Seen) -> Result<(), String>
         return Err(format!("the outcome changed: undisturbed it {undisturbed}, now it {ended}"));
     }
     match conclusion {
-        Conclusion::Failed { .. } | Conclusion::Cancelled(_) => match left_over(&seen.history).first() {
+        Conclusion::Failed { .. } | Conclusion::Cancelled(_) => match rules::left_over(&seen.history.records).first() {
             Some(left) => Err(format!("it {ended}, and {left} is not undone")),
             None => Ok(()),
         },
@@ -66,30 +64,4 @@ fn same_effects(base: &Seen, seen: &Seen) -> Result<(), String> {
         Some((before, now)) => Err(format!("what the test observes changed: undisturbed {before}, now {now}")),
         None => Ok(()),
     }
-}
-
-/// The steps that may have had an effect, have an undo, and were not undone.
-fn left_over(history: &History) -> Vec<String> {
-    let mut open: BTreeMap<&OpId, (&str, bool)> = BTreeMap::new();
-    for entry in history.records.iter().flat_map(|record| &record.entries) {
-        match entry {
-            Entry::StepScheduled(step) if step.undo != UndoPlan::Nothing => {
-                open.insert(&step.op, (&step.activity, false));
-            }
-            Entry::StepEnded(step) => {
-                open.entry(&step.op).and_modify(|(_, effect)| *effect = true);
-            }
-            Entry::StepFailed(step) => {
-                open.entry(&step.op).and_modify(|(_, effect)| *effect = step.unknown);
-            }
-            Entry::UndoEnded(op, _) => {
-                open.remove(op);
-            }
-            _ => {}
-        }
-    }
-    open.into_iter()
-        .filter(|(_, (_, effect))| *effect)
-        .map(|(op, (activity, _))| format!("step {op} `{activity}`"))
-        .collect()
 }

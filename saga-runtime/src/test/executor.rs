@@ -78,13 +78,13 @@ impl Tasks {
 
     /// Where the tasks of a host are started.
     pub(crate) fn on(&self, host: u32) -> Spawner {
-        Spawner::Executor(Arc::new(Host { tasks: self.clone(), host, at_once: false }))
+        Spawner::Executor(Arc::new(Starter { tasks: self.clone(), host, at_once: false }))
     }
 
     /// The same for what a test itself calls and waits for: such a task begins at once, since
     /// nobody lets tasks go on while the test waits for its answer.
     pub(crate) fn at_once(&self, host: u32) -> Spawner {
-        Spawner::Executor(Arc::new(Host { tasks: self.clone(), host, at_once: true }))
+        Spawner::Executor(Arc::new(Starter { tasks: self.clone(), host, at_once: true }))
     }
 
     /// Whether a task can go on.
@@ -213,13 +213,13 @@ impl State {
     }
 }
 
-struct Host {
+struct Starter {
     tasks: Tasks,
     host: u32,
     at_once: bool,
 }
 
-impl Executor for Host {
+impl Executor for Starter {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Task {
         let id = self.tasks.start(self.host, task);
         if self.at_once && !Tasks::inside() {

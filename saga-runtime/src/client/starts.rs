@@ -105,14 +105,32 @@ fn lock(parts: &Parts, named: bool) -> std::sync::MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A lane's place, given back also if its task is dropped with the runtime that it ran on.
+struct Place {
+    parts: Weak<Parts>,
+    named: bool,
+    taken: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.upgrade().filter(|_| self.taken) {
+            lock(&parts, self.named).lanes -= 1;
+        }
+    }
+}
+
 /// Sends groups until nothing waits.
 async fn lane(parts: Weak<Parts>, named: bool) {
+    let mut place = Place { parts: parts.clone(), named, taken: true };
     while let Some(parts) = parts.upgrade() {
         let group = {
             let mut queue = lock(&parts, named);
             let size = queue.waiting.len().min(GROUP_LIMIT);
             if size == 0 {
+                // Under the lock by which a start sees that it needs no lane of its own.
                 queue.lanes -= 1;
+                place.taken = false;
                 return;
             }
             let group = queue.waiting.drain(..size).collect::<Vec<_>>();

@@ -59,7 +59,8 @@ fn print(who: &str, place: &Place, load: Load, steps: Option<f64>, p50: Option<f
 
 async fn theirs(options: &Options, rival: &str, place: &Place, load: Load) -> anyhow::Result<(f64, f64)> {
     let url = match place {
-        Place::Postgres { url, .. } => url.clone(),
+        // They want a host to be named, even if the parameters say which socket it is.
+        Place::Postgres { url, .. } => url.replacen("@/", "@localhost/", 1),
         Place::Sqlite { path, .. } => {
             let file = path.with_file_name(format!("{rival}-{}.db", load.concurrency));
             // Neither makes the file itself.
@@ -71,6 +72,7 @@ async fn theirs(options: &Options, rival: &str, place: &Place, load: Load) -> an
     let runs = if rival == "duroxide" { load.runs.div_ceil(20).max(load.concurrency) } else { load.runs };
     let output = Command::new(&options.program)
         .args([rival, &url, &runs.to_string(), &load.concurrency.to_string(), &load.steps.to_string()])
+        .env("DBOS__APPVERSION", "1")
         .stderr(Stdio::inherit())
         .output()
         .await?;

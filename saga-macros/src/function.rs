@@ -40,7 +40,7 @@ pub(crate) enum Role {
     State(Type),
     /// `#[context] x: &ActivityContext`.
     Context,
-    /// `#[transaction] x: &T`; holds `T`.
+    /// `#[transaction] x: &T` or `x: &mut T`; holds `T`.
     Transaction(Type),
 }
 
@@ -305,7 +305,7 @@ fn marked(attr: &Attribute, typed: &PatType, diag: &mut Diag) -> Option<Role> {
     }
     let shown = match marker.as_str() {
         "context" => "&ActivityContext".to_owned(),
-        "transaction" => "&SqliteTx<'_>".to_owned(),
+        "transaction" => "&mut PostgresTx<'_>` or `&SqliteTx<'_>".to_owned(),
         _ => format!("&{}", crate::docs::text(&typed.ty)),
     };
     let Type::Reference(reference) = &*typed.ty else {
@@ -315,10 +315,6 @@ fn marked(attr: &Attribute, typed: &PatType, diag: &mut Diag) -> Option<Role> {
     if let (Some(mutability), false) = (&reference.mutability, marker == "transaction") {
         let remedy = if marker == "state" { "; for changes use a `Mutex` or an atomic in it" } else { "" };
         diag.at(mutability, format!("`#[{marker}]` is shared by all attempts: write `&` without `mut`{remedy}"));
-        return None;
-    }
-    if let Some(mutability) = &reference.mutability {
-        diag.at(mutability, "a transaction taken by `&mut` is for a store with async transactions, which is not supported yet: write `&`");
         return None;
     }
     let elem = &*reference.elem;

@@ -20,6 +20,9 @@ pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// A call that has no answer for so long has none: the server's own limit comes before.
 const PATIENCE: Duration = Duration::from_secs(45);
 
+/// No transaction of a step idles longer, whatever the lease.
+const LONGEST_IDLE: Duration = Duration::from_secs(8);
+
 /// Whose session a statement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
@@ -27,6 +30,8 @@ pub(crate) enum For {
     Engine,
     /// Clients' and operators'.
     Clients,
+    /// Users' own code, in transactions. Never between commits or clients and theirs.
+    Steps,
 }
 
 /// A database with its sessions.
@@ -37,6 +42,11 @@ pub(crate) struct Db {
     pub(crate) texts: Texts,
     engine: Pool,
     clients: Pool,
+    steps: Pool,
+    /// How long a call of a client waits for a session.
+    pub(crate) wait: Duration,
+    /// The shortest lease of a worker of this store, in microseconds.
+    lease: AtomicI64,
     /// The latest time that the server has told. Its clock may be set back.
     last: AtomicI64,
 }
@@ -45,9 +55,24 @@ impl Db {
     pub(crate) fn new(address: Address, options: &Options) -> Result<Arc<Self>, StoreError> {
         let engine = options.pool_size.div_ceil(2);
         let clients = (options.pool_size - engine).max(1);
-        let (engine, clients) = (pool(&address, options, engine)?, pool(&address, options, clients)?);
+        let wait = Some(options.wait);
+        let engine = pool(&address, options, engine, sql::SESSION, wait)?;
+        let clients = pool(&address, options, clients, sql::SESSION, wait)?;
+        // Steps wait for their turn however long it takes.
+        let steps = pool(&address, options, options.transaction_sessions, sql::STEP_SESSION, None)?;
+        let lease = AtomicI64::new(i64::MAX);
         let (schema, texts) = (options.schema.clone(), Texts::new(&options.schema));
-        Ok(Arc::new(Self { address, schema, texts, engine, clients, last: AtomicI64::new(i64::MIN) }))
+        Ok(Arc::new(Self {
+            address,
+            schema,
+            texts,
+            engine,
+            clients,
+            steps,
+            wait: options.wait,
+            lease,
+            last: AtomicI64::new(i64::MIN),
+        }))
     }
 
     /// A session, for more than one statement.
@@ -55,6 +80,7 @@ impl Db {
         let pool = match whose {
             For::Engine => &self.engine,
             For::Clients => &self.clients,
+            For::Steps => &self.steps,
         };
         Ok(pool.get().await?)
     }
@@ -94,6 +120,18 @@ impl Db {
         Timestamp::from_micros(self.last.fetch_max(micros, Ordering::Relaxed).max(micros))
     }
 
+    /// A worker with this lease uses the store.
+    pub(crate) fn leased(&self, lease: Duration) {
+        self.lease.fetch_min(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long the transaction of a step may idle: two thirds of the lease, so that a worker that
+    /// is stopped holds no rows when others take over.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        let lease = u64::try_from(self.lease.load(Ordering::Relaxed)).unwrap_or_default();
+        (Duration::from_micros(lease) * 2 / 3).min(LONGEST_IDLE)
+    }
+
     pub(crate) fn call_error(&self, abort: Abort) -> StoreError {
         abort.into_call_error(&self.address.place)
     }
@@ -101,19 +139,26 @@ impl Db {
     pub(crate) fn close(&self) {
         self.engine.close();
         self.clients.close();
+        self.steps.close();
     }
 }
 
-fn pool(address: &Address, options: &Options, size: usize) -> Result<Pool, StoreError> {
+fn pool(
+    address: &Address,
+    options: &Options,
+    size: usize,
+    setting: &'static str,
+    wait: Option<Duration>,
+) -> Result<Pool, StoreError> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(address.config.clone(), address.tls()?, config);
-    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(sql::SESSION).await.map_err(HookError::Backend) })
+    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move { client.batch_execute(setting).await.map_err(HookError::Backend) })
     });
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(options.wait))
+        .wait_timeout(wait)
         .create_timeout(Some(options.wait))
         .post_create(set_up)
         .build()

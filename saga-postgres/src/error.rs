@@ -116,7 +116,7 @@ pub(crate) fn unavailable(message: impl Into<String>) -> StoreError {
 }
 
 /// What the server, or the way to it, says. Never a password: neither has it.
-fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     if let Some(error) = error.as_db_error() {
         let mut text = error.message().to_owned();
         for more in [error.detail(), error.hint()].into_iter().flatten() {

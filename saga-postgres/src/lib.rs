@@ -18,6 +18,7 @@
 //! - `options`: how it is opened. `address`: URLs and `PG*` variables; `tls`. `migrate`: its schema.
 //! - `verbs`: what the calls do, one idea a file. `sql`: their statements.
 //! - `ledger`: numbers of claims, so that none is lost with its answer.
+//! - `tx`: users' own code in transactions, and starts within them.
 //! - `db`: the sessions. `hints`: who is told, in this process and others. `error`.
 
 mod address;
@@ -30,12 +31,14 @@ mod options;
 mod sql;
 mod store;
 mod tls;
+mod tx;
 mod verbs;
 
 pub use migrate::migration_sql;
 pub use options::{Migrate, PostgresBuilder, statements};
 pub use store::PostgresStore;
 pub use tokio_postgres;
+pub use tx::{PostgresTransactions, PostgresTx};
 
 /// What [`saga_store::Store::kind`] says of this store.
 const KIND: &str = "postgres";

@@ -20,6 +20,7 @@ pub enum Migrate {
 pub(crate) struct Options {
     pub(crate) schema: String,
     pub(crate) pool_size: usize,
+    pub(crate) transaction_sessions: usize,
     pub(crate) migrate: Migrate,
     pub(crate) wait: Duration,
 }
@@ -34,8 +35,13 @@ pub struct PostgresBuilder {
 
 impl PostgresBuilder {
     pub(crate) fn new(url: &str) -> Self {
-        let options =
-            Options { schema: "saga".to_owned(), pool_size: 8, migrate: Migrate::Run, wait: Duration::from_secs(10) };
+        let options = Options {
+            schema: "saga".to_owned(),
+            pool_size: 8,
+            transaction_sessions: 8,
+            migrate: Migrate::Run,
+            wait: Duration::from_secs(10),
+        };
         Self { url: url.to_owned(), options }
     }
 
@@ -50,6 +56,14 @@ impl PostgresBuilder {
     /// engine's own. One more is for hints.
     pub fn pool_size(mut self, size: usize) -> Self {
         self.options.pool_size = size.max(2);
+        self
+    }
+
+    /// At most so many transactions of steps, and of [`PostgresStore::begin`](crate::PostgresStore::begin),
+    /// are open at once, each in a session of its own; at least 1, and 8 unless told otherwise.
+    /// More steps wait for their turn. The sessions are opened when they are needed first.
+    pub fn transaction_sessions(mut self, sessions: usize) -> Self {
+        self.options.transaction_sessions = sessions.max(1);
         self
     }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream, InboxMessage,
-    Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit, RunId,
-    RunView, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
+    RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 use crate::address::Address;
@@ -17,6 +17,7 @@ use crate::error::Abort;
 use crate::hints::Hints;
 use crate::ledger::Ledger;
 use crate::options::{Options, PostgresBuilder};
+use crate::tx::{self, PostgresTx};
 use crate::verbs::plain::Plain;
 use crate::verbs::{commit, deliver, own, purge, read, start};
 use crate::{KIND, migrate, sql};
@@ -35,7 +36,7 @@ pub struct PostgresStore {
 
 struct Shared {
     db: Arc<Db>,
-    hints: Hints,
+    hints: Arc<Hints>,
     turn: Mutex<Turn>,
     /// Held while a claim is under way: one at a time, so that its number says which it is.
     ledger: tokio::sync::Mutex<Ledger>,
@@ -93,9 +94,35 @@ impl PostgresStore {
         let origin = db.query(For::Clients, sql::ORIGIN, &[]).await.map_err(|abort| db.call_error(abort))?;
         let (hints, session) = Hints::new(&db, origin.first().map(|row| row.get(0)).unwrap_or_default());
         tokio::spawn(session);
-        Ok(Self {
-            shared: Arc::new(Shared { db, hints, turn: Mutex::default(), ledger: tokio::sync::Mutex::default() }),
-        })
+        let (hints, ledger) = (Arc::new(hints), tokio::sync::Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { db, hints, turn: Mutex::default(), ledger }) })
+    }
+
+    /// Begins a transaction of the program's own, in which runs can be started: they are there if,
+    /// and only if, it commits.
+    ///
+    /// It is one of the store's sessions for transactions
+    /// ([`PostgresBuilder::transaction_sessions`]). A statement in it, and a pause between two,
+    /// may take 30 s each; `SET LOCAL` changes that. Dropped, it is rolled back.
+    ///
+    /// ```no_run
+    /// # async fn example(store: saga_postgres::PostgresStore) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tx = store.begin().await?;
+    /// tx.execute("INSERT INTO orders (id) VALUES ($1)", &[&"ORD-1"]).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn begin(&self) -> Result<PostgresTx<'static>, StoreError> {
+        let shared = &self.shared;
+        let begin = PostgresTx::begin(&shared.db, &shared.hints, tx::OWN_LIMIT, tx::OWN_LIMIT);
+        match tokio::time::timeout(shared.db.wait, begin).await {
+            Ok(begun) => begun.map_err(|abort| self.failed(abort)),
+            Err(_) => Err(StoreError::new(
+                ErrorKind::Unavailable,
+                "all sessions for transactions are busy; their number is an option of the store",
+            )),
+        }
     }
 
     fn db(&self) -> &Db {
@@ -110,7 +137,7 @@ impl PostgresStore {
         with(&mut self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn tell(&self, hints: Vec<Hint>) {
+    fn tell_all(&self, hints: Vec<Hint>) {
         self.shared.hints.send(hints);
     }
 
@@ -122,7 +149,7 @@ impl PostgresStore {
             due
         });
         if due && own::sweep(self.db()).await.map_err(|abort| self.failed(abort))? {
-            self.tell(vec![Hint::Ready]);
+            self.tell_all(vec![Hint::Ready]);
         }
         Ok(())
     }
@@ -145,6 +172,7 @@ impl Store for PostgresStore {
     }
 
     async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        self.db().leased(node.lease);
         own::join(self.db(), node).await.map_err(|abort| self.failed(abort))
     }
 
@@ -155,14 +183,14 @@ impl Store for PostgresStore {
     async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         self.shared.ledger.lock().await.forget(incarnation);
         if own::leave(self.db(), incarnation).await.map_err(|abort| self.failed(abort))? {
-            self.tell(vec![Hint::Ready]);
+            self.tell_all(vec![Hint::Ready]);
         }
         Ok(())
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
         let (answers, hints) = start::start(self.db(), &runs).await.map_err(|abort| self.failed(abort))?;
-        self.tell(hints);
+        self.tell_all(hints);
         Ok(answers)
     }
 
@@ -170,20 +198,32 @@ impl Store for PostgresStore {
         let (plain, steps): (Vec<Plain>, Vec<_>) = commits.into_iter().map(Plain::take).unzip();
         match commit::commit(self.db(), &plain).await {
             Ok((outcomes, hints)) => {
-                self.tell(hints);
+                self.tell_all(hints);
                 Ok(outcomes)
             }
             Err((abort, hints)) => {
-                self.tell(hints);
+                self.tell_all(hints);
                 let commits = plain.into_iter().zip(steps).map(|(plain, step)| plain.give_back(step)).collect();
                 Err(CommitError { error: self.failed(abort), commits })
             }
         }
     }
 
+    async fn transact(&self, step: TxStep, limits: TxLimits) -> Result<Transacted, StoreError> {
+        tx::transact(&self.shared.db, &self.shared.hints, step, limits).await.map_err(|abort| self.failed(abort))
+    }
+
+    fn start_within(&self, _: &mut NewRun) -> Option<&str> {
+        Some(&self.db().schema)
+    }
+
+    fn tell(&self, hint: Hint) {
+        self.shared.hints.send(vec![hint]);
+    }
+
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         let (answers, hints) = deliver::deliver(self.db(), &messages).await.map_err(|abort| self.failed(abort))?;
-        self.tell(hints);
+        self.tell_all(hints);
         Ok(answers)
     }
 
@@ -198,7 +238,7 @@ impl Store for PostgresStore {
         if lane.is_some() {
             self.turn(|turn| turn.last_lane = lane);
         }
-        self.tell(hints);
+        self.tell_all(hints);
         Ok(claimed)
     }
 

@@ -5,9 +5,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream, InboxMessage,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream, InboxMessage,
     Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Query, RunCommit, RunId, RunView,
-    Started, Store, StoreError, Timestamp,
+    Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +22,9 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn leave(&self, incarnation: Incarnation) -> Answer<'_, ()>;
     fn start(&self, runs: Vec<NewRun>) -> Answer<'_, Vec<Started>>;
     fn commit(&self, commits: Vec<RunCommit>) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>>;
+    fn transact(&self, step: TxStep, limits: TxLimits) -> Answer<'_, Transacted>;
+    fn start_within(&self, run: &mut NewRun) -> Option<&str>;
+    fn tell(&self, hint: Hint);
     fn deliver(&self, messages: Vec<Message>) -> Answer<'_, Vec<Delivery>>;
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Vec<ClaimedRun>>;
     fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Answer<'_, Vec<ClaimedRun>>;
@@ -64,6 +67,18 @@ impl<S: Store> AnyStore for S {
 
     fn commit(&self, commits: Vec<RunCommit>) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>> {
         Box::pin(Store::commit(self, commits))
+    }
+
+    fn transact(&self, step: TxStep, limits: TxLimits) -> Answer<'_, Transacted> {
+        Box::pin(Store::transact(self, step, limits))
+    }
+
+    fn start_within(&self, run: &mut NewRun) -> Option<&str> {
+        Store::start_within(self, run)
+    }
+
+    fn tell(&self, hint: Hint) {
+        Store::tell(self, hint);
     }
 
     fn deliver(&self, messages: Vec<Message>) -> Answer<'_, Vec<Delivery>> {

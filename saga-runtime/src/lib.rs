@@ -60,7 +60,7 @@ pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{
     Action, Bulk, BulkReport, Client, ClientError, Fork, Outcome, Repair, RunDetails, RunError, RunHandle, RunUpdate,
-    RunWatch, StartRun,
+    RunWatch, StartRun, StartWithin,
 };
 pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 pub use crate::activity::{
-    Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, BlockingTxActivity, BreakerOptions,
-    RetryOptions, StateType, UndoCall, UndoKind,
+    Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingTxActivity,
+    BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind,
 };
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
@@ -21,7 +21,7 @@ pub use crate::registry::{RegisteredActivity, RegisteredWorkflow};
 pub use crate::strict;
 pub use crate::workflow::{Workflow, WorkflowDefinition};
 pub use inventory;
-pub use saga_store::{Transaction, TxFamily};
+pub use saga_store::{AsyncTransaction, Transaction, TxFuture};
 pub use serde;
 
 /// Takes a function's return type apart, aliases of `Result` included.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::activity::ActivityDefinition;
+use crate::activity::{ActivityDefinition, Code};
 use crate::workflow::WorkflowDefinition;
 
 /// One activity, registered by `#[activity]`.
@@ -71,8 +71,10 @@ impl ActivityDefinition {
     /// Whether a store of this kind can run it.
     pub(crate) fn fits(&self, store_kind: &str) -> bool {
         match self.code {
-            crate::activity::Code::Async(_) => true,
-            crate::activity::Code::Transaction { store_kind: needed, .. } => needed == store_kind,
+            Code::Async(_) => true,
+            Code::Transaction { store_kind: needed, .. } | Code::AsyncTransaction { store_kind: needed, .. } => {
+                needed == store_kind
+            }
         }
     }
 }

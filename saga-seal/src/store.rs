@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Seq, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page, Purged, Query,
+    RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Timestamp, Transacted, TxFuture, TxLimits, TxOutcome,
+    TxStep,
 };
 
 use crate::seal::{OpenError, Place, Seal};
@@ -192,6 +193,22 @@ impl<S: Store> Store for SealedStore<S> {
         }
     }
 
+    async fn transact(&self, step: TxStep, limits: TxLimits) -> Result<Transacted, StoreError> {
+        Ok(match self.inner.transact(step, limits).await? {
+            Transacted::Open(tx) => Transacted::Open(Box::new(SealedTx { tx, seal: Arc::clone(&self.seal) })),
+            other => other,
+        })
+    }
+
+    fn start_within(&self, run: &mut NewRun) -> Option<&str> {
+        self.close_run(run);
+        self.inner.start_within(run)
+    }
+
+    fn tell(&self, hint: Hint) {
+        self.inner.tell(hint);
+    }
+
     async fn deliver(&self, mut messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         for message in &mut messages {
             self.close(Place::Message(message.id), &mut message.body);
@@ -267,5 +284,18 @@ impl<S: Store> Store for SealedStore<S> {
 
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
         self.inner.purge(before, budget).await
+    }
+}
+
+/// A transaction whose record is sealed before it is appended.
+struct SealedTx {
+    tx: Box<dyn OpenTx>,
+    seal: Arc<Seal>,
+}
+
+impl OpenTx for SealedTx {
+    fn commit(self: Box<Self>, mut commit: RunCommit) -> TxFuture<'static, TxOutcome> {
+        SealedStore { inner: (), seal: self.seal }.close_commit(&mut commit);
+        self.tx.commit(commit)
     }
 }

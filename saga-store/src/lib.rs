@@ -31,5 +31,8 @@ pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};
 pub use run::{Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started};
 pub use store::{Beat, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
-pub use tx::{BlockingCode, BlockingTxFn, Transaction, TxFamily, TxStep, TxVerdict};
+pub use tx::{
+    AsyncCode, AsyncTransaction, AsyncTxFn, BlockingCode, BlockingTxFn, OpenTx, StartTx, StartedInTx, Transacted,
+    Transaction, TxEnd, TxFamily, TxFuture, TxLimits, TxOutcome, TxStep, TxVerdict,
+};
 pub use wire::{Blob, JournalRow, Row};

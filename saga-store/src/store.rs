@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, RunId, Timestamp};
 use crate::message::{Delivery, InboxMessage, Message};
 use crate::run::{Claim, ClaimedRun, LoadedRun, NewRun, Page, Query, RunView, Started};
+use crate::tx::{Transacted, TxLimits, TxStep};
 
 /// Who joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +139,31 @@ pub trait Store: Send + Sync + 'static {
     /// never stays, and such marks add up. Deaths are cleared by the second commit after a
     /// takeover: a claim record is no progress.
     fn commit(&self, commits: Vec<RunCommit>) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
+
+    /// Runs the code of a step that awaits, in a transaction of its own, and leaves that open.
+    /// The second, optional part of the contract: a store without such transactions leaves it out.
+    ///
+    /// An error means that the store could not be reached, or was lost while the code ran: the
+    /// writes are undone, and the code may be run again. Dropping the future undoes them too.
+    fn transact(&self, step: TxStep, limits: TxLimits) -> impl Future<Output = Result<Transacted, StoreError>> + Send {
+        let _ = limits;
+        let (needs, kind) = (step.store_kind(), self.kind());
+        let why = format!("the step is written for a store of the kind \"{needs}\", and this one is \"{kind}\"");
+        std::future::ready(Ok(Transacted::Rejected(why)))
+    }
+
+    /// Prepares a run for a start within a user's own transaction ([`StartTx`](crate::StartTx)),
+    /// and says where the store keeps its runs in its database; `None` if it has no such starts.
+    fn start_within(&self, run: &mut NewRun) -> Option<&str> {
+        let _ = run;
+        None
+    }
+
+    /// Tells this process and others that something may have changed that the store was not asked
+    /// for: a run was started within a user's own transaction.
+    fn tell(&self, hint: Hint) {
+        let _ = hint;
+    }
 
     /// Puts messages into inboxes.
     fn deliver(&self, messages: Vec<Message>) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;

@@ -131,10 +131,19 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
     let (output, error) = item.output_types();
     let options_tokens = options_tokens(options, &private, span);
     let (undo_kind, undo_fn) = undo_tokens(undo, item);
-    let is_tx = options.transaction.is_some() && !item.params.broken;
-    let constructor =
-        if is_tx { format_ident!("blocking_tx", span = span) } else { format_ident!("asynchronous", span = span) };
-    let run = if is_tx { run_tx(item) } else { run_async(item) };
+    let transaction = item.params.all.iter().find_map(|param| match &param.role {
+        Role::Transaction(ty) if !item.params.broken => Some(ty),
+        _ => None,
+    });
+    let (constructor, run) = match transaction {
+        Some(ty) => {
+            let name = if item.function.sig.asyncness.is_some() { "async_tx" } else { "blocking_tx" };
+            let at = located(ty.span());
+            let (name, of) = (Ident::new(name, at), respanned(ident, at));
+            (quote_spanned!(at=> #name::<#of>(::core::module_path!(), __saga_states)), run_tx(item, ty))
+        }
+        None => (quote_spanned!(span=> asynchronous::<#ident>(::core::module_path!(), __saga_states)), run_async(item)),
+    };
     let states: Vec<_> = states(item.params)
         .map(|ty| {
             let span = located(ty.span());
@@ -158,8 +167,7 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
         const _: () = {
             #serde
 
-            static __SAGA_DEFINITION: #private::ActivityDefinition =
-                #private::ActivityDefinition::#constructor::<#ident>(::core::module_path!(), __saga_states);
+            static __SAGA_DEFINITION: #private::ActivityDefinition = #private::ActivityDefinition::#constructor;
 
             fn __saga_states() -> ::std::vec::Vec<#private::StateType> {
                 ::std::vec![#(#states),*]
@@ -347,33 +355,47 @@ fn run_async(item: &Item<'_>) -> TokenStream {
     }
 }
 
-fn run_tx(item: &Item<'_>) -> TokenStream {
-    let ident = &item.function.sig.ident;
-    let span = located(ident.span());
+/// The implementation for a transactional activity. All that depends on the transaction's type
+/// has its span: there a wrong one is one error.
+fn run_tx(item: &Item<'_>, ty: &Type) -> TokenStream {
+    let span = located(ty.span());
+    let ident = respanned(&item.function.sig.ident, span);
     let private = item.krate.private(span);
-    let context = Ident::new("context", span);
+    let context = Ident::new("context", located(item.function.sig.ident.span()));
     let bindings = state_bindings(item, &context);
+    let family = with_static_lifetimes(ty.clone());
+    let is_async = item.function.sig.asyncness.is_some();
     let arguments = arguments(item, |span| {
         let context = Ident::new("context", span);
-        quote_spanned!(span=> #context)
+        if is_async { quote_spanned!(span=> &#context) } else { quote_spanned!(span=> #context) }
     });
-    let family = item.params.all.iter().find_map(|param| match &param.role {
-        Role::Transaction(ty) => Some(static_form(ty.clone())),
-        _ => None,
-    });
-    let family_span = located(family.span());
-    let family_private = item.krate.private(family_span);
-    let family = quote_spanned!(family_span=> <#family as #family_private::Transaction>::Family);
-    // The user's own type where it can stand, so that a wrong one is not an error twice.
-    let tx = item.params.all.iter().find(|param| matches!(param.role, Role::Transaction(_))).map(|param| &param.ty);
+    if is_async {
+        return quote_spanned! {span=>
+            #[automatically_derived]
+            impl #private::AsyncTxActivity for #ident {
+                type Family = <#family as #private::AsyncTransaction>::Family;
+                #[allow(unused_variables)]
+                fn run<'__saga_tx>(
+                    self,
+                    tx: &'__saga_tx mut #ty,
+                    #context: #private::ActivityContext,
+                ) -> #private::TxFuture<'__saga_tx, ::core::result::Result<Self::Output, Self::Error>> {
+                    ::std::boxed::Box::pin(async move {
+                        #(#bindings)*
+                        Self::plain(#(#arguments),*).await
+                    })
+                }
+            }
+        };
+    }
     quote_spanned! {span=>
         #[automatically_derived]
         impl #private::BlockingTxActivity for #ident {
-            type Family = #family;
+            type Family = <#family as #private::Transaction>::Family;
             #[allow(unused_variables)]
             fn run(
                 self,
-                tx: #tx,
+                tx: &#ty,
                 #context: &#private::ActivityContext,
             ) -> ::core::result::Result<Self::Output, Self::Error> {
                 #(#bindings)*
@@ -383,8 +405,14 @@ fn run_tx(item: &Item<'_>) -> TokenStream {
     }
 }
 
+fn respanned(ident: &Ident, span: Span) -> Ident {
+    let mut ident = ident.clone();
+    ident.set_span(ident.span().located_at(span));
+    ident
+}
+
 /// The type with each lifetime that is left out, or named, as `'static`.
-fn static_form(mut ty: Type) -> Type {
+fn with_static_lifetimes(mut ty: Type) -> Type {
     struct Static;
     impl syn::visit_mut::VisitMut for Static {
         fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {

@@ -4,7 +4,8 @@ mod expand;
 mod options;
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
+use syn::Type;
 
 use crate::compensate;
 use crate::diag::Diag;
@@ -78,7 +79,7 @@ fn check_roles(function: &Function, options: &options::Options, params: &mut Par
         (Some(option), []) => {
             // A parameter that was refused has its own error.
             if !params.broken {
-                diag.at(option, "a transactional activity writes through its transaction: add a parameter `#[transaction] tx: &SqliteTx<'_>`");
+                diag.at(option, "a transactional activity writes through its transaction: add a parameter `#[transaction] tx: &mut PostgresTx<'_>`, or in a plain `fn` `#[transaction] tx: &SqliteTx<'_>`");
             }
             params.broken = true;
         }
@@ -86,12 +87,26 @@ fn check_roles(function: &Function, options: &options::Options, params: &mut Par
             diag.at(&second.ident, "an activity has one `#[transaction]`: remove this one");
             params.broken = true;
         }
-        (Some(_), [_]) => {
-            if let Some(token) = asyncness {
-                let message = "a transactional activity runs within the store's commit and cannot await, which is not supported yet: write a plain `fn`";
-                diag.at(token.to_token_stream(), message);
+        (Some(_), [transaction]) => {
+            if let Some(message) = mismatch(asyncness.is_some(), transaction) {
+                diag.at(&transaction.ty, message);
                 params.broken = true;
             }
         }
+    }
+}
+
+/// An `async fn` takes its transaction by `&mut`, a plain `fn` by `&`. What to write, if not.
+fn mismatch(is_async: bool, transaction: &Param) -> Option<String> {
+    let Type::Reference(reference) = &transaction.ty else { return None };
+    let name = &transaction.ident;
+    match (is_async, reference.mutability.is_some()) {
+        (true, false) => Some(format!(
+            "an `async` activity takes its transaction by `&mut`: write `{name}: &mut PostgresTx<'_>`; for SQLite write a plain `fn` and `{name}: &SqliteTx<'_>`"
+        )),
+        (false, true) => Some(format!(
+            "a transaction taken by `&mut` is awaited: write `async fn`; for SQLite write a plain `fn` and `{name}: &SqliteTx<'_>`"
+        )),
+        _ => None,
     }
 }

@@ -2,28 +2,13 @@
 
 use super::statements;
 
-statements! { 0;
-    /// Commits of one row each and nothing else, by owners that are settled: the common case.
-    ///
-    /// The update is the fence. It takes the row's lock and looks at the row's latest version,
-    /// not at the snapshot's, so that a takeover that came first refuses it, however long the
-    /// statement was held up. The journal's key is the second lock on the same door.
-    LEAN = "-- lean
-        WITH moved AS (
-            UPDATE @.live l SET seq = c.seq
-            FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[], $6::bytea[])
-                AS c (ord, execution, owner, seq, nonce, body)
-            WHERE l.execution = c.execution AND l.seq = c.seq - 1 AND l.owner = c.owner
-                AND l.deaths = 0 AND NOT l.unreleased AND NOT l.claim_due
-            RETURNING c.ord, c.execution, c.seq, c.nonce, c.body),
-        appended AS (
-            INSERT INTO @.journal (execution, seq, nonce, more, body)
-            SELECT execution, seq, nonce, false, body FROM moved)
-        SELECT array_agg(ord) FROM moved";
-
-    /// Commits with all that they can bring. What belongs to a commit is a slice of the arrays
-    /// of all, so that nothing is joined but by a table's key.
-    FULL = "-- full
+/// A commit with all that it can bring, but for its answer.
+macro_rules! full {
+    ($name:literal, $answer:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
         WITH t AS MATERIALIZED (SELECT @now AS now),
         moved AS (
             UPDATE @.live l SET
@@ -98,7 +83,57 @@ statements! { 0;
         -- Only an operator's commit meets a run that waits to be claimed.
         unready AS (
             DELETE FROM @.ready r USING moved m WHERE r.execution = m.execution AND m.due_at IS NULL)
-        SELECT ord, stay, COALESCE(due_at <= (SELECT now FROM t), false) FROM moved";
+        ",
+            $answer
+        )
+    };
+}
+
+statements! { 0;
+    /// Commits of one row each and nothing else, by owners that are settled: the common case.
+    ///
+    /// The update is the fence. It takes the row's lock and looks at the row's latest version,
+    /// not at the snapshot's, so that a takeover that came first refuses it, however long the
+    /// statement was held up. The journal's key is the second lock on the same door.
+    LEAN = "-- lean
+        WITH moved AS (
+            UPDATE @.live l SET seq = c.seq
+            FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[], $6::bytea[])
+                AS c (ord, execution, owner, seq, nonce, body)
+            WHERE l.execution = c.execution AND l.seq = c.seq - 1 AND l.owner = c.owner
+                AND l.deaths = 0 AND NOT l.unreleased AND NOT l.claim_due
+            RETURNING c.ord, c.execution, c.seq, c.nonce, c.body),
+        appended AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT execution, seq, nonce, false, body FROM moved)
+        SELECT array_agg(ord) FROM moved";
+
+    /// Commits with all that they can bring. What belongs to a commit is a slice of the arrays
+    /// of all, so that nothing is joined but by a table's key.
+    FULL = full!("full", "SELECT ord, stay, COALESCE(due_at <= (SELECT now FROM t), false) FROM moved");
+
+    /// The same for one commit, as the last statement of a transaction that is not the store's
+    /// alone: it fails, and the transaction with it, if the place is taken, or if this is not the
+    /// transaction that was begun.
+    FENCED = full!("fenced", "SELECT 1 / (current_setting('saga.step', true) = 'open')::int, 1 / count(*) FROM moved");
+
+    /// The same for rows and nothing else, which is the common case.
+    STEP = "-- step
+        WITH moved AS (
+            UPDATE @.live l SET
+                seq = $2::int8 + cardinality($6::bytea[]) - 1,
+                owner = $3::uuid,
+                ended = 0,
+                deaths = CASE WHEN l.claim_due THEN l.deaths ELSE 0 END,
+                claim_due = false,
+                unreleased = false
+            WHERE l.execution = $1::uuid AND l.seq = $2::int8 - 1 AND l.ended <> 1 AND current_setting('saga.step', true) = 'open'
+            RETURNING l.execution),
+        appended AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT m.execution, $2::int8 + r.place - 1, $4::int8, r.more, r.body
+            FROM moved m CROSS JOIN LATERAL unnest($5::bool[], $6::bytea[]) WITH ORDINALITY AS r (more, body, place))
+        SELECT 1 / count(*) FROM moved";
 
     /// Why commits were not applied: the head, the mark at their place, and whose the run is.
     PLACES = "-- places

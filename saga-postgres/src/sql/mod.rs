@@ -43,6 +43,12 @@ pub(crate) fn all() -> impl Iterator<Item = Sql> {
     TEMPLATES.concat().into_iter().enumerate().map(|(slot, (name, _))| Sql { name, slot })
 }
 
+/// The text of one statement for one schema.
+pub(crate) fn text(sql: Sql, schema: &str) -> String {
+    let template = TEMPLATES.iter().flat_map(|group| group.iter()).nth(sql.slot);
+    template.map(|(_, template)| fill(template, schema)).unwrap_or_default()
+}
+
 /// A template for one schema.
 pub(crate) fn fill(template: &str, schema: &str) -> String {
     let now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
@@ -72,6 +78,11 @@ pub(crate) const SESSION: &str = "
     SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
     SELECT set_config('statement_timeout', '30s', false) WHERE current_setting('statement_timeout') = '0'";
+
+/// What the sessions are set to in which users' own code runs: their plans are their own.
+pub(crate) const STEP_SESSION: &str = "
+    SET client_min_messages = warning;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Makes a constant of each statement, counted from `$first`.
 macro_rules! statements {

@@ -9,7 +9,7 @@ macro_rules! start {
             "-- start
         -- The limit of the wait for an id that an open transaction holds is set before the first
         -- row goes in, and ends with the statement.
-        WITH t AS MATERIALIZED (SELECT @now AS now, set_config('lock_timeout', $25, true)),
+        WITH t AS MATERIALIZED (SELECT @now AS now, set_config('lock_timeout', COALESCE($25, current_setting('lock_timeout')), true)),
         c AS MATERIALIZED (
             SELECT c.*, w.incarnation AS owner,
                 CASE WHEN w.incarnation IS NULL THEN GREATEST(c.not_before, (SELECT now FROM t)) END AS due_at

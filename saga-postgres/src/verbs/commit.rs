@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join3;
 use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::plain::Plain;
@@ -78,10 +79,10 @@ pub(crate) async fn commit(db: &Db, commits: &[Plain]) -> Result<(Vec<CommitOutc
     }
 }
 
-fn unacceptable(commit: &Plain) -> Option<String> {
+pub(crate) fn unacceptable(commit: &Plain) -> Option<String> {
     if let Some(kind) = commit.step_kind {
         return Some(if kind == KIND {
-            "this version of saga-postgres runs no transactional steps".to_owned()
+            "a step on this store runs in a session of its own, and not in a commit".to_owned()
         } else {
             format!("the step is written for a store of the kind \"{kind}\", and this one is \"{KIND}\"")
         });
@@ -220,86 +221,10 @@ impl Batch<'_> {
 
     /// What was applied: its index, whether the run stays, and whether it is due at once.
     async fn send_full(&self, group: &[usize]) -> Result<Vec<(usize, bool, bool)>, Abort> {
-        let of = || group.iter().map(|at| &self.commits[*at]);
-        let ords: Vec<i32> = group.iter().map(|at| place(*at)).collect();
-        let executions: Vec<Uuid> = of().map(|c| *c.execution.as_uuid()).collect();
-        let owners: Vec<Uuid> = of().map(|c| *c.owner.as_uuid()).collect();
-        let seqs: Vec<i64> = of().map(|c| number(c.seq.0)).collect();
-        let nonces: Vec<i64> = of().map(|c| c.nonce.0.cast_signed()).collect();
-        let seen: Vec<Option<i64>> = of().map(|c| c.inbox_seen.map(number)).collect();
-        let states: Vec<Option<i16>> =
-            of().map(|c| c.change.as_ref().map(|change| change.state.code().into())).collect();
-        let conclusions: Vec<Option<&[u8]>> =
-            of().map(|c| c.change.as_ref().and_then(|change| change.conclusion.as_deref())).collect();
-        let statuses: Vec<Option<&[u8]>> = of().map(|c| c.status.as_deref()).collect();
-        let kinds: Vec<i16> = of().map(|c| kind_of(&c.then)).collect();
-        let wakes: Vec<Option<i64>> = of().map(|c| wake_of(&c.then)).collect();
-        let builds: Vec<Option<&str>> = of().map(|c| build_of(&c.then)).collect();
-
-        let (mut rows, mut blobs, mut out, mut sent) =
-            (Slices::default(), Slices::default(), Slices::default(), Slices::default());
-        let (mut more, mut bodies) = (Vec::new(), Vec::new());
-        let (mut blob_ids, mut blob_bytes) = (Vec::new(), Vec::new());
-        let (mut out_ids, mut to_runs, mut to_executions, mut out_bodies) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut sent_ids = Vec::new();
-        for commit in of() {
-            let before = bodies.len();
-            more.extend(commit.rows.iter().map(|row| row.more));
-            bodies.extend(commit.rows.iter().map(|row| &row.body[..]));
-            rows.push(before, bodies.len());
-            let before = blob_ids.len();
-            blob_ids.extend(commit.blobs.iter().map(|blob| *blob.id.as_uuid()));
-            blob_bytes.extend(commit.blobs.iter().map(|blob| &blob.bytes[..]));
-            blobs.push(before, blob_ids.len());
-            let before = out_ids.len();
-            for message in &commit.outbox {
-                let (to_run, to_execution) = match &message.to {
-                    Target::Run(id) => (Some(id.as_str()), None),
-                    Target::Execution(execution) => (None, Some(*execution.as_uuid())),
-                };
-                out_ids.push(*message.id.as_uuid());
-                to_runs.push(to_run);
-                to_executions.push(to_execution);
-                out_bodies.push(&message.body[..]);
-            }
-            out.push(before, out_ids.len());
-            let before = sent_ids.len();
-            sent_ids.extend(commit.sent.iter().map(|id| *id.as_uuid()));
-            sent.push(before, sent_ids.len());
-        }
-        let values: crate::db::Values<'_> = &[
-            &ords,
-            &executions,
-            &owners,
-            &seqs,
-            &nonces,
-            &rows.from,
-            &rows.to,
-            &seen,
-            &states,
-            &conclusions,
-            &statuses,
-            &kinds,
-            &wakes,
-            &builds,
-            &blobs.from,
-            &blobs.to,
-            &out.from,
-            &out.to,
-            &sent.from,
-            &sent.to,
-            &more,
-            &bodies,
-            &blob_ids,
-            &blob_bytes,
-            &out_ids,
-            &to_runs,
-            &to_executions,
-            &out_bodies,
-            &sent_ids,
-        ];
-        let rows = self.db.query(For::Engine, sql::FULL, values).await?;
+        let group: Vec<(usize, &Plain)> = group.iter().map(|at| (*at, &self.commits[*at])).collect();
+        let values = full_values(&group);
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+        let rows = self.db.query(For::Engine, sql::FULL, &values).await?;
         Ok(rows.iter().map(|row| (index(row.get(0)), row.get(1), row.get(2))).collect())
     }
 
@@ -326,6 +251,88 @@ impl Batch<'_> {
         }
         Ok(rest)
     }
+}
+
+/// The values of `FULL`, and of its like, for these commits with their places.
+pub(crate) fn full_values<'c>(group: &[(usize, &'c Plain)]) -> Vec<Box<dyn ToSql + Sync + Send + 'c>> {
+    let of = || group.iter().map(|(_, commit)| *commit);
+    let ords: Vec<i32> = group.iter().map(|(at, _)| place(*at)).collect();
+    let executions: Vec<Uuid> = of().map(|c| *c.execution.as_uuid()).collect();
+    let owners: Vec<Uuid> = of().map(|c| *c.owner.as_uuid()).collect();
+    let seqs: Vec<i64> = of().map(|c| number(c.seq.0)).collect();
+    let nonces: Vec<i64> = of().map(|c| c.nonce.0.cast_signed()).collect();
+    let seen: Vec<Option<i64>> = of().map(|c| c.inbox_seen.map(number)).collect();
+    let states: Vec<Option<i16>> = of().map(|c| c.change.as_ref().map(|change| change.state.code().into())).collect();
+    let conclusions: Vec<Option<&[u8]>> =
+        of().map(|c| c.change.as_ref().and_then(|change| change.conclusion.as_deref())).collect();
+    let statuses: Vec<Option<&[u8]>> = of().map(|c| c.status.as_deref()).collect();
+    let kinds: Vec<i16> = of().map(|c| kind_of(&c.then)).collect();
+    let wakes: Vec<Option<i64>> = of().map(|c| wake_of(&c.then)).collect();
+    let builds: Vec<Option<&str>> = of().map(|c| build_of(&c.then)).collect();
+
+    let (mut rows, mut blobs, mut out, mut sent) =
+        (Slices::default(), Slices::default(), Slices::default(), Slices::default());
+    let (mut more, mut bodies) = (Vec::new(), Vec::new());
+    let (mut blob_ids, mut blob_bytes) = (Vec::new(), Vec::new());
+    let (mut out_ids, mut to_runs, mut to_executions, mut out_bodies) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut sent_ids = Vec::new();
+    for commit in of() {
+        let before = bodies.len();
+        more.extend(commit.rows.iter().map(|row| row.more));
+        bodies.extend(commit.rows.iter().map(|row| &row.body[..]));
+        rows.push(before, bodies.len());
+        let before = blob_ids.len();
+        blob_ids.extend(commit.blobs.iter().map(|blob| *blob.id.as_uuid()));
+        blob_bytes.extend(commit.blobs.iter().map(|blob| &blob.bytes[..]));
+        blobs.push(before, blob_ids.len());
+        let before = out_ids.len();
+        for message in &commit.outbox {
+            let (to_run, to_execution) = match &message.to {
+                Target::Run(id) => (Some(id.as_str()), None),
+                Target::Execution(execution) => (None, Some(*execution.as_uuid())),
+            };
+            out_ids.push(*message.id.as_uuid());
+            to_runs.push(to_run);
+            to_executions.push(to_execution);
+            out_bodies.push(&message.body[..]);
+        }
+        out.push(before, out_ids.len());
+        let before = sent_ids.len();
+        sent_ids.extend(commit.sent.iter().map(|id| *id.as_uuid()));
+        sent.push(before, sent_ids.len());
+    }
+    vec![
+        Box::new(ords),
+        Box::new(executions),
+        Box::new(owners),
+        Box::new(seqs),
+        Box::new(nonces),
+        Box::new(rows.from),
+        Box::new(rows.to),
+        Box::new(seen),
+        Box::new(states),
+        Box::new(conclusions),
+        Box::new(statuses),
+        Box::new(kinds),
+        Box::new(wakes),
+        Box::new(builds),
+        Box::new(blobs.from),
+        Box::new(blobs.to),
+        Box::new(out.from),
+        Box::new(out.to),
+        Box::new(sent.from),
+        Box::new(sent.to),
+        Box::new(more),
+        Box::new(bodies),
+        Box::new(blob_ids),
+        Box::new(blob_bytes),
+        Box::new(out_ids),
+        Box::new(to_runs),
+        Box::new(to_executions),
+        Box::new(out_bodies),
+        Box::new(sent_ids),
+    ]
 }
 
 fn applied_with(stay: bool) -> CommitOutcome {

@@ -58,8 +58,12 @@ impl Plain {
 
     /// Whether it is a row and nothing else.
     pub(crate) fn is_lean(&self) -> bool {
-        matches!(&self.rows[..], [row] if !row.more)
-            && self.blobs.is_empty()
+        matches!(&self.rows[..], [row] if !row.more) && self.is_rows_alone()
+    }
+
+    /// Whether it is rows and nothing else.
+    pub(crate) fn is_rows_alone(&self) -> bool {
+        self.blobs.is_empty()
             && self.inbox_seen.is_none()
             && self.outbox.is_empty()
             && self.sent.is_empty()

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Started};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::{Slices, index, place};
@@ -107,6 +109,22 @@ async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Re
 
 /// The runs that are new, by index, and whether nobody owns them.
 async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Result<BTreeMap<usize, bool>, Abort> {
+    // A call for one run alone waits; one for several tells its caller, who sends each by itself.
+    let patience = if runs.len() == 1 { PATIENCE } else { BATCH_PATIENCE };
+    let values = values(runs, group, Some(patience));
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+    let sql: Sql = if group.iter().any(|(_, replaces)| replaces.is_some()) { sql::REPLACE } else { sql::START };
+    let rows = db.query(For::Clients, sql, &values).await?;
+    Ok(rows.iter().map(|row| (group[index(row.get(0))].0, row.get(1))).collect())
+}
+
+/// The values of `START` and `REPLACE`. Without a limit of their own they wait for a held id as
+/// long as the session waits for locks.
+fn values<'r>(
+    runs: &'r [NewRun],
+    group: &[(usize, Option<Uuid>)],
+    patience: Option<&'static str>,
+) -> Vec<Box<dyn ToSql + Sync + Send + 'r>> {
     let of = || group.iter().map(|(at, _)| &runs[*at]);
     let order: Vec<i32> = (0..group.len()).map(place).collect();
     let ids: Vec<&str> = of().map(|run| run.id.as_str()).collect();
@@ -140,42 +158,65 @@ async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Resu
         message_bodies.extend(run.messages.iter().map(|(_, body)| &body[..]));
         of_messages.push(before, messages.len());
     }
-    // A call for one run alone waits; one for several tells its caller, who sends each by itself.
-    let patience = if runs.len() == 1 { PATIENCE } else { BATCH_PATIENCE };
     let finished: Vec<i16> =
         RunState::ALL.into_iter().filter(|state| state.is_final()).map(|state| state.code().into()).collect();
-    let values: crate::db::Values<'_> = &[
-        &order,
-        &ids,
-        &executions,
-        &workflows,
-        &versions,
-        &lanes,
-        &priorities,
-        &not_before,
-        &digests,
-        &bodies,
-        &nonces,
-        &owners,
-        &replaces,
-        &of_attributes.from,
-        &of_attributes.to,
-        &of_blobs.from,
-        &of_blobs.to,
-        &of_messages.from,
-        &of_messages.to,
-        &attributes,
-        &blobs,
-        &blob_bytes,
-        &messages,
-        &message_bodies,
-        &patience,
-        &finished,
-        &memos,
-    ];
-    let sql: Sql = if group.iter().any(|(_, replaces)| replaces.is_some()) { sql::REPLACE } else { sql::START };
-    let rows = db.query(For::Clients, sql, values).await?;
-    Ok(rows.iter().map(|row| (group[index(row.get(0))].0, row.get(1))).collect())
+    vec![
+        Box::new(order),
+        Box::new(ids),
+        Box::new(executions),
+        Box::new(workflows),
+        Box::new(versions),
+        Box::new(lanes),
+        Box::new(priorities),
+        Box::new(not_before),
+        Box::new(digests),
+        Box::new(bodies),
+        Box::new(nonces),
+        Box::new(owners),
+        Box::new(replaces),
+        Box::new(of_attributes.from),
+        Box::new(of_attributes.to),
+        Box::new(of_blobs.from),
+        Box::new(of_blobs.to),
+        Box::new(of_messages.from),
+        Box::new(of_messages.to),
+        Box::new(attributes),
+        Box::new(blobs),
+        Box::new(blob_bytes),
+        Box::new(messages),
+        Box::new(message_bodies),
+        Box::new(patience),
+        Box::new(finished),
+        Box::new(memos),
+    ]
+}
+
+/// Starts a run within a transaction of somebody else, in the tables of this schema.
+pub(crate) async fn start_within(
+    client: &Client,
+    schema: &str,
+    run: &NewRun,
+) -> Result<Result<Started, Abort>, tokio_postgres::Error> {
+    let runs = std::slice::from_ref(run);
+    let mut replaces = None;
+    for _ in 0..ROUNDS {
+        let sql = if replaces.is_some() { sql::REPLACE } else { sql::START };
+        let values = values(runs, &[(0, replaces)], None);
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+        if !client.query(&sql::text(sql, schema), &values).await?.is_empty() {
+            return Ok(Ok(Started::New));
+        }
+        let (id, execution) = ([run.id.as_str()], [*run.execution.as_uuid()]);
+        let values: [&(dyn ToSql + Sync); 3] = [&[0_i32].as_slice(), &id.as_slice(), &execution.as_slice()];
+        let rows = client.query(&sql::text(sql::EXISTING, schema), &values).await?;
+        let mut done = Done::default();
+        answer(runs, &rows, &mut done);
+        if let Some((_, answer)) = done.answers.pop() {
+            return Ok(Ok(answer));
+        }
+        replaces = done.again.pop().and_then(|(_, replaces)| replaces);
+    }
+    Ok(Err(unavailable(format!("runs of the id \"{}\" come and go; start it again", run.id)).into()))
 }
 
 /// Answers starts that added nothing, with what is there.
@@ -186,7 +227,13 @@ async fn look_at(db: &Db, runs: &[NewRun], missed: Vec<usize>, done: &mut Done) 
     let ords: Vec<i32> = missed.iter().map(|at| place(*at)).collect();
     let ids: Vec<&str> = missed.iter().map(|at| runs[*at].id.as_str()).collect();
     let executions: Vec<Uuid> = missed.iter().map(|at| *runs[*at].execution.as_uuid()).collect();
-    for row in db.query(For::Clients, sql::EXISTING, &[&ords, &ids, &executions]).await? {
+    let rows = db.query(For::Clients, sql::EXISTING, &[&ords, &ids, &executions]).await?;
+    answer(runs, &rows, done);
+    Ok(())
+}
+
+fn answer(runs: &[NewRun], rows: &[Row], done: &mut Done) {
+    for row in rows {
         let at = index(row.get(0));
         let new = &runs[at];
         let own: Option<&str> = row.get(5);
@@ -210,7 +257,6 @@ async fn look_at(db: &Db, runs: &[NewRun], missed: Vec<usize>, done: &mut Done) 
             done.answers.push((at, Started::Existing { execution, state, same_input }));
         }
     }
-    Ok(())
 }
 
 fn taken(new: &NewRun, id: &str) -> String {

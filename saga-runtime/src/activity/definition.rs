@@ -2,12 +2,17 @@
 
 use std::any::TypeId;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
 use saga_store::wire::{Failure, FailureKind, Payload, UndoStep};
-use saga_store::{BlockingTxFn, TxFamily, TxStep, TxVerdict};
+use saga_store::{AsyncTxFn, BlockingTxFn, TxEnd, TxFamily, TxFuture, TxStep, TxVerdict};
 
-use super::{Activity, ActivityContext, ActivityOptions, AsyncActivity, BlockingTxActivity, UndoCall, UndoKind};
+use super::{
+    Activity, ActivityContext, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingTxActivity, UndoCall, UndoKind,
+};
 use crate::classify::{Class, Classify};
 use crate::codec::{self, CodecError};
 
@@ -66,6 +71,18 @@ pub struct TxJob {
     pub finish: Box<dyn FnMut(AttemptEnd) -> TxVerdict + Send>,
 }
 
+/// An attempt whose transaction is a session of its own.
+pub struct AsyncTxJob {
+    /// The input.
+    pub input: Payload,
+    /// What the code may ask.
+    pub context: ActivityContext,
+    /// Begins to count the attempt's time; ends, with the failure, when that is over.
+    pub limit: Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = AttemptFailure> + Send>> + Send>,
+    /// Takes the code's end.
+    pub finish: Box<dyn FnOnce(AttemptEnd) + Send>,
+}
+
 /// How an activity's code is run.
 #[derive(Debug, Clone, Copy)]
 pub enum Code {
@@ -77,6 +94,13 @@ pub enum Code {
         store_kind: &'static str,
         /// Packs an attempt for the store.
         pack: fn(TxJob) -> TxStep,
+    },
+    /// As a future, inside a transaction that its journal record then ends.
+    AsyncTransaction {
+        /// The kind of store that it needs.
+        store_kind: &'static str,
+        /// Packs an attempt for the store.
+        pack: fn(AsyncTxJob) -> TxStep,
     },
 }
 
@@ -112,6 +136,12 @@ impl ActivityDefinition {
         Self::of::<A>(module, states, code)
     }
 
+    /// The definition of a transactional activity for transactions that are awaited.
+    pub const fn async_tx<A: AsyncTxActivity>(module: &'static str, states: fn() -> Vec<StateType>) -> Self {
+        let code = Code::AsyncTransaction { store_kind: <A::Family as TxFamily>::STORE_KIND, pack: pack_async_tx::<A> };
+        Self::of::<A>(module, states, code)
+    }
+
     const fn of<A: Activity>(module: &'static str, states: fn() -> Vec<StateType>, code: Code) -> Self {
         Self {
             name: A::NAME,
@@ -131,9 +161,22 @@ impl ActivityDefinition {
         (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
     }
 
-    /// Whether its code runs inside the journal's transaction.
+    /// Whether its effect and its record are one transaction.
     pub fn is_transaction(&self) -> bool {
+        matches!(self.code, Code::Transaction { .. } | Code::AsyncTransaction { .. })
+    }
+
+    /// Whether its code runs within the store's commit.
+    pub(crate) fn runs_in_commit(&self) -> bool {
         matches!(self.code, Code::Transaction { .. })
+    }
+
+    /// The kind of store through which it writes, if it does.
+    pub(crate) fn store_kind(&self) -> Option<&'static str> {
+        match self.code {
+            Code::Async(_) => None,
+            Code::Transaction { store_kind, .. } | Code::AsyncTransaction { store_kind, .. } => Some(store_kind),
+        }
     }
 
     /// Whether it is declared at module level, not inside a function's body.
@@ -156,13 +199,40 @@ fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {
     TxStep::new::<A::Family>(BlockingTxFn(Box::new(move |tx| {
         let ended = match codec::decode::<A>(&job.input) {
             Ok(input) => {
-                let run = std::panic::AssertUnwindSafe(|| end::<A>(input.run(tx, &job.context)));
+                let run = AssertUnwindSafe(|| end::<A>(input.run(tx, &job.context)));
                 std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
             }
             Err(error) => Err(unreadable_input::<A>(&error)),
         };
         (job.finish)(ended)
     })))
+}
+
+fn pack_async_tx<A: AsyncTxActivity>(job: AsyncTxJob) -> TxStep {
+    TxStep::awaiting::<A::Family>(AsyncTxFn(Box::new(move |tx| {
+        let AsyncTxJob { input, context, limit, finish } = job;
+        let code = codec::decode::<A>(&input).map(|input| input.run(tx, context));
+        Box::pin(async move {
+            let ended = match code {
+                Ok(code) => within_limit::<A>(code, limit()).await,
+                Err(error) => Err(unreadable_input::<A>(&error)),
+            };
+            let wish = if ended.is_ok() { TxEnd::Keep } else { TxEnd::RollBack };
+            finish(ended);
+            wish
+        })
+    })))
+}
+
+async fn within_limit<A: Activity>(
+    code: TxFuture<'_, Result<A::Output, A::Error>>,
+    limit: impl Future<Output = AttemptFailure> + Unpin,
+) -> AttemptEnd {
+    match select(AssertUnwindSafe(code).catch_unwind(), limit).await {
+        Either::Left((Ok(result), _)) => end::<A>(result),
+        Either::Left((Err(panic), _)) => Err(panicked(panic.as_ref())),
+        Either::Right((failure, _)) => Err(failure),
+    }
 }
 
 pub(crate) fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {

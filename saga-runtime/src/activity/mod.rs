@@ -9,7 +9,9 @@ mod undo;
 pub(crate) use context::ContextParts;
 pub use context::{ActivityContext, IdempotencyKey};
 pub(crate) use definition::panicked;
-pub use definition::{ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob};
+pub use definition::{
+    ActivityDefinition, AsyncTxJob, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob,
+};
 #[cfg(feature = "test")]
 pub(crate) use definition::{end, unreadable_input};
 pub use error::{ActivityError, ErrorKind};
@@ -20,7 +22,7 @@ pub use undo::UndoCall;
 use std::fmt::Display;
 use std::future::Future;
 
-use saga_store::TxFamily;
+use saga_store::{TxFamily, TxFuture};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -93,4 +95,17 @@ pub trait BlockingTxActivity: Activity {
         tx: &<Self::Family as TxFamily>::Tx<'_>,
         context: &ActivityContext,
     ) -> Result<Self::Output, Self::Error>;
+}
+
+/// The same on a store whose transactions are sessions of their own: its function is `async`.
+pub trait AsyncTxActivity: Activity {
+    /// The kind of transaction.
+    type Family: TxFamily;
+
+    /// Runs one attempt within a transaction.
+    fn run<'t>(
+        self,
+        tx: &'t mut <Self::Family as TxFamily>::Tx<'_>,
+        context: ActivityContext,
+    ) -> TxFuture<'t, Result<Self::Output, Self::Error>>;
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use saga_store::message::{EventMessage, MessageBody};
-use saga_store::{ExecutionId, RunId, RunView, Target};
+use saga_store::{ExecutionId, Hint, RunId, RunView, Target};
 
 use serde::de::DeserializeOwned;
 
@@ -52,6 +52,13 @@ impl<W: Workflow> RunHandle<W> {
     /// Whether the run existed before, with another input.
     pub fn input_differs(&self) -> bool {
         self.input_differs
+    }
+
+    /// Tells the workers that the transaction that this run was started within
+    /// ([`StartRun::within`](super::StartRun::within)) is committed. A hint: without it a worker
+    /// finds the run all the same, but later.
+    pub fn committed(&self) {
+        self.client.parts.store.tell(Hint::Ready);
     }
 
     /// Waits for the run to end; its value, or why there is none.

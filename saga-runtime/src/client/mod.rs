@@ -34,8 +34,8 @@ pub use handle::RunHandle;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
 pub use show::RunDetails;
-pub use start::StartRun;
 pub(crate) use start::newborn_view;
+pub use start::{StartRun, StartWithin};
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};

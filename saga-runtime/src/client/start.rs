@@ -8,7 +8,8 @@ use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Payload, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started, Timestamp,
+    ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, StartTx, Started,
+    StoreError, Timestamp, TxFamily,
 };
 
 use serde::Serialize;
@@ -138,6 +139,51 @@ impl<W: Workflow> StartRun<W> {
         self.on_existing(OnExisting::ReplaceFinished)
     }
 
+    /// Starts the run within a transaction of the program's own: the run is there if, and only
+    /// if, that commits. Takes a `&mut PostgresTx<'_>`, of a transactional activity or of
+    /// `PostgresStore::begin`, or a `&mut tokio_postgres::Transaction<'_>` of any connection with
+    /// the store's database.
+    ///
+    /// Nothing is told to the workers from within the transaction, since it may yet be rolled
+    /// back. A `PostgresTx` tells them when it is committed; after the commit of any other, call
+    /// [`RunHandle::committed`], or a worker finds the run within ten seconds. A handle's other
+    /// methods find the run once it is committed.
+    ///
+    /// Costs a round trip or two. An id that another open transaction has started is waited for,
+    /// for as long as the transaction's `lock_timeout` or `statement_timeout` says; other starts
+    /// and all runs go on. An error of the store fails the whole transaction.
+    pub fn within<'t, F, T>(self, tx: &'t mut T) -> StartWithin<'t, W>
+    where
+        F: TxFamily,
+        T: StartTx<F>,
+    {
+        let client = self.client.clone();
+        let starting = async move {
+            let parts = &client.parts;
+            let kind = parts.store.kind();
+            let now = parts.clock.now();
+            let execution = parts.entropy.execution(now);
+            let id = match &self.id {
+                Some(id) => RunId::new(id)?,
+                None => RunId::new(execution.to_string())?,
+            };
+            let (mut new, _) = self.new_run(id.clone(), execution, now)?;
+            // Nobody knows whether it will be there.
+            new.claim_for = None;
+            let rejects = new.on_existing == OnExisting::Reject;
+            let Some(schema) = parts.store.start_within(&mut new).filter(|_| kind == F::STORE_KIND) else {
+                let message = format!(
+                    "a run of a \"{kind}\" store cannot be started within a transaction of a \"{}\" database",
+                    F::STORE_KIND
+                );
+                return Err(StoreError::new(saga_store::ErrorKind::Invalid, message).into());
+            };
+            let started = tx.start(schema, new).await?;
+            handle(client.clone(), id, execution, started, rejects)
+        };
+        StartWithin(Box::pin(starting))
+    }
+
     async fn start(self) -> Result<RunHandle<W>, ClientError> {
         let client = self.client.clone();
         let parts = &client.parts;
@@ -164,36 +210,23 @@ impl<W: Workflow> StartRun<W> {
                 return Err(error.into());
             }
         };
-        let handle = RunHandle::new(client.clone(), id.clone(), execution);
-        match started {
-            Started::New => {
-                if let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker) {
-                    // The worker gets what was written, large payloads included, without a read.
-                    let body =
-                        if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
-                    let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
-                    let run = LoadedRun { view, journal: vec![row], inbox };
-                    worker.launch(run, W::definition(), claimed_for);
-                }
-                Ok(handle.started(true, false))
-            }
-            // An answer to this very start that was lost.
-            Started::Existing { execution: existing, .. } if rejects && existing != execution => {
-                Err(ClientError::Exists { id })
-            }
-            Started::Existing { execution, same_input, .. } => {
-                Ok(RunHandle::new(client, id, execution).started(false, !same_input))
-            }
-            Started::Conflict { workflow } => Err(ClientError::OtherWorkflow { id, workflow, wanted: W::NAME }),
-            Started::Rejected(why) => Err(ClientError::Rejected { id, why }),
+        if started == Started::New
+            && let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker)
+        {
+            // The worker gets what was written, large payloads included, without a read.
+            let body = if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
+            let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
+            let run = LoadedRun { view, journal: vec![row], inbox };
+            worker.launch(run, W::definition(), claimed_for);
         }
+        handle(client.clone(), id, execution, started, rejects)
     }
 
     /// The run as the store takes it, and its first entry if that had to be changed for it.
     fn new_run(
         self,
         id: RunId,
-        execution: saga_store::ExecutionId,
+        execution: ExecutionId,
         now: Timestamp,
     ) -> Result<(NewRun, Option<Entry>), ClientError> {
         let parts = &self.client.parts;
@@ -248,6 +281,47 @@ impl<W: Workflow> StartRun<W> {
             on_existing: self.on_existing,
         };
         Ok((new, whole))
+    }
+}
+
+/// The handle of a run that was started, or that was there already.
+fn handle<W: Workflow>(
+    client: Client,
+    id: RunId,
+    execution: ExecutionId,
+    started: Started,
+    rejects: bool,
+) -> Result<RunHandle<W>, ClientError> {
+    match started {
+        // But for an answer to this very start that was lost.
+        Started::Existing { execution: existing, .. } if rejects && existing != execution => {
+            Err(ClientError::Exists { id })
+        }
+        Started::New => Ok(RunHandle::new(client, id, execution).started(true, false)),
+        Started::Existing { execution, same_input, .. } => {
+            Ok(RunHandle::new(client, id, execution).started(false, !same_input))
+        }
+        Started::Conflict { workflow } => Err(ClientError::OtherWorkflow { id, workflow, wanted: W::NAME }),
+        Started::Rejected(why) => Err(ClientError::Rejected { id, why }),
+    }
+}
+
+/// A run about to be started within a transaction: await it. See [`StartRun::within`].
+#[must_use = "a run is started when this is awaited: add `.await`"]
+pub struct StartWithin<'t, W>(Pin<Box<dyn Future<Output = Result<RunHandle<W>, ClientError>> + Send + 't>>);
+
+impl<'t, W> IntoFuture for StartWithin<'t, W> {
+    type Output = Result<RunHandle<W>, ClientError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.0
+    }
+}
+
+impl<W> std::fmt::Debug for StartWithin<'_, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartWithin").finish_non_exhaustive()
     }
 }
 

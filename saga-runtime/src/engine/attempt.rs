@@ -10,8 +10,10 @@ use tokio::sync::watch;
 use super::attempts::Begun;
 use super::limits::Limits;
 use super::membership::Membership;
-use crate::activity::{ActivityContext, AttemptEnd, ContextParts};
+use super::open::OpenSteps;
+use crate::activity::{ActivityContext, AttemptEnd, Code, ContextParts};
 use crate::clock::Clock;
+use crate::erased::AnyStore;
 use crate::layer::{Attempt, AttemptStack, Stage};
 use crate::machine::AttemptStart;
 use crate::state::States;
@@ -27,6 +29,8 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who runs the code instead, in a test.
     pub(crate) stage: Option<Arc<dyn Stage>>,
+    /// Where attempts that write through the store have their transactions.
+    pub(crate) store: Arc<dyn AnyStore>,
 }
 
 /// Which run an attempt belongs to.
@@ -36,6 +40,8 @@ pub(crate) struct AttemptRun {
     pub(crate) workflow: Arc<str>,
     pub(crate) membership: Arc<Membership>,
     pub(crate) cancelled: watch::Receiver<bool>,
+    /// Transactions that wait for their records.
+    pub(crate) open: OpenSteps,
 }
 
 impl AttemptEnvironment {
@@ -71,6 +77,9 @@ impl AttemptEnvironment {
     }
 
     async fn make(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
+        if let (None, Code::AsyncTransaction { pack, .. }) = (&self.stage, start.definition.code) {
+            return self.in_transaction(run, &start, pack).await;
+        }
         let attempt = Attempt {
             context: self.context(run, &start),
             definition: start.definition,

@@ -248,6 +248,7 @@ impl EngineBuilder {
             limits: Limits::new(self.max_attempts, &self.limits),
             stage,
             clock: Arc::clone(&clock),
+            store: Arc::clone(&self.store),
         };
         let resolve = {
             let (registry, kind) = (Arc::clone(&registry), self.store.kind());

@@ -48,6 +48,8 @@ pub(crate) struct Driver {
     pub(crate) waiting: bool,
     pub(crate) attempts: Attempts,
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
+    /// How often in a row a transaction of this run gave way to others.
+    pub(crate) conflicts: u32,
     /// The run is suspected of killing its workers.
     pub(crate) probation: Option<Probation>,
 }
@@ -94,6 +96,7 @@ impl Driver {
             }
             for key in self.machine.take_aborts() {
                 self.attempts.abort(&key);
+                self.run.open.abort(&key);
             }
             if mail.stop {
                 self.attempts.drop_waiting();
@@ -117,7 +120,11 @@ impl Driver {
                     return parting;
                 }
                 let rested = self.wait().await;
-                self.feed();
+                match self.settle().await {
+                    Some(Some(parting)) => return parting,
+                    Some(None) => {}
+                    None => self.feed(),
+                }
                 if rested
                     && !self.machine.needs_commit()
                     && let Some(parting) = self.leave().await
@@ -234,7 +241,11 @@ impl Driver {
         {
             self.arrived.push(done);
         }
-        for (key, end) in self.arrived.drain(..) {
+        // What waits for its record within a transaction has its turn in `settle`.
+        let (open, ended): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.arrived).into_iter().partition(|(key, _)| self.run.open.has(key));
+        self.arrived = open;
+        for (key, end) in ended {
             self.machine.attempt_ended(&key, end, clock.now(), self.shared.entropy.unit());
         }
         if !self.machine.has_ended() {
@@ -297,7 +308,10 @@ impl Driver {
             && self.membership.holds_lease(self.shared.clock.elapsed())
             && let Some(start) = self.machine.dispatch_transaction()
         {
-            return self.commit_transaction(Some(turn), start).await;
+            return match start.definition.runs_in_commit() {
+                true => self.commit_transaction(Some(turn), start).await,
+                false => self.hold(turn, start).await,
+            };
         }
         let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));
         let leaving = !stays && self.may_leave(turn.at);

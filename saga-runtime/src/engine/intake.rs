@@ -17,6 +17,7 @@ use super::attempts::Attempts;
 use super::driver::{Driver, Parting};
 use super::live::Mailbox;
 use super::membership::{Membership, Tenure};
+use super::open::OpenSteps;
 use super::shared::Shared;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
@@ -298,6 +299,7 @@ async fn drive(
             workflow,
             membership: Arc::clone(membership),
             cancelled,
+            open: OpenSteps::default(),
         }),
         cancel,
         next,
@@ -307,6 +309,7 @@ async fn drive(
         attempts: Attempts::new(shared.spawner.clone()),
         arrived: Vec::new(),
         probation,
+        conflicts: 0,
         shared: Arc::clone(shared),
     };
     for message in std::mem::take(&mut run.inbox) {

@@ -18,6 +18,7 @@ mod local;
 mod membership;
 mod observer;
 mod offspring;
+mod open;
 mod post;
 mod shared;
 mod surroundings;

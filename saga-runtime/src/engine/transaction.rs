@@ -143,7 +143,7 @@ fn finisher(
     }
 }
 
-fn end_entry(start: &AttemptStart, output: Payload, undo: Option<UndoStep>) -> Entry {
+pub(super) fn end_entry(start: &AttemptStart, output: Payload, undo: Option<UndoStep>) -> Entry {
     let op = start.key.op.clone();
     if start.key.undo {
         Entry::UndoEnded(op, start.attempt)

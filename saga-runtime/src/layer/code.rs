@@ -48,7 +48,7 @@ impl Service<Attempt> for RunCode {
         let called = catch_unwind(AssertUnwindSafe(|| match (&self.stage, definition.code) {
             (Some(stage), _) => stage.attempt(definition, context, input),
             (None, Code::Async(code)) => code(context, input),
-            (None, Code::Transaction { .. }) => {
+            (None, Code::Transaction { .. } | Code::AsyncTransaction { .. }) => {
                 let name = definition.name;
                 let message = format!("`{name}` writes through the store's transaction, which this store has not");
                 let failure = AttemptFailure::engine(FailureKind::Unregistered, Class::Permanent, message);

@@ -90,5 +90,6 @@ pub use logging::Logging;
 pub(crate) use stack::AttemptStack;
 pub use stack::{AttemptService, Layers};
 pub use timeout::Timeout;
+pub(crate) use timeout::timed_out;
 pub use tower_layer::Layer;
 pub use tower_service::Service;

@@ -87,10 +87,13 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
             return Poll::Ready(end);
         }
         let timer = this.timer.get_or_insert_with(|| this.clock.sleep_until(this.clock.now().after(this.limit)));
-        timer.as_mut().poll(cx).map(|()| {
-            let hint = if this.default { ", the default; set `timeout`" } else { "" };
-            let message = format!("`{}` timed out after {:?}{hint}", this.activity, this.limit);
-            Err(AttemptFailure::engine(FailureKind::TimedOut, Class::TRANSIENT, message))
-        })
+        timer.as_mut().poll(cx).map(|()| Err(timed_out(this.activity, this.limit, this.default)))
     }
+}
+
+/// The failure of an attempt that is out of time.
+pub(crate) fn timed_out(activity: &str, limit: Duration, default: bool) -> AttemptFailure {
+    let hint = if default { ", the default; set `timeout`" } else { "" };
+    let message = format!("`{activity}` timed out after {limit:?}{hint}");
+    AttemptFailure::engine(FailureKind::TimedOut, Class::TRANSIENT, message)
 }

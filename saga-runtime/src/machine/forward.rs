@@ -381,7 +381,7 @@ impl Machine {
     }
 
     fn open_step(&mut self, position: u64, scheduled: &StepScheduled, code: Option<StepCode>) {
-        let definition = code.map(|code| code.definition).or_else(|| (self.identity.resolve)(&scheduled.activity));
+        let definition = self.definition_for(code, &scheduled.activity);
         let options = definition.map_or(ActivityOptions::DEFAULT, |definition| definition.options);
         let overrides = code.map_or_else(Overrides::default, |code| code.overrides);
         let deadline = scheduled.deadline.map(Timestamp::from_micros);

@@ -270,16 +270,24 @@ impl Machine {
         !self.control.suspended && !self.ready.is_empty()
     }
 
-    fn is_transaction(&self, key: &TaskKey) -> bool {
-        self.definition_of(key).is_some_and(ActivityDefinition::is_transaction)
+    /// Whether the end of this task's attempt is still wanted.
+    pub(crate) fn awaits(&self, key: &TaskKey) -> bool {
+        match key.undo {
+            true => !self.has_ended() && self.undoable(&key.op).is_some_and(|item| item.running),
+            false => self.steps.get(&key.op).is_some_and(|step| step.state == StepState::Running),
+        }
     }
 
-    /// The attempt to start, if it is the only one and runs inside the journal's transaction:
-    /// then it can share the commit of the turn that scheduled it.
+    fn is_transaction(&self, key: &TaskKey) -> bool {
+        self.definition_of(key).is_some_and(ActivityDefinition::runs_in_commit)
+    }
+
+    /// The attempt to start, if it is the only one and its effect and its record are one
+    /// transaction: then it can share the commit of the turn that scheduled it.
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
         let [key] = self.ready.make_contiguous() else { return None };
         let key = key.clone();
-        if self.control.suspended || !self.is_transaction(&key) {
+        if self.control.suspended || !self.definition_of(&key).is_some_and(ActivityDefinition::is_transaction) {
             return None;
         }
         self.ready.clear();
@@ -388,10 +396,20 @@ impl Machine {
             (self.identity.resolve)(&call.activity)
         } else {
             let step = self.steps.get(&key.op)?;
-            match step.code {
-                Some(code) => Some(code.definition),
-                None => (self.identity.resolve)(&step.activity),
+            self.definition_for(step.code, &step.activity)
+        }
+    }
+
+    /// The definition that a call names, unless it writes through another kind of store: then
+    /// the one of its name for this store.
+    fn definition_for(&self, code: Option<StepCode>, activity: &str) -> Option<&'static ActivityDefinition> {
+        let named = || (self.identity.resolve)(activity);
+        match code.map(|code| code.definition) {
+            Some(own) if own.is_transaction() => {
+                named().filter(|other| other.store_kind() != own.store_kind()).or(Some(own))
             }
+            Some(own) => Some(own),
+            None => named(),
         }
     }
 }

@@ -1,0 +1,245 @@
+//! What users' own code gets to write through: the transaction of a transactional activity, or
+//! one that a program begins itself.
+
+mod session;
+mod start;
+mod step;
+mod words;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use saga_store::{AsyncTransaction, ErrorKind, Hint, StoreError, TxFamily};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row, Statement};
+
+use crate::db::{Db, For};
+use crate::error::Abort;
+use crate::hints::Hints;
+use session::TxSession;
+pub(crate) use step::transact;
+
+/// So many statements stay prepared in a session; then it begins anew.
+const MOST_PREPARED: usize = 500;
+
+/// How long a statement may take, and how long the transaction may idle, in a transaction that a
+/// program has begun itself.
+pub(crate) const OWN_LIMIT: Duration = Duration::from_secs(30);
+
+/// An open transaction: that of a transactional activity, or one of
+/// [`PostgresStore::begin`](crate::PostgresStore::begin).
+///
+/// In an activity the transaction is the store's: what was written is committed together with
+/// the step's journal record if the activity returns `Ok`, and rolled back if it returns an error,
+/// panics, runs into its timeout or is cancelled. Statements that begin, commit or roll back, and
+/// those whose effect on the session would outlive the transaction (`SET` without `LOCAL`,
+/// `LISTEN`, …), fail with the server's error 2D000; savepoints are allowed. Statements are
+/// prepared once a session. `search_path` and all else is as the store's URL and the role have it.
+///
+/// ```
+/// use saga_postgres::{PostgresTx, tokio_postgres};
+///
+/// /// False if there is not enough money.
+/// async fn take(tx: &PostgresTx<'_>, account: i64, cents: i64) -> Result<bool, tokio_postgres::Error> {
+///     let sql = "UPDATE accounts SET cents = cents - $2 WHERE id = $1 AND cents >= $2";
+///     Ok(tx.execute(sql, &[&account, &cents]).await? == 1)
+/// }
+/// ```
+pub struct PostgresTx<'a> {
+    session: TxSession,
+    db: Arc<Db>,
+    hints: Arc<Hints>,
+    state: Mutex<State>,
+    /// How long it may be idle before the server ends it.
+    idle: Duration,
+    lent: PhantomData<&'a ()>,
+}
+
+/// What is remembered of a transaction.
+struct State {
+    /// When the last statement ended.
+    quiet_since: Instant,
+    /// A failure that ends the transaction, whatever the user's code makes of it.
+    noted: Option<Noted>,
+    /// The first statement that failed.
+    failed: Option<String>,
+    /// A run was started in it.
+    started: bool,
+}
+
+/// Why a transaction cannot be committed.
+#[derive(Debug, Clone)]
+enum Noted {
+    /// Another transaction had to go on.
+    Conflict(String),
+    /// The session is gone.
+    Lost(String),
+    /// The session was ended because it was idle for too long.
+    Idle,
+}
+
+/// The family of [`PostgresTx`].
+#[derive(Debug, Clone, Copy)]
+pub struct PostgresTransactions;
+
+impl TxFamily for PostgresTransactions {
+    type Tx<'a> = PostgresTx<'a>;
+
+    const STORE_KIND: &'static str = crate::KIND;
+}
+
+impl AsyncTransaction for PostgresTx<'_> {
+    type Family = PostgresTransactions;
+}
+
+impl PostgresTx<'_> {
+    /// Begins a transaction. The server is not waited for: the first statement goes with it.
+    pub(crate) async fn begin(
+        db: &Arc<Db>,
+        hints: &Arc<Hints>,
+        statement: Duration,
+        idle: Duration,
+    ) -> Result<Self, Abort> {
+        let session = TxSession::new(db.session(For::Steps).await?, db);
+        if session.statement_cache.size() > MOST_PREPARED {
+            session.statement_cache.clear();
+        }
+        // The mark tells, at the end, that it is still this transaction.
+        let begin = format!(
+            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
+             SET LOCAL saga.step = 'open'",
+            millis(statement),
+            millis(idle)
+        );
+        {
+            let mut sent = pin!(session.batch_execute(&begin));
+            std::future::poll_fn(|cx| Poll::Ready(drop(sent.as_mut().poll(cx)))).await;
+        }
+        let state = State { quiet_since: Instant::now(), noted: None, failed: None, started: false };
+        let (db, hints) = (Arc::clone(db), Arc::clone(hints));
+        Ok(Self { session, db, hints, state: Mutex::new(state), idle, lent: PhantomData })
+    }
+
+    /// Runs a statement; the number of rows that it changed.
+    pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let statement = self.prepare(sql).await?;
+        self.watch(self.session.execute(&statement, values)).await
+    }
+
+    /// All rows of a query.
+    pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let statement = self.prepare(sql).await?;
+        self.watch(self.session.query(&statement, values)).await
+    }
+
+    /// The row of a query; an error if there is none, or more than one.
+    pub async fn query_one(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
+        let statement = self.prepare(sql).await?;
+        self.watch(self.session.query_one(&statement, values)).await
+    }
+
+    /// The row of a query, if there is one; an error if there are more.
+    pub async fn query_opt(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+        let statement = self.prepare(sql).await?;
+        self.watch(self.session.query_opt(&statement, values)).await
+    }
+
+    /// Runs statements without values, such as a schema.
+    pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
+        self.check(sql).await?;
+        self.watch(self.session.batch_execute(sql)).await
+    }
+
+    /// Commits a transaction that the program has begun itself, and tells the workers of runs
+    /// that were started in it. That of an activity is not its own to commit.
+    ///
+    /// An error of the kind [`Unavailable`](saga_store::ErrorKind::Unavailable) leaves open
+    /// whether it is committed: the session was lost before there was an answer.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let (open, ended) = join(self.session.batch_execute(IS_OPEN), self.session.batch_execute("COMMIT")).await;
+        if let Err(error) = open.and(ended) {
+            let failed = self.state().failed.take().unwrap_or_else(|| Abort::from(error).text());
+            let kind = if self.session.is_closed() { ErrorKind::Unavailable } else { ErrorKind::Invalid };
+            return Err(StoreError::new(kind, format!("the transaction is not committed: {failed}")));
+        }
+        self.tell();
+        self.session.give_back();
+        Ok(())
+    }
+
+    /// Rolls back a transaction that the program has begun itself, as dropping it does.
+    pub async fn roll_back(self) {
+        self.session.roll_back().await;
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        self.check(sql).await?;
+        self.watch(self.session.prepare_cached(sql)).await
+    }
+
+    /// Lets the server refuse what is not the user's to send, so that the transaction fails.
+    async fn check(&self, sql: &str) -> Result<(), Error> {
+        let Some(why) = words::refusal(sql) else { return Ok(()) };
+        let why = why.replace('\'', "''");
+        let refuse = format!("DO $saga$ BEGIN RAISE EXCEPTION USING ERRCODE = '2D000', MESSAGE = '{why}'; END $saga$");
+        self.watch(self.session.batch_execute(&refuse)).await
+    }
+
+    /// Waits for a statement, and notes why it failed.
+    async fn watch<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let underway = self.session.underway();
+        let answer = statement.await;
+        underway.ended();
+        let mut state = self.state();
+        if let Err(error) = &answer {
+            let idled = state.quiet_since.elapsed() >= self.idle;
+            let text = crate::error::describe(error);
+            let noted = match error.code().map(SqlState::code) {
+                Some("40001" | "40P01") => Some(Noted::Conflict(text.clone())),
+                None if self.session.is_closed() && idled => Some(Noted::Idle),
+                None if self.session.is_closed() => Some(Noted::Lost(text.clone())),
+                Some("57P01" | "57P02" | "57P03") => Some(Noted::Lost(text.clone())),
+                _ => None,
+            };
+            state.noted = state.noted.take().or(noted);
+            state.failed.get_or_insert(text);
+        }
+        state.quiet_since = Instant::now();
+        answer
+    }
+
+    fn noted(&self) -> Option<Noted> {
+        self.state().noted.clone()
+    }
+
+    /// Tells of runs that were started in it.
+    fn tell(&self) {
+        if self.state().started {
+            self.hints.send(vec![Hint::Ready]);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fails if this is another transaction than that which was begun, or if it has failed.
+const IS_OPEN: &str = "SELECT 1 / (current_setting('saga.step', true) = 'open')::int";
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, 2_147_483_647)
+}
+
+impl fmt::Debug for PostgresTx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTx").field("at", &self.db.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! The code of a transactional step, and the record that ends its transaction.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{MaybeDone, join3, maybe_done};
+use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::{Noted, PostgresTransactions, PostgresTx};
+use crate::db::{Db, For};
+use crate::error::{Abort, unavailable};
+use crate::hints::Hints;
+use crate::sql;
+use crate::verbs::commit::{full_values, unacceptable};
+use crate::verbs::number;
+use crate::verbs::plain::Plain;
+
+/// An append that has no answer for so long has none.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// The append's plan is to be by index at any size of the tables; the user's were their own.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
+     SET CONSTRAINTS ALL IMMEDIATE";
+
+/// Runs the code of a step in a transaction, and leaves that open if the code wishes it.
+pub(crate) async fn transact(
+    db: &Arc<Db>,
+    hints: &Arc<Hints>,
+    step: TxStep,
+    limits: TxLimits,
+) -> Result<Transacted, Abort> {
+    let kind = step.store_kind();
+    let Some(code) = step.into_awaiting::<PostgresTransactions>() else {
+        let why =
+            format!("the step is written for a store of the kind \"{kind}\", and this one is \"{}\"", crate::KIND);
+        return Ok(Transacted::Rejected(why));
+    };
+    let mut tx = PostgresTx::begin(db, hints, limits.statement, db.idle_limit()).await?;
+    let wish = (code.0)(&mut tx).await;
+    match (tx.noted(), wish) {
+        (Some(Noted::Conflict(why)), _) => {
+            tx.roll_back().await;
+            Ok(Transacted::Conflict(why))
+        }
+        (Some(Noted::Lost(why)), _) => {
+            let what = format!("{} was lost within the transaction of a step: {why}", db.address.place);
+            Err(unavailable(what).into())
+        }
+        (Some(Noted::Idle), _) => Ok(Transacted::TimedOut(format!(
+            "no statement was sent for more than {:?}, and the server ended the transaction; do what takes long \
+             before or after the step",
+            tx.idle
+        ))),
+        (None, TxEnd::RollBack) => {
+            tx.roll_back().await;
+            Ok(Transacted::RolledBack)
+        }
+        (None, TxEnd::Keep) => Ok(Transacted::Open(Box::new(Open { tx }))),
+    }
+}
+
+/// A transaction whose code wishes to keep its writes.
+struct Open {
+    tx: PostgresTx<'static>,
+}
+
+impl OpenTx for Open {
+    fn commit(self: Box<Self>, commit: RunCommit) -> TxFuture<'static, TxOutcome> {
+        let (commit, _) = Plain::take(commit);
+        Box::pin(async move { self.append(commit).await })
+    }
+}
+
+impl Open {
+    /// Appends the rows and commits, in one round trip. If the append is refused it fails, and
+    /// then the commit is a rollback.
+    async fn append(self, commit: Plain) -> TxOutcome {
+        if let Some(why) = unacceptable(&commit) {
+            return TxOutcome::Rejected(why);
+        }
+        let Self { tx } = self;
+        let mut commit_sent = false;
+        let sent = async {
+            let (sql, values) = statement(&commit);
+            let statement = tx.session.prepare_cached(tx.db.texts.of(sql)).await?;
+            let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+            let mut ready = pin!(maybe_done(tx.session.batch_execute(BY_INDEX)));
+            let mut appended = pin!(maybe_done(tx.session.query_one(&statement, &values)));
+            send(ready.as_mut()).await?;
+            // What could not even be sent must not be followed by a commit.
+            send(appended.as_mut()).await?;
+            commit_sent = true;
+            let commit = tx.session.batch_execute("COMMIT");
+            let ((), (), ended) = join3(ready.as_mut(), appended.as_mut(), commit).await;
+            // The first that failed is the reason.
+            if let Some(Err(error)) = ready.take_output() {
+                return Err(error);
+            }
+            if let Some(Err(error)) = appended.take_output() {
+                return Err(error);
+            }
+            ended
+        };
+        let underway = tx.session.underway();
+        let Ok(answer) = tokio::time::timeout(PATIENCE, sent).await else {
+            let what = format!("{} did not answer the commit of a step in time", tx.db.address.place);
+            return TxOutcome::Unknown(unavailable(what));
+        };
+        underway.ended();
+        let error = match answer {
+            Ok(()) => {
+                tx.tell();
+                tx.session.give_back();
+                return TxOutcome::Applied;
+            }
+            Err(error) => error,
+        };
+        let code = error.code().cloned();
+        let Some(code) = code else {
+            let error = tx.db.call_error(error.into());
+            return match commit_sent {
+                true => TxOutcome::Unknown(error),
+                false if error.is_retryable() => TxOutcome::Conflict(error.to_string()),
+                false => TxOutcome::Rejected(error.to_string()),
+            };
+        };
+        let (db, failed) = (Arc::clone(&tx.db), tx.state().failed.clone());
+        tx.roll_back().await;
+        match code {
+            SqlState::DIVISION_BY_ZERO => refused(&db, &commit).await,
+            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE => {
+                TxOutcome::Conflict(Abort::from(error).text())
+            }
+            SqlState::IN_FAILED_SQL_TRANSACTION => {
+                let why = failed.unwrap_or_else(|| Abort::from(error).text());
+                TxOutcome::Rejected(format!("it returned Ok after a statement had failed: {why}"))
+            }
+            _ => {
+                let error = db.call_error(error.into());
+                match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Overloaded => TxOutcome::Unknown(error),
+                    _ => TxOutcome::Rejected(error.to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// Sends a statement, and does not wait for its answer.
+async fn send<T, F>(mut statement: Pin<&mut MaybeDone<F>>) -> Result<(), Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    poll_fn(|cx| {
+        let _ = statement.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+    match statement.as_mut().output_mut() {
+        Some(Err(_)) => statement.take_output().map_or(Ok(()), |answer| answer.map(drop)),
+        _ => Ok(()),
+    }
+}
+
+/// The statement that appends, with its values.
+fn statement(commit: &Plain) -> (sql::Sql, Vec<Box<dyn ToSql + Sync + Send + '_>>) {
+    if !commit.is_rows_alone() {
+        return (sql::FENCED, full_values(&[(0, commit)]));
+    }
+    let bodies: Vec<&[u8]> = commit.rows.iter().map(|row| &row.body[..]).collect();
+    let more: Vec<bool> = commit.rows.iter().map(|row| row.more).collect();
+    let values: Vec<Box<dyn ToSql + Sync + Send + '_>> = vec![
+        Box::new(commit.execution.as_uuid()),
+        Box::new(number(commit.seq.0)),
+        Box::new(commit.owner.as_uuid()),
+        Box::new(commit.nonce.0.cast_signed()),
+        Box::new(more),
+        Box::new(bodies),
+    ];
+    (sql::STEP, values)
+}
+
+/// Why the fence let nothing through: another record is there, or it was another transaction.
+async fn refused(db: &Db, commit: &Plain) -> TxOutcome {
+    let (ords, executions, seqs) = ([0_i32], [*commit.execution.as_uuid()], [number(commit.seq.0)]);
+    let values: [&(dyn ToSql + Sync); 3] = [&ords.as_slice(), &executions.as_slice(), &seqs.as_slice()];
+    let head = match db.query(For::Engine, sql::PLACES, &values).await {
+        Ok(rows) => rows.first().and_then(|row| row.get::<_, Option<i64>>(1)).map(|seq| Seq(seq.cast_unsigned())),
+        Err(abort) => return TxOutcome::Unknown(db.call_error(abort)),
+    };
+    if head.is_some_and(|head| head.plus(1) == commit.seq) {
+        let why = "the activity has ended the transaction itself, so that what it wrote is not one with its record";
+        return TxOutcome::Rejected(why.to_owned());
+    }
+    TxOutcome::Refused { head }
+}

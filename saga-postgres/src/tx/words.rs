@@ -1,0 +1,166 @@
+//! Which statements a transaction's user may not send: those that end the transaction, and those
+//! that change the session for whoever has it next.
+
+/// Why a text is refused, if it is: the first of its statements that is not the user's.
+pub(super) fn refusal(sql: &str) -> Option<&'static str> {
+    Statements { rest: sql.as_bytes() }.find_map(|[first, second]| match (first.as_str(), second.as_str()) {
+        ("ROLLBACK", "TO") => None,
+        ("COMMIT" | "END" | "ROLLBACK" | "ABORT" | "BEGIN" | "START", _) | ("PREPARE", "TRANSACTION") => Some(ENDS),
+        ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS") => None,
+        ("SET" | "RESET" | "DISCARD" | "LISTEN" | "UNLISTEN" | "LOAD", _) => Some(OUTLIVES),
+        _ => None,
+    })
+}
+
+const ENDS: &str = "a step's transaction is not its own to begin, commit or roll back: return Ok to commit it, an \
+     error to roll it back; savepoints are allowed";
+const OUTLIVES: &str = "this would outlive the transaction in a session that others use after it: write SET LOCAL";
+
+/// The first two words of each statement of a text, in capitals.
+struct Statements<'s> {
+    rest: &'s [u8],
+}
+
+impl Iterator for Statements<'_> {
+    type Item = [String; 2];
+
+    fn next(&mut self) -> Option<[String; 2]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut words = [String::new(), String::new()];
+        let mut at = 0;
+        let mut before = b' ';
+        while let Some(&byte) = self.rest.get(at) {
+            let rest = &self.rest[at..];
+            let length = match byte {
+                b';' => {
+                    at += 1;
+                    break;
+                }
+                b'\'' => quoted(rest, matches!(before, b'e' | b'E')),
+                b'"' => quoted(rest, false),
+                b'-' if rest.starts_with(b"--") => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
+                b'/' if rest.starts_with(b"/*") => comment(rest),
+                b'$' if !is_word(before) => dollar_quoted(rest),
+                _ if is_word(byte) => {
+                    let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                    if let Some(word) = words.iter_mut().find(|word| word.is_empty()) {
+                        *word = String::from_utf8_lossy(&rest[..length]).to_ascii_uppercase();
+                    }
+                    length
+                }
+                _ => 1,
+            };
+            before = self.rest[at + length - 1];
+            at += length;
+        }
+        self.rest = &self.rest[at..];
+        Some(words)
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// The length of a text in quotes, of which a doubled one is no end.
+fn quoted(text: &[u8], escapes: bool) -> usize {
+    let mut at = 1;
+    while let Some(&byte) = text.get(at) {
+        at += match byte {
+            b'\\' if escapes => 2,
+            _ if byte == text[0] && text.get(at + 1) == Some(&byte) => 2,
+            _ if byte == text[0] => return at + 1,
+            _ => 1,
+        };
+    }
+    text.len()
+}
+
+/// The length of a comment, with those in it.
+fn comment(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    while at < text.len() {
+        if text[at..].starts_with(b"/*") {
+            (at, depth) = (at + 2, depth + 1);
+        } else if text[at..].starts_with(b"*/") {
+            (at, depth) = (at + 2, depth - 1);
+            if depth == 0 {
+                break;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    at.min(text.len())
+}
+
+/// The length of a text between `$tag$` and `$tag$`; 1 if this is none, such as `$1`.
+fn dollar_quoted(text: &[u8]) -> usize {
+    let tag = text[1..].iter().take_while(|byte| is_word(**byte)).count();
+    if text.get(tag + 1) != Some(&b'$') || text.get(1).is_some_and(u8::is_ascii_digit) {
+        return 1;
+    }
+    let mark = &text[..tag + 2];
+    let end = text[mark.len()..].windows(mark.len()).position(|part| part == mark);
+    end.map_or(text.len(), |end| end + 2 * mark.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_the_transaction_is_refused_wherever_it_stands() {
+        for sql in [
+            "COMMIT",
+            "  commit;",
+            "end",
+            "ROLLBACK",
+            "rollback and chain",
+            "ABORT",
+            "BEGIN",
+            "START TRANSACTION",
+            "PREPARE TRANSACTION 'x'",
+            "-- a comment\n/* and /* another */ */ COMMIT",
+            "UPDATE a SET b = 1; COMMIT",
+            "INSERT INTO a VALUES ('it''s; '); COMMIT",
+            r"INSERT INTO a VALUES (E'\'; '); COMMIT",
+            "DO $body$ x; $body$; COMMIT",
+            "SELECT \"a;\"\"b\" FROM c; COMMIT",
+        ] {
+            assert_eq!(refusal(sql), Some(ENDS), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_would_stay_with_the_session_is_refused() {
+        for sql in ["SET search_path = x", "set session role y", "RESET ALL", "DISCARD ALL", "LISTEN z", "SET ROLE w"] {
+            assert_eq!(refusal(sql), Some(OUTLIVES), "{sql}");
+        }
+    }
+
+    #[test]
+    fn all_else_is_the_users() {
+        for sql in [
+            "",
+            ";;",
+            "SELECT 'COMMIT'",
+            "SELECT 1; SELECT ';COMMIT'",
+            "SELECT $1::text, $2 || ';'",
+            "SAVEPOINT a; ROLLBACK TO SAVEPOINT a; RELEASE a",
+            "SET LOCAL lock_timeout = 5",
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "PREPARE a AS SELECT 1",
+            "UPDATE a SET commit = 1 -- ; COMMIT",
+            "WITH a AS (SELECT 1) SELECT 1 /* ; COMMIT */",
+            "SELECT 'unfinished ; COMMIT",
+            "SELECT $a$ unfinished ; COMMIT",
+        ] {
+            assert_eq!(refusal(sql), None, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A step whose worker, server or answer is lost happens once.
+
+use saga_store::Store;
+use saga_store::conformance::lab::Lab;
+use saga_tests::Act;
+
+use crate::bank::{Bank, pay, session};
+use crate::proxy::{Cut, Proxy};
+
+#[tokio::test]
+async fn the_late_commit_of_a_worker_whose_run_was_taken_over_does_not_land() {
+    let bank = Bank::open().await;
+    bank.world.plan("debit", [Act::Wait]);
+    let store = bank.store().await;
+    let engine = bank.engine_with(&store, |builder| builder).await;
+    let run = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+
+    // Another worker takes it over while the code of the first is in the middle.
+    let lab = Lab::new(bank.store().await);
+    let next = lab.worker().await;
+    let peers = lab.store.beat(next).await.unwrap().peers;
+    let adopted = lab.store.adopt(peers[0].incarnation, next, 10).await.unwrap();
+    assert_eq!(adopted.len(), 1);
+    let place = u64::try_from(bank.rows("P-1").await).unwrap();
+    lab.apply(lab.append(run.execution(), next, place)).await;
+
+    bank.world.open("debit");
+    bank.until_free().await;
+    assert_eq!(bank.cents().await, 100, "neither the writes");
+    assert_eq!(bank.rows("P-1").await, i64::try_from(place).unwrap() + 1, "nor the record");
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_found_in_the_journal_and_not_repeated() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
+    bank.world.plan("debit", [Act::Wait]);
+    let run = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    proxy.cut_next(Cut::After);
+    bank.world.open("debit");
+    assert_eq!(run.result().await.unwrap(), 70);
+    assert!(proxy.has_cut());
+    assert_eq!(bank.cents().await, 70);
+    assert_eq!(bank.world.attempts("debit").len(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_that_never_arrived_is_known_to_be_lost_and_the_step_is_made_again() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
+    bank.world.plan("debit", [Act::Wait]);
+    let run = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    proxy.cut_next(Cut::Before);
+    bank.world.open("debit");
+    assert_eq!(run.result().await.unwrap(), 70);
+    assert!(proxy.has_cut());
+    assert_eq!(bank.cents().await, 70);
+    let numbers: Vec<u32> = bank.world.attempts("debit").iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [1, 1], "an outage is no attempt");
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_in_the_middle_of_a_step_costs_no_attempt() {
+    let bank = Bank::open().await;
+    bank.world.plan("debit", [Act::Wait]);
+    let engine = bank.engine().await;
+    let run = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = $1::text::regclass";
+    session().await.execute(end, &[&bank.table]).await.unwrap();
+    bank.world.open("debit");
+    assert_eq!(run.result().await.unwrap(), 70);
+    assert_eq!(bank.cents().await, 70);
+}
+
+#[tokio::test]
+async fn an_engine_that_stops_lets_a_step_end_or_leaves_nothing_of_it() {
+    let bank = Bank::open().await;
+    bank.world.plan("debit", [Act::Wait]);
+    let engine = bank.engine().await;
+    bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    bank.world.open("debit");
+    engine.shutdown().await;
+    let (cents, rows) = (bank.cents().await, bank.rows("P-1").await);
+    assert!(matches!((cents, rows), (70, 2..=3) | (100, 1..=2)), "{cents} cents, {rows} rows");
+    let engine = bank.engine().await;
+    let run = engine.client().attach::<pay>("P-1").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 70);
+    assert_eq!(bank.cents().await, 70);
+}

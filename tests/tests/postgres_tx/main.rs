@@ -1,0 +1,8 @@
+//! Transactional activities on PostgreSQL, and starts within users' own transactions.
+
+mod bank;
+mod losses;
+mod proxy;
+mod rules;
+mod steps;
+mod within;

@@ -115,9 +115,9 @@ impl PostgresStore {
     /// ```
     pub async fn begin(&self) -> Result<PostgresTx<'static>, StoreError> {
         let shared = &self.shared;
-        let begin = PostgresTx::begin(&shared.db, &shared.hints, tx::OWN_LIMIT, tx::OWN_LIMIT);
-        match tokio::time::timeout(shared.db.wait, begin).await {
-            Ok(begun) => begun.map_err(|abort| self.failed(abort)),
+        let beginning = PostgresTx::begin(&shared.db, &shared.hints, tx::OWN_LIMIT, tx::OWN_LIMIT);
+        match tokio::time::timeout(shared.db.wait, beginning).await {
+            Ok(tx) => tx.map_err(|abort| self.failed(abort)),
             Err(_) => Err(StoreError::new(
                 ErrorKind::Unavailable,
                 "all sessions for transactions are busy; their number is an option of the store",

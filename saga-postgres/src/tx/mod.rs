@@ -120,7 +120,11 @@ impl PostgresTx<'_> {
         );
         {
             let mut sent = pin!(session.batch_execute(&begin));
-            std::future::poll_fn(|cx| Poll::Ready(drop(sent.as_mut().poll(cx)))).await;
+            std::future::poll_fn(|cx| {
+                let _ = sent.as_mut().poll(cx);
+                Poll::Ready(())
+            })
+            .await;
         }
         let state = State { quiet_since: Instant::now(), noted: None, failed: None, started: false };
         let (db, hints) = (Arc::clone(db), Arc::clone(hints));

@@ -125,10 +125,12 @@ impl Open {
         let code = error.code().cloned();
         let Some(code) = code else {
             let error = tx.db.call_error(error.into());
-            return match commit_sent {
-                true => TxOutcome::Unknown(error),
-                false if error.is_retryable() => TxOutcome::Conflict(error.to_string()),
-                false => TxOutcome::Rejected(error.to_string()),
+            return if commit_sent {
+                TxOutcome::Unknown(error)
+            } else if error.is_retryable() {
+                TxOutcome::Conflict(error.to_string())
+            } else {
+                TxOutcome::Rejected(error.to_string())
             };
         };
         let (db, failed) = (Arc::clone(&tx.db), tx.state().failed.clone());

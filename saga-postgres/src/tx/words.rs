@@ -4,9 +4,8 @@
 /// Why a text is refused, if it is: the first of its statements that is not the user's.
 pub(super) fn refusal(sql: &str) -> Option<&'static str> {
     Statements { rest: sql.as_bytes() }.find_map(|[first, second]| match (first.as_str(), second.as_str()) {
-        ("ROLLBACK", "TO") => None,
+        ("ROLLBACK", "TO") | ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS") => None,
         ("COMMIT" | "END" | "ROLLBACK" | "ABORT" | "BEGIN" | "START", _) | ("PREPARE", "TRANSACTION") => Some(ENDS),
-        ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS") => None,
         ("SET" | "RESET" | "DISCARD" | "LISTEN" | "UNLISTEN" | "LOAD", _) => Some(OUTLIVES),
         _ => None,
     })

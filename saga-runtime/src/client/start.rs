@@ -152,7 +152,7 @@ impl<W: Workflow> StartRun<W> {
     /// Costs a round trip or two. An id that another open transaction has started is waited for,
     /// for as long as the transaction's `lock_timeout` or `statement_timeout` says; other starts
     /// and all runs go on. An error of the store fails the whole transaction.
-    pub fn within<'t, F, T>(self, tx: &'t mut T) -> StartWithin<'t, W>
+    pub fn within<F, T>(self, tx: &mut T) -> StartWithin<'_, W>
     where
         F: TxFamily,
         T: StartTx<F>,

@@ -308,10 +308,10 @@ impl Driver {
             && self.membership.holds_lease(self.shared.clock.elapsed())
             && let Some(start) = self.machine.dispatch_transaction()
         {
-            return match start.definition.runs_in_commit() {
-                true => self.commit_transaction(Some(turn), start).await,
-                false => self.hold(turn, start).await,
-            };
+            if start.definition.runs_in_commit() {
+                return self.commit_transaction(Some(turn), start).await;
+            }
+            return self.hold(turn, start).await;
         }
         let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));
         let leaving = !stays && self.may_leave(turn.at);

@@ -196,9 +196,10 @@ impl Driver {
 
     async fn commit_open(&mut self, open: OpenStep, output: Payload, held: Option<Held>) -> Option<Parting> {
         let OpenStep { tx, start } = open;
-        let undo = match self.machine.undo_needs_output(&start.key) {
-            true => start.definition.undo_for(&start.input, &output),
-            false => Ok(None),
+        let undo = if self.machine.undo_needs_output(&start.key) {
+            start.definition.undo_for(&start.input, &output)
+        } else {
+            Ok(None)
         };
         let undo = match undo {
             Ok(undo) => undo,

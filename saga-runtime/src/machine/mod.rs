@@ -272,10 +272,10 @@ impl Machine {
 
     /// Whether the end of this task's attempt is still wanted.
     pub(crate) fn awaits(&self, key: &TaskKey) -> bool {
-        match key.undo {
-            true => !self.has_ended() && self.undoable(&key.op).is_some_and(|item| item.running),
-            false => self.steps.get(&key.op).is_some_and(|step| step.state == StepState::Running),
+        if key.undo {
+            return !self.has_ended() && self.undoable(&key.op).is_some_and(|item| item.running);
         }
+        self.steps.get(&key.op).is_some_and(|step| step.state == StepState::Running)
     }
 
     fn is_transaction(&self, key: &TaskKey) -> bool {

@@ -181,10 +181,7 @@ mod on_postgres {
 
 #[workflow]
 async fn tells_its_kind(of_postgres: bool) -> Result<String, Failure> {
-    let called = match of_postgres {
-        true => on_postgres::kind_of_store().await,
-        false => on_sqlite::kind_of_store().await,
-    };
+    let called = if of_postgres { on_postgres::kind_of_store().await } else { on_sqlite::kind_of_store().await };
     Ok(called?)
 }
 

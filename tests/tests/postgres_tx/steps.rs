@@ -161,7 +161,9 @@ async fn what_ends_while_a_step_waits_for_its_record_is_recorded_beside_it() {
         let run = engine.client().start(pay_side_by_side(bank.table.clone())).id("P-1").await.unwrap();
         bank.world.began("debit").await;
         bank.world.began("beside").await;
-        order.iter().for_each(|signal| bank.world.signal(signal));
+        for signal in order {
+            bank.world.signal(signal);
+        }
         assert_eq!(run.result().await.unwrap(), (65, "beside!".to_owned()));
         let details = engine.client().show("P-1").await.unwrap();
         assert!(details.records.len() >= 4);

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Show the timeline of one order: its steps, attempts, results and undos
     Show(ShowArgs),
+    /// Cancel, terminate, suspend, resume or retry an order
+    Operate(OperateArgs),
     /// Start the orders not started yet and leave their work to workers
     Submit(SubmitArgs),
     /// Work on started orders until stopped
@@ -143,6 +145,34 @@ pub(crate) struct ShowArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// Arguments of `operate`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OperateArgs {
+    /// What to do
+    #[arg(value_name = "ACTION")]
+    pub(crate) action: Operation,
+    /// The order: ORD-17, or 17
+    #[arg(value_name = "ORDER")]
+    pub(crate) order: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// What can be done to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Operation {
+    /// Stop it and undo its steps
+    Cancel,
+    /// End it at once, without undo
+    Terminate,
+    /// Stop it until it is resumed
+    Suspend,
+    /// Let a suspended order go on
+    Resume,
+    /// Go on with an order that is dead, or anew with one that failed
+    Retry,
+}
+
 /// Arguments of `submit`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SubmitArgs {
@@ -249,5 +279,7 @@ mod tests {
             let message = parse(args).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
+        let message = parse(&["operate", "delete", "17"]).unwrap_err().to_string();
+        assert!(message.contains("cancel, terminate, suspend, resume, retry"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The other commands: `audit`, `show`, `submit`, `worker`.
+//! The other commands: `audit`, `show`, `operate`, `submit`, `worker`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use saga_examples::Interrupt;
 use saga_store::Timestamp;
 use serde::Serialize;
 
-use crate::cli::{AuditArgs, ShowArgs, SubmitArgs, WorkerArgs};
+use crate::cli::{AuditArgs, OperateArgs, Operation, ShowArgs, SubmitArgs, WorkerArgs};
 use crate::orders::{Order, OrderId};
 use crate::report::{BAD, BOLD, DIM, GOOD, WARNING, print_json};
 use crate::runs::{OrderState, Runs};
@@ -52,6 +52,25 @@ pub(crate) async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
     for line in timeline(&run.records) {
         print_line(&line, view.created_at);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does something to an order, as an operator.
+pub(crate) async fn operate(args: OperateArgs) -> anyhow::Result<ExitCode> {
+    let client = open::existing_store(&args.store.store).await?.client();
+    let order = OrderId::from_user(&args.order);
+    let id = order.as_str();
+    match args.action {
+        Operation::Cancel => client.cancel(id).await?,
+        Operation::Terminate => client.terminate(id, None).await?,
+        Operation::Suspend => client.suspend(id).await?,
+        Operation::Resume => client.resume(id).await?,
+        Operation::Retry if client.get(id).await?.state == saga_store::RunState::Dead => {
+            client.repair(id, saga_runtime::Repair::Retry).await?;
+        }
+        Operation::Retry => drop(client.retry(id).await?),
+    }
+    println!("{id}: done");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -41,6 +41,7 @@ async fn main() -> ExitCode {
         Command::Run(args) => run::run(args).await,
         Command::Audit(args) => commands::audit(args).await,
         Command::Show(args) => commands::show(args).await,
+        Command::Operate(args) => commands::operate(args).await,
         Command::Submit(args) => commands::submit(args).await,
         Command::Worker(args) => commands::worker(args).await,
     };

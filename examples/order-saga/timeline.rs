@@ -93,6 +93,10 @@ impl Teller {
                 let reason = request.reason.as_deref().unwrap_or("no reason was given");
                 self.line(at, '!', Tone::Warning, "cancel", format!("requested: {reason}"));
             }
+            Entry::Begun => self.line(at, '·', Tone::Plain, "begun", "its moment has come".to_owned()),
+            Entry::Suspended(_) => self.line(at, '‖', Tone::Warning, "suspended", "until it is resumed".to_owned()),
+            Entry::Resumed(_) => self.line(at, '▸', Tone::Plain, "resumed", "with what came meanwhile".to_owned()),
+            Entry::Repaired(repair) => self.line(at, '!', Tone::Warning, "repaired", format!("{repair:?}")),
             Entry::EventReceived(event) => {
                 self.line(at, '✉', Tone::Plain, "event", format!("{} {}", event.name, shown(&event.value)));
             }

@@ -40,6 +40,11 @@ pub(crate) fn event(item: TokenStream) -> TokenStream {
         impl #private::Event for #ident {
             const NAME: &'static str = #name;
         }
+
+        #[doc(hidden)]
+        const _: () = {
+            #private::inventory::submit! { #private::RegisteredEvent::of::<#ident>() }
+        };
         #errors
     }
 }

@@ -15,7 +15,7 @@ use crate::item::{self, Item};
 use crate::krate::{Krate, located};
 use crate::plan::{self, Plan, strict};
 
-const KNOWN: &[&str] = &["name", "version", "strict", "compensate", "allow", "crate"];
+const KNOWN: &[&str] = &["name", "version", "strict", "compensate", "allow", "alias", "on_undo_failure", "crate"];
 
 /// What `#[workflow(…)]` says.
 struct Options {
@@ -25,6 +25,9 @@ struct Options {
     compensate: Option<syn::Expr>,
     strict: bool,
     allowed: Allowances,
+    /// A name that it had before.
+    alias: Option<String>,
+    undo_continues: bool,
 }
 
 /// Expands `#[workflow(…)]` on a function.
@@ -82,6 +85,8 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
         strict: false,
         compensate: None,
         allowed: Allowances::default(),
+        alias: None,
+        undo_continues: false,
     };
     for option in attr::parse(tokens, diag) {
         match option.name.to_string().as_str() {
@@ -90,11 +95,26 @@ fn options(tokens: TokenStream, diag: &mut Diag) -> Options {
             "strict" => options.strict = option.flag(diag),
             "compensate" => options.compensate = option.expression("cancel_shipment(output.id)", diag),
             "allow" => options.allowed = Allowances::parse(&option, diag),
+            "alias" => options.alias = option.name_string(diag),
+            "on_undo_failure" => options.undo_continues = undo_continues(&option, diag),
             "crate" => options.krate = option.krate(diag).unwrap_or(options.krate),
             _ => diag.unknown(&option.name, "`#[workflow]`", KNOWN),
         }
     }
     options
+}
+
+/// Whether undoing goes on after an undo that failed for good.
+fn undo_continues(option: &attr::Opt, diag: &mut Diag) -> bool {
+    match option.expression("halt", diag) {
+        Some(syn::Expr::Continue(expr)) if expr.label.is_none() => true,
+        Some(syn::Expr::Path(expr)) if expr.path.is_ident("halt") => false,
+        Some(other) => {
+            diag.at(&other, "`on_undo_failure` is `halt` (the default) or `continue`");
+            false
+        }
+        None => false,
+    }
 }
 
 fn expand(function: &Function, params: &Params, options: &Options, undo: Option<&Undo>, plan: &Plan) -> TokenStream {
@@ -140,6 +160,8 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
             #body
         }
     });
+    let aliases = options.alias.as_ref().map(|alias| quote_spanned!(span=> .aliases(&[#alias])));
+    let undo_continues = options.undo_continues.then(|| quote_spanned!(span=> .undo_continues()));
     let register = (!params.broken).then(|| {
         let declares = undo.map(|_| {
             quote_spanned! {span=>
@@ -177,7 +199,7 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
             #serde
 
             static __SAGA_DEFINITION: #private::WorkflowDefinition =
-                #private::WorkflowDefinition::of::<#ident>(::core::module_path!());
+                #private::WorkflowDefinition::of::<#ident>(::core::module_path!()) #aliases #undo_continues;
 
             #[automatically_derived]
             impl #private::Workflow for #ident {

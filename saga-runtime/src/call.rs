@@ -18,13 +18,14 @@ use crate::workflow::Workflow;
 pub struct ActivityCall<A: Activity> {
     pub(crate) input: A,
     pub(crate) overrides: Overrides,
+    pub(crate) undo: Option<Box<UndoCall>>,
 }
 
 impl<A: Activity> ActivityCall<A> {
     /// A call with this input. What the function that `#[activity]` makes does.
     #[doc(hidden)]
     pub fn new(input: A) -> Self {
-        Self { input, overrides: Overrides::default() }
+        Self { input, overrides: Overrides::default(), undo: None }
     }
 
     /// The input.
@@ -54,6 +55,29 @@ impl<A: Activity> ActivityCall<A> {
     /// Leaves this step out when the run is undone.
     pub fn no_compensation(mut self) -> Self {
         self.overrides.no_compensation = true;
+        self.undo = None;
+        self
+    }
+
+    /// Undoes this step by that call, in place of the attribute's `compensate` or where it has none.
+    /// The undo is known before the first attempt: it also runs if nobody knows whether the step
+    /// happened. It is recorded with the schedule, with its input, and costs no record of its own.
+    ///
+    /// ```
+    /// # use saga_runtime::prelude::*;
+    /// # #[activity]
+    /// # async fn ship(order: u32) -> saga_runtime::Result<()> { let _ = order; Ok(()) }
+    /// # #[activity]
+    /// # async fn call_back(order: u32, carrier: String) -> saga_runtime::Result<()> { let _ = (order, carrier); Ok(()) }
+    /// #[workflow]
+    /// async fn send(order: u32, carrier: String) -> saga_runtime::Result<()> {
+    ///     ship(order).compensate_with(call_back(order, carrier)).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn compensate_with<U: Activity>(mut self, undo: ActivityCall<U>) -> Self {
+        self.overrides.no_compensation = false;
+        self.undo = Some(Box::new(UndoCall::new(undo)));
         self
     }
 }

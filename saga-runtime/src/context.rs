@@ -5,7 +5,7 @@
 //! arrived for it. Nothing here reads a clock, spawns or waits.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use saga_store::wire::{ChildEnd, Entry, Failure, OpId, Payload};
 use saga_store::{ExecutionId, Timestamp};
@@ -76,6 +76,16 @@ pub(crate) struct Context {
     dropped_handles: Vec<OpId>,
     fatal: Option<String>,
     status: Option<Payload>,
+    patches: Patches,
+}
+
+/// Which paths of changed code the run takes.
+#[derive(Debug, Default)]
+struct Patches {
+    chosen: BTreeMap<String, bool>,
+    recorded: BTreeSet<String>,
+    /// Whether an older build has been here: what it decided comes later in the journal.
+    behind: bool,
 }
 
 impl Context {
@@ -97,6 +107,7 @@ impl Context {
             dropped_handles: Vec::new(),
             fatal: None,
             status: None,
+            patches: Patches::default(),
         }
     }
 
@@ -304,6 +315,35 @@ impl Context {
 
     pub(crate) fn take_status(&mut self) -> Option<Payload> {
         self.status.take()
+    }
+
+    /// The patches whose new path the journal says that the run takes.
+    pub(crate) fn set_patches(&mut self, recorded: BTreeSet<String>) {
+        self.patches.recorded = recorded;
+    }
+
+    /// Whether what is polled next has been polled before, and the journal says what came after.
+    pub(crate) fn set_behind(&mut self, behind: bool) {
+        self.patches.behind = behind;
+    }
+
+    /// The run's choice, which is made once.
+    pub(crate) fn patched(&mut self, id: &str) -> bool {
+        if let Some(choice) = self.patches.chosen.get(id) {
+            return *choice;
+        }
+        let choice = !self.patches.behind || self.patches.recorded.contains(id);
+        self.patches.chosen.insert(id.to_owned(), choice);
+        if choice {
+            self.note(Entry::Patched(id.to_owned()));
+        }
+        choice
+    }
+
+    pub(crate) fn deprecate_patch(&mut self, id: &str) {
+        if self.patches.recorded.contains(id) && self.patches.chosen.insert(id.to_owned(), true).is_none() {
+            self.note(Entry::Patched(id.to_owned()));
+        }
     }
 
     /// The run cannot go on, for this reason.

@@ -60,7 +60,7 @@ pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{
     Action, Bulk, BulkReport, Client, ClientError, Fork, Outcome, Repair, RunDetails, RunError, RunHandle, RunUpdate,
-    RunWatch, StartRun, StartWithin,
+    RunWatch, StartRun, StartWithin, UndoError,
 };
 pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
@@ -70,8 +70,8 @@ pub use event::Event;
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
-    ChildError, ChildHandle, Elapsed, attempt, event, join_all, new_uuid, now, pivot, random, set_status, side_effect,
-    sleep, sleep_until, spawn, undo,
+    ChildError, ChildHandle, Elapsed, attempt, deprecate_patch, event, for_each_concurrent, join_all, new_uuid, now,
+    patched, pivot, random, set_status, side_effect, sleep, sleep_until, spawn, try_join_all, undo,
 };
 pub use plan::Plan;
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
@@ -84,7 +84,8 @@ pub use workflow::{Workflow, WorkflowDefinition};
 pub mod prelude {
     pub use crate::{
         ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Engine, Event, MemoryStore, Outcome,
-        ParentEnd, RetryPolicy, RunError, activity, attempt, durable, event, join, join_all, new_uuid, now, pivot,
-        random, select, set_status, side_effect, sleep, sleep_until, spawn, try_join, undo, workflow,
+        ParentEnd, RetryPolicy, RunError, activity, attempt, deprecate_patch, durable, event, for_each_concurrent,
+        join, join_all, new_uuid, now, patched, pivot, random, select, set_status, side_effect, sleep, sleep_until,
+        spawn, try_join, try_join_all, undo, workflow,
     };
 }

@@ -13,7 +13,7 @@ pub use crate::activity::{
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
 pub use crate::durable::{Block, Durable, DurableExt, Helper, Unchecked};
-pub use crate::event::Event;
+pub use crate::event::{Event, RegisteredEvent};
 pub use crate::ops::{Either, JoinPair, SelectPair, TryJoinPair};
 pub use crate::plan;
 pub use crate::probes::{DurableGiven, Given, HashOrdered, InOrder, Iterated, OrderedProbe, OtherwiseGiven};

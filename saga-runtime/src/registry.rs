@@ -31,7 +31,10 @@ impl Registry {
         }
         let mut workflows: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for RegisteredWorkflow(definition) in inventory::iter::<RegisteredWorkflow> {
-            workflows.entry((definition.name, definition.version)).or_default().push(*definition);
+            let names = definition.aliases.iter().copied().chain([definition.name]);
+            for name in names {
+                workflows.entry((name, definition.version)).or_default().push(*definition);
+            }
         }
         Self { activities, workflows }
     }
@@ -52,8 +55,9 @@ impl Registry {
         self.activities.values().flatten().copied()
     }
 
-    pub(crate) fn workflows(&self) -> impl Iterator<Item = &'static WorkflowDefinition> + '_ {
-        self.workflows.values().flatten().copied()
+    /// All workflows, each under each of its names.
+    pub(crate) fn workflows(&self) -> impl Iterator<Item = (&'static str, &'static WorkflowDefinition)> + '_ {
+        self.workflows.iter().flat_map(|((name, _), all)| all.iter().map(|definition| (*name, *definition)))
     }
 }
 

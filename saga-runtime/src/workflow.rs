@@ -74,6 +74,10 @@ pub struct WorkflowDefinition {
     pub version: u32,
     /// The module in which it is declared.
     pub module: &'static str,
+    /// Names that it had before: runs of these are its own.
+    pub aliases: &'static [&'static str],
+    /// Whether undoing goes on after an undo that failed for good.
+    pub undo_continues: bool,
     /// What it does, as the macro saw it.
     pub plan: &'static Plan,
     pub(crate) type_name: fn() -> &'static str,
@@ -98,6 +102,8 @@ impl WorkflowDefinition {
             name: W::NAME,
             version: W::VERSION,
             module,
+            aliases: &[],
+            undo_continues: false,
             plan: W::PLAN,
             type_name: std::any::type_name::<W>,
             begin: begin::<W>,
@@ -108,6 +114,25 @@ impl WorkflowDefinition {
     /// The undo of a completed child with this input and output.
     pub(crate) fn undo_for(&self, input: &Payload, output: &Payload) -> Result<Option<UndoStep>, CodecError> {
         (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
+    }
+
+    /// The same, with names that it had before.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// The same, and undoing goes on after an undo that failed for good.
+    #[must_use]
+    pub const fn undo_continues(mut self) -> Self {
+        self.undo_continues = true;
+        self
+    }
+
+    /// Whether runs of this workflow name are its own.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
     }
 
     /// Whether it is declared at module level, not inside a function's body.

@@ -32,6 +32,13 @@ pub enum ClientError {
         /// The run.
         id: RunId,
     },
+    /// The text is no value of the event.
+    Event {
+        /// The event's name.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// A run of this id exists, and the start was to make a new one.
     Exists {
         /// The run.
@@ -128,6 +135,7 @@ impl fmt::Display for ClientError {
             Self::PastPivot { id } => {
                 write!(f, "run {id} is past the pivot: it goes on to its end and is not cancelled any more")
             }
+            Self::Event { name, why } => write!(f, "not a value of event `{name}`: {why}"),
             Self::Exists { id } => write!(f, "run {id} exists"),
             Self::IsLive { id } => write!(f, "run {id} has not ended"),
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),

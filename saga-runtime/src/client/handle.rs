@@ -8,7 +8,7 @@ use saga_store::{ExecutionId, Hint, RunId, RunView, Target};
 
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, Outcome, RunError, RunWatch, view, watch};
+use super::{Client, ClientError, Outcome, RunError, RunWatch, UndoError, show, view, watch};
 use crate::codec;
 use crate::event::Event;
 use crate::workflow::Workflow;
@@ -82,6 +82,13 @@ impl<W: Workflow> RunHandle<W> {
     pub async fn view(&self) -> Result<RunView, ClientError> {
         let view = self.client.parts.store.get_execution(self.execution).await?;
         view.ok_or_else(|| ClientError::NoRun { id: self.id.clone() })
+    }
+
+    /// What of the run is not undone, because an undo step failed for good: empty for most. Reads the
+    /// journal. See [`RunDetails::undo_errors`](crate::RunDetails::undo_errors).
+    pub async fn undo_errors(&self) -> Result<Vec<UndoError>, ClientError> {
+        let view = self.view().await?;
+        Ok(show::details(&*self.client.parts.store, view).await?.undo_errors())
     }
 
     /// What the workflow last said of itself with [`set_status`](crate::set_status); `None` if

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::message::{CancelRequest, EventMessage, MessageBody};
 use saga_store::wire::Conclusion;
 use saga_store::{
     Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target,
@@ -33,12 +33,13 @@ pub use fork::Fork;
 pub use handle::RunHandle;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
-pub use show::RunDetails;
+pub use show::{RunDetails, UndoError};
 pub(crate) use start::newborn_view;
 pub use start::{StartRun, StartWithin};
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};
+use crate::codec;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
@@ -173,7 +174,7 @@ impl Client {
     /// Finds a run of this workflow again.
     pub async fn attach<W: Workflow>(&self, id: impl AsRef<str>) -> Result<RunHandle<W>, ClientError> {
         let view = self.get(id).await?;
-        if view.workflow != W::NAME {
+        if !W::definition().is_called(&view.workflow) {
             return Err(ClientError::OtherWorkflow { id: view.id, workflow: view.workflow, wanted: W::NAME });
         }
         Ok(RunHandle::new(self.clone(), view.id, view.execution))
@@ -273,6 +274,36 @@ impl Client {
     pub async fn resume(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
         let id = RunId::new(id)?;
         let body = MessageBody::Resume(CancelRequest::default());
+        self.send_body(Target::Run(id.clone()), id, &body).await
+    }
+
+    /// Sends an event by its durable name, with its value as JSON: for programs that do not have its
+    /// type. Returns when it is durable; the run receives it once, in order.
+    ///
+    /// The text must be JSON, and if an event type of this name is linked into this program, be one
+    /// of its values; both are checked before anything is sent. A value that only the run's worker
+    /// can tell to be none of the type is recorded there as refused, and does the run no harm.
+    ///
+    /// ```no_run
+    /// # async fn example(client: saga_runtime::Client) -> Result<(), saga_runtime::ClientError> {
+    /// client.send_json("ORD-1", "Approval", r#"{ "by": "ann" }"#).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn send_json(
+        &self,
+        id: impl AsRef<str>,
+        name: impl Into<String>,
+        json: impl AsRef<str>,
+    ) -> Result<(), ClientError> {
+        let (id, name, json) = (RunId::new(id)?, name.into(), json.as_ref());
+        let refused = |why: String| ClientError::Event { name: name.clone(), why };
+        let parsed: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| refused(format!("no JSON: {error}")))?;
+        let value = codec::encode(&parsed)?;
+        if let Some(why) = crate::event::unreadable(&name, &value) {
+            return Err(refused(why.to_string()));
+        }
+        let body = MessageBody::Event(EventMessage { name, value });
         self.send_body(Target::Run(id.clone()), id, &body).await
     }
 

@@ -1,7 +1,9 @@
 //! A run with its journal.
 
+use std::collections::BTreeMap;
+
 use saga_store::RunView;
-use saga_store::wire::{Conclusion, Record, decode, join_rows};
+use saga_store::wire::{Conclusion, Entry, OpId, Record, decode, join_rows};
 
 use super::ClientError;
 use crate::erased::AnyStore;
@@ -24,6 +26,37 @@ impl RunDetails {
     /// The journal by itself, to be read as lines or kept as a file.
     pub fn history(&self) -> Result<History, HistoryError> {
         History::of(self.records.clone())
+    }
+}
+
+/// An undo step that failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UndoError {
+    /// The step that is not undone.
+    pub step: OpId,
+    /// The attempts that were made.
+    pub attempts: u32,
+    /// Why it failed.
+    pub message: String,
+}
+
+impl RunDetails {
+    /// The undo steps that failed for good and did not succeed since: what is not undone, unless an
+    /// operator did it by hand. A run with `on_undo_failure = continue` can have several.
+    pub fn undo_errors(&self) -> Vec<UndoError> {
+        let mut errors: BTreeMap<OpId, UndoError> = BTreeMap::new();
+        for entry in self.records.iter().flat_map(|record| &record.entries) {
+            match entry {
+                Entry::UndoFailed(failed) => {
+                    let (step, message) = (failed.op.clone(), failed.failure.message.clone());
+                    errors.insert(step.clone(), UndoError { step, attempts: failed.attempt, message });
+                }
+                Entry::UndoEnded(op, _) => drop(errors.remove(op)),
+                _ => {}
+            }
+        }
+        errors.into_values().collect()
     }
 }
 

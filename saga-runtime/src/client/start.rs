@@ -199,6 +199,7 @@ impl<W: Workflow> StartRun<W> {
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, now);
         let rejects = new.on_existing == OnExisting::Reject;
+        let replaces = new.on_existing == OnExisting::ReplaceFinished;
         let inbox = inbox_of(&new, now);
         let again = claimed.is_some().then(|| new.clone());
         let started = match starts::start(parts, new, named).await {
@@ -219,7 +220,14 @@ impl<W: Workflow> StartRun<W> {
             let run = LoadedRun { view, journal: vec![row], inbox };
             worker.launch(run, W::definition(), claimed_for);
         }
-        handle(client.clone(), id, execution, started, rejects)
+        match started {
+            // The run was started when the workflow had another name.
+            Started::Conflict { workflow } if W::definition().is_called(&workflow) && !replaces => {
+                let execution = client.get(id.as_str()).await?.execution;
+                if rejects { Err(ClientError::Exists { id }) } else { Ok(RunHandle::new(client, id, execution)) }
+            }
+            started => handle(client, id, execution, started, rejects),
+        }
     }
 
     /// The run as the store takes it, and its first entry if that had to be changed for it.
@@ -245,7 +253,9 @@ impl<W: Workflow> StartRun<W> {
             Begin::At(moment) => Some(moment),
         };
         let deadline = self.deadline.map(|deadline| not_before.unwrap_or(now).max(now).after(deadline).as_micros());
-        let terms = RunTerms { deadline, begin: not_before.map(Timestamp::as_micros), ..RunTerms::default() };
+        let undo_continues = W::definition().undo_continues.then_some(true);
+        let begin = not_before.map(Timestamp::as_micros);
+        let terms = RunTerms { deadline, begin, undo_continues, ..RunTerms::default() };
         let started = RunStarted {
             workflow: W::NAME.to_owned(),
             version: W::VERSION,

@@ -334,8 +334,10 @@ impl Builder<'_> {
             .registry
             .activities()
             .map(|found| (score(found.module, last((found.type_name)())), Meaning::Activity(found)));
-        let workflows =
-            self.registry.workflows().map(|found| (score(found.module, last((found.type_name)())), Meaning::Workflow));
+        let workflows = self
+            .registry
+            .workflows()
+            .map(|(_, found)| (score(found.module, last((found.type_name)())), Meaning::Workflow));
         let helpers = inventory::iter::<RegisteredHelper>
             .into_iter()
             .map(|RegisteredHelper(found)| (score(found.module, found.function), Meaning::Helper(found)));

@@ -343,9 +343,9 @@ impl EngineBuilder {
             }
         }
         let mut served: BTreeMap<(&str, u32), Vec<&str>> = BTreeMap::new();
-        for workflow in registry.workflows() {
-            let key = (workflow.name, workflow.version);
-            if self.only.as_ref().is_none_or(|only| only.contains(&key)) {
+        for (name, workflow) in registry.workflows() {
+            let (key, own) = ((name, workflow.version), (workflow.name, workflow.version));
+            if self.only.as_ref().is_none_or(|only| only.contains(&own)) {
                 let modules = served.entry(key).or_default();
                 if workflow.is_module_level() {
                     modules.push(workflow.module);

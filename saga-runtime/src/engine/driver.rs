@@ -17,6 +17,7 @@ use super::membership::Membership;
 use super::shared::Shared;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
+use crate::event::unreadable;
 use crate::externalize::{externalize, externalize_payload};
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
@@ -290,12 +291,26 @@ impl Driver {
             Ok(message) => {
                 let is_cancel = matches!(message, MessageBody::Cancel(_));
                 let is_end = matches!(message, MessageBody::Terminate(_));
-                self.machine.receive(message, now);
+                self.tell(message, now);
                 if is_end || (is_cancel && self.machine.is_undoing()) {
                     self.cancel.send_replace(true);
                 }
             }
             Err(error) => self.machine.park(now, format!("message {position} of its inbox cannot be read: {error}")),
+        }
+    }
+
+    /// Tells the machine; an event whose value nobody can read does not kill a run.
+    fn tell(&mut self, message: MessageBody, now: Timestamp) {
+        match message {
+            MessageBody::Event(event) => match unreadable(&event.name, &event.value) {
+                Some(why) => {
+                    tracing::error!(run = %self.run.id, event = event.name, %why, "an event is refused");
+                    self.machine.refuse_event(event, why.to_string(), now);
+                }
+                None => self.machine.receive(MessageBody::Event(event), now),
+            },
+            message => self.machine.receive(message, now),
         }
     }
 

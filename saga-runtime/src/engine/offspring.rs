@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted};
+use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted, RunTerms};
 use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError};
 
 use super::intake;
@@ -77,13 +77,15 @@ pub(crate) async fn start(
 fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(NewRun, Record), String> {
     let ChildStart { child, parent, seed } = order;
     let ChildScheduled { workflow, version, id, execution, input, lane, priority, .. } = child;
+    let continues = shared.registry.workflow(workflow, *version).is_some_and(|code| code.undo_continues);
+    let terms = continues.then(|| RunTerms { undo_continues: Some(true), ..RunTerms::default() });
     let started = RunStarted {
         workflow: workflow.clone(),
         version: *version,
         id: id.clone(),
         input: input.clone(),
         seed: *seed,
-        terms: None,
+        terms,
         parent: Some(parent.clone()),
     };
     let now = shared.clock.now();

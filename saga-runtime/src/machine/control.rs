@@ -1,7 +1,7 @@
 //! What clients and operators ask of a run: to stop and undo, to stand still, to go on.
 
 use saga_store::Timestamp;
-use saga_store::message::CancelRequest;
+use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{Claimed, Entry, RunTerms};
 
 use super::{Change, HELD, Machine, Phase, TimerKey};
@@ -56,6 +56,15 @@ impl Machine {
     pub(super) fn run_deadline_passed(&mut self, now: Timestamp) {
         let reason = Some("the run's deadline is over".to_owned());
         self.request_cancel(CancelRequest { reason }, now);
+    }
+
+    /// An event came that no type of its name can read: it is recorded, and nobody is told of it.
+    pub(crate) fn refuse_event(&mut self, event: EventMessage, why: String, now: Timestamp) {
+        if self.has_ended() {
+            return;
+        }
+        self.open_turn(now);
+        self.push(Entry::EventRefused(event, why));
     }
 
     /// Somebody asks for a cancel. While the run is suspended the request is kept.

@@ -159,6 +159,8 @@ pub(crate) struct Machine {
     control: control::Control,
     /// While replaying: where the run stood when it ended, for an operator may have repaired it.
     ended_from: Option<Phase>,
+    /// While replaying: the place of the journal's last entry that a workflow is told of or makes.
+    last_word: u64,
     /// While replaying: undos that failed for good.
     failed_undos: Vec<OpId>,
     /// While replaying: what an operator says that steps have returned.

@@ -88,6 +88,8 @@ impl Machine {
             ));
         }
         let entries = || records.iter().flat_map(|record| &record.entries);
+        let last_word =
+            (0..).zip(entries()).filter(|(_, entry)| concerns_workflow(entry)).last().map_or(0, |(at, _)| at);
         let undoing = entries().any(|entry| matches!(entry, Entry::UndoBegan(_)));
         // A run that is being undone goes by its journal alone: its code may have changed.
         let (body, context) = if undoing {
@@ -105,6 +107,9 @@ impl Machine {
                     })
                     .collect(),
             );
+            let patches =
+                entries().filter_map(|entry| if let Entry::Patched(id) = entry { Some(id.clone()) } else { None });
+            context.set_patches(patches.collect());
             (Some(body), Some(context))
         };
         Ok(Self {
@@ -124,6 +129,7 @@ impl Machine {
             closing: None,
             control: super::control::Control::default(),
             ended_from: None,
+            last_word,
             failed_undos: Vec::new(),
             given: BTreeMap::new(),
             status: None,
@@ -148,6 +154,9 @@ impl Machine {
     fn replay_entry(&mut self, entry: &Entry, at: Timestamp) -> Result<(), ReplayError> {
         let position = self.position;
         self.position += 1;
+        if let Some(context) = &mut self.context {
+            context.set_behind(position < self.last_word);
+        }
         if is_arrival(entry) {
             self.expect_no_unconfirmed(entry)?;
             if let Some(context) = &mut self.context {
@@ -206,6 +215,7 @@ impl Machine {
             | Entry::ChildCancelled(_)
             | Entry::ChildDetached(_)
             | Entry::Pivot(_)
+            | Entry::Patched(_)
             | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
@@ -279,6 +289,9 @@ impl Machine {
         if self.replayed_ending.is_some() && self.is_undoing() {
             return Err(ReplayError(format!("record {last_record}: the run is being undone and its code ran")));
         }
+        if let Some(context) = &mut self.context {
+            context.set_behind(false);
+        }
         self.take_up_open_work();
         for decision in new {
             self.decided(decision);
@@ -320,6 +333,21 @@ impl Machine {
     }
 }
 
+/// Whether a workflow makes it or is told of it. What an older build made of the last such entry is
+/// nothing that the journal knows.
+fn concerns_workflow(entry: &Entry) -> bool {
+    !matches!(
+        entry,
+        Entry::Claimed(_)
+            | Entry::Attempted(_)
+            | Entry::EventRefused(..)
+            | Entry::Suspended(_)
+            | Entry::Resumed(_)
+            | Entry::Repaired(_)
+            | Entry::Concluded(_)
+    )
+}
+
 fn is_arrival(entry: &Entry) -> bool {
     matches!(
         entry,
@@ -347,6 +375,7 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         | (Entry::ChildCancelled(a), Entry::ChildCancelled(b))
         | (Entry::ChildDetached(a), Entry::ChildDetached(b)) => a == b,
         (Entry::ChildScheduled(a), Entry::ChildScheduled(b)) => a.op == b.op && a.workflow == b.workflow,
+        (Entry::Patched(a), Entry::Patched(b)) => a == b,
         (Entry::UndoAdded(a, undo), Entry::UndoAdded(b, other)) => a == b && undo.activity == other.activity,
         _ => false,
     }
@@ -361,6 +390,7 @@ fn describe(entry: &Entry) -> String {
         Entry::TimerFired(op) => format!("the end of the sleep at {op}"),
         Entry::EventAwaited(op, name) => format!("waiting for event `{name}` at {op}"),
         Entry::EventReceived(event) => format!("event `{}`", event.name),
+        Entry::Patched(id) => format!("the choice of patch `{id}` (see `deprecate_patch`)"),
         Entry::Value(value) => format!("a side effect at {}", value.op),
         Entry::UndoAdded(op, undo) => format!("the undo `{}` at {op}", undo.activity),
         Entry::ChildScheduled(child) => format!("child `{}` at {}", child.workflow, child.op),

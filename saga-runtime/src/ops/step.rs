@@ -68,13 +68,16 @@ impl<A: Activity> Future for StepFuture<A> {
     }
 }
 
-fn schedule<A: Activity>(call: ActivityCall<A>) -> Result<OpId, String> {
+fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
     let unrecordable =
         |what: &str, error: codec::CodecError| format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
     context::with(A::NAME, |cx| {
         let op = cx.next_op();
         let input = codec::encode(&call.input).map_err(|error| unrecordable("the input", error))?;
+        let by_hand = call.undo.take().map(|undo| undo.into_step()).transpose();
+        let by_hand = by_hand.map_err(|error| unrecordable("the undo", error))?;
         let undo = match A::UNDO {
+            _ if by_hand.is_some() => by_hand.map_or(UndoPlan::Nothing, UndoPlan::Known),
             _ if call.overrides.no_compensation => UndoPlan::Nothing,
             UndoKind::Nothing => UndoPlan::Nothing,
             UndoKind::FromOutput => UndoPlan::FromOutput,

@@ -10,6 +10,7 @@ use saga_tests::steps::{SagaError, book, pay, step};
 use saga_tests::{Act, Place, World, engine, on_each_store};
 
 use crate::journal::entries;
+use crate::planted::Whole;
 
 #[workflow]
 async fn checks_books_and_works(large: bool) -> Result<String, SagaError> {
@@ -27,6 +28,7 @@ on_each_store!(
     what_cannot_be_retried_or_forked_is_refused,
     a_completed_run_is_forked_from_a_step_with_its_random_values,
     a_fork_copies_large_payloads,
+    a_fork_whose_copy_was_cut_short_does_nothing,
     many_runs_are_acted_on_by_filter,
 );
 
@@ -121,6 +123,23 @@ async fn a_fork_copies_large_payloads(place: impl Place) {
     let execution = client.fork("A", "2").await.unwrap();
     assert_eq!(outcome_of(client, execution, "A").await, Outcome::Completed(first));
     assert_eq!(world.attempts("large").len(), 1);
+}
+
+async fn a_fork_whose_copy_was_cut_short_does_nothing(place: impl Place) {
+    let there = place.another();
+    let first = engine(&there, &World::default()).await;
+    first.client().start(checks_books_and_works(false)).id("A").await.unwrap().result().await.unwrap();
+    let execution = first.client().fork("A", "3").await.unwrap();
+    outcome_of(first.client(), execution, "A").await;
+    first.shutdown().await;
+    let whole = Whole::read(&there.open().await, "A").await;
+    assert_eq!(whole.view.execution, execution);
+    whole.plant(&place.open().await, 2).await;
+    let world = World::default();
+    let engine = engine(&place, &world).await;
+    let Outcome::Dead(reason) = outcome_of(engine.client(), execution, "A").await else { panic!("not dead") };
+    assert!(reason.contains("the copy of another execution's journal was not completed"), "{reason}");
+    assert!(world.log().is_empty());
 }
 
 async fn many_runs_are_acted_on_by_filter(place: impl Place) {

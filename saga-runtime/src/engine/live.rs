@@ -213,7 +213,7 @@ mod tests {
         let again = live.remove(execution).unwrap();
         assert!(again.taken_over && Arc::ptr_eq(&again.membership, &second.membership));
         let mail = leaving.take();
-        assert!(mail.inbox && !mail.lost && !mail.stop);
+        assert!(mail.inbox && mail.lost && !mail.stop, "the old driver is told to leave");
         assert!(live.insert(execution, &second).is_some());
         assert!(live.remove(execution).is_none());
     }

@@ -242,7 +242,7 @@ pub struct RunView {
     pub memo: Option<Bytes>,
     /// What the workflow last set as its status: a [`Payload`](crate::wire::Payload), encoded.
     pub status: Option<Bytes>,
-    /// How it ended: a [`Conclusion`](crate::wire::Conclusion), encoded.
+    /// How it ended: a [`Conclusion`], encoded.
     pub conclusion: Option<Bytes>,
 }
 

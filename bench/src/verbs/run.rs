@@ -147,7 +147,7 @@ impl Worker {
     }
 }
 
-/// The other end of [`Worker`].
+/// The other end of `Worker`.
 pub async fn worker(options: Options) -> anyhow::Result<()> {
     let place = options.common.place().await?;
     let opened = place.open().await?;

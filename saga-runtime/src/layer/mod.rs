@@ -1,6 +1,6 @@
 //! What stands around one attempt of an activity: `tower` layers.
 //!
-//! An attempt is a [`Service`](tower_service::Service) call: an [`Attempt`] goes in, an encoded
+//! An attempt is a [`Service`] call: an [`Attempt`] goes in, an encoded
 //! output or an [`AttemptFailure`](crate::activity::AttemptFailure) comes out. The engine's own
 //! [`Logging`], [`CircuitBreaker`] and [`Timeout`] are layers like those of users, who add theirs
 //! with [`EngineBuilder::layer`](crate::EngineBuilder::layer), or say themselves what stands there,

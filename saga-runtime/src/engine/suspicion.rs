@@ -42,9 +42,9 @@ pub(crate) fn judge(deaths: u32, died_alone: u32, max_deaths: u32, unit: Duratio
     if deaths >= max_deaths && died_alone >= enough {
         return Verdict::Guilty;
     }
-    // Those that never had their turn come before those that died in theirs.
-    let doublings = (deaths - SUSPECTED).saturating_add(died_alone).min(16);
-    let wait = unit.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+    // Those that never had their turn come before those that died in theirs. Deaths while a run only
+    // waited do not count: a program that is killed again and again must not put its runs off.
+    let wait = unit.saturating_mul(1 << died_alone.min(16)).min(LONGEST_WAIT);
     Verdict::Suspected { wait, alone: died_alone > 0 }
 }
 
@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn a_run_that_dies_alone_each_time_is_given_up_after_the_most_deaths() {
         let verdicts: Vec<_> = (2..6).map(|deaths| judge(deaths, deaths - 2, 5, UNIT)).collect();
-        assert_eq!(verdicts, [suspected(3, false), suspected(12, true), suspected(48, true), Verdict::Guilty]);
+        assert_eq!(verdicts, [suspected(3, false), suspected(6, true), suspected(12, true), Verdict::Guilty]);
     }
 
     #[test]
     fn a_run_that_was_never_alone_is_not_given_up_however_often_its_workers_die() {
         for deaths in 2..1000 {
-            assert!(matches!(judge(deaths, 0, 5, UNIT), Verdict::Suspected { alone: false, .. }), "{deaths}");
+            assert_eq!(judge(deaths, 0, 5, UNIT), suspected(3, false), "however often it waited in vain");
             assert!(matches!(judge(deaths, 2, 5, UNIT), Verdict::Suspected { alone: true, .. }), "{deaths}");
         }
-        assert_eq!(judge(1000, 0, 5, UNIT), Verdict::Suspected { wait: LONGEST_WAIT, alone: false });
+        assert_eq!(judge(1000, 50, 1001, UNIT), Verdict::Suspected { wait: LONGEST_WAIT, alone: true });
     }
 
     #[test]

@@ -136,3 +136,61 @@ fn a_clean_function_expands_without_errors_and_each_mistake_is_one() {
     assert_eq!(errors(&expand("compensate = g(b)", clean)), 1);
     assert_eq!(errors(&expand("", "fn f(self, a: &str, (b, c): (u8, u8)) {}")), 5);
 }
+
+/// Words that the macros know, and the glue between them.
+const WORDS: &str = "async await move fn f pub self Self mut ref & * ? . .. ..= :: , ; : -> => = == | || ! < > 'a 'static \
+    let if else match for in while loop return break continue unsafe impl dyn where const static use as mod crate super \
+    u8 String Vec Option Result ( ) { } [ ] #[state] #[context] #[transaction] #[permanent] #[transient] #[cfg(x)] # _ \
+    a b order output x y 0 7u8 1.5 \"5s\" \"\" b\"x\" true sleep event join try_join select join_all attempt undo pivot \
+    spawn now random side_effect charge(a).await? tokio::spawn futures::join! std::time::Instant::now() rand::random() \
+    select!{ vec![ format!( println!( $crate r#type name version timeout retry compensate circuit_breaker failures \
+    cooldown key allow hash_order clock strict read_only retriable transaction alias queue max_attempts initial max";
+
+/// Tokens from words in an order that a number determines; none if they are no token stream.
+fn soup(dice: &mut u64, words: &[&str], most: u64) -> Option<TokenStream> {
+    let mut roll = |sides: u64| {
+        *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*dice >> 33) % sides
+    };
+    let mut text = String::new();
+    let mut open = Vec::new();
+    for _ in 0..roll(most) {
+        let word = words[usize::try_from(roll(words.len() as u64)).unwrap_or_default()];
+        for c in word.chars() {
+            match c {
+                '(' => open.push(')'),
+                '[' => open.push(']'),
+                '{' => open.push('}'),
+                ')' | ']' | '}' if open.pop() != Some(c) => return None,
+                _ => {}
+            }
+        }
+        text.push_str(word);
+        text.push(' ');
+    }
+    text.extend(open.into_iter().rev());
+    text.parse().ok()
+}
+
+#[test]
+fn no_soup_of_tokens_makes_a_macro_panic() {
+    let rounds: u32 = std::env::var("SAGA_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5_000);
+    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let mut dice = 1;
+    let mut expanded = 0_u32;
+    for _ in 0..rounds {
+        let (Some(attr), Some(body)) = (soup(&mut dice, &words, 8), soup(&mut dice, &words, 30)) else { continue };
+        let item: TokenStream = match dice % 3 {
+            0 => quote::quote!(async fn f(a: u8, order: Order) -> Result<u8, E> { #body }),
+            1 => quote::quote!(async fn f(#body) -> Result<u8, E> { Ok(a) }),
+            _ => body.clone(),
+        };
+        for expand in [activity::activity, workflow::workflow, durable::durable] {
+            let _ = expand(attr.clone(), &item);
+        }
+        let _ = classify::classify(body.clone());
+        let _ = event::event(quote::quote!(enum E { #body }));
+        expanded += 1;
+    }
+    assert!(expanded > rounds / 20, "only {expanded} of {rounds} soups were tokens");
+}

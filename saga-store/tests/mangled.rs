@@ -99,10 +99,8 @@ fn no_bytes_make_a_decoder_panic_and_what_is_understood_is_written_as_it_was_rea
                 understood::<OpId>(&bytes),
             ]
         });
-        match decoded {
-            Ok(answers) => read += u32::from(answers.contains(&true)),
-            Err(_) => panic!("round {round}: {bytes:02x?}"),
-        }
+        let Ok(answers) = decoded else { panic!("round {round}: {bytes:02x?}") };
+        read += u32::from(answers.contains(&true));
     }
     println!("{rounds} rounds over {} pieces, {read} of them understood", corpus.len());
     assert!(read > rounds / 100, "only {read} of {rounds} were understood: the mangling is too rough to find anything");

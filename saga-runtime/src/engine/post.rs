@@ -19,8 +19,8 @@ use super::shared::Shared;
 /// The most messages in one call of the store.
 const GROUP_LIMIT: usize = 1024;
 
-/// How often the outbox is looked at for what others left behind.
-const SLOW_SWEEP: Duration = Duration::from_secs(60);
+/// After so many slow polls the outbox is looked at for what others left behind: 60 s.
+const SLOW_SWEEP: u32 = 6;
 
 /// The longest wait before an unanswered call is sent again.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -31,7 +31,8 @@ pub(crate) async fn work(shared: Arc<Shared>, mut messages: mpsc::UnboundedRecei
     let mut office = Office { shared: Arc::clone(&shared), births, held: HashMap::new() };
     let mut gathered = Vec::with_capacity(GROUP_LIMIT);
     sweep(&shared).await;
-    let mut next_sweep = shared.clock.sleep_until(shared.clock.now().after(SLOW_SWEEP));
+    let mut next_sweep =
+        shared.clock.sleep_until(shared.clock.now().after(shared.slow_poll.saturating_mul(SLOW_SWEEP)));
     loop {
         tokio::select! {
             biased;
@@ -45,7 +46,7 @@ pub(crate) async fn work(shared: Arc<Shared>, mut messages: mpsc::UnboundedRecei
             () = shared.post.sweep_wanted() => sweep(&shared).await,
             () = &mut next_sweep => {
                 sweep(&shared).await;
-                next_sweep = shared.clock.sleep_until(shared.clock.now().after(SLOW_SWEEP));
+                next_sweep = shared.clock.sleep_until(shared.clock.now().after(shared.slow_poll.saturating_mul(SLOW_SWEEP)));
             }
         }
     }

@@ -19,13 +19,14 @@ pub struct ActivityCall<A: Activity> {
     pub(crate) input: A,
     pub(crate) overrides: Overrides,
     pub(crate) undo: Option<Box<UndoCall>>,
+    pub(crate) queue: Option<String>,
 }
 
 impl<A: Activity> ActivityCall<A> {
     /// A call with this input. What the function that `#[activity]` makes does.
     #[doc(hidden)]
     pub fn new(input: A) -> Self {
-        Self { input, overrides: Overrides::default(), undo: None }
+        Self { input, overrides: Overrides::default(), undo: None, queue: None }
     }
 
     /// The input.
@@ -49,6 +50,20 @@ impl<A: Activity> ActivityCall<A> {
     /// When a failed attempt is repeated, in place of the attribute's `retry(…)`.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.overrides.retry = Some(policy);
+        self
+    }
+
+    /// Runs it on any worker that serves this queue (see [`EngineBuilder::queues`]), in place of the
+    /// attribute's `queue`. The name has 1 to 100 bytes, without `/` and control characters.
+    ///
+    /// Costs a run more: its start, a record for its end, and a message each way. Its undo runs
+    /// where the workflow runs. While no worker serves the queue the step waits, a `deadline`
+    /// apart; the undo of a step that was sent waits as well, until a worker says what became of
+    /// it.
+    ///
+    /// [`EngineBuilder::queues`]: crate::EngineBuilder::queues
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = Some(queue.into());
         self
     }
 

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use saga_store::wire::{ChildEnd, Entry, Failure, OpId, Payload};
+use saga_store::wire::{ChildEnd, Entry, Failure, OpId, Payload, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
 
 use crate::activity::{ActivityDefinition, Overrides};
@@ -28,6 +28,8 @@ pub(crate) enum Arrival {
     Fired,
     /// The end of a child.
     Child(ChildEnd),
+    /// The failure of a step that this run attempts for another.
+    Unsuccessful(StepFailed),
 }
 
 /// What an operation decided: an entry, and for a step the code to run.

@@ -9,6 +9,14 @@ pub(crate) fn child(parent: ExecutionId, op: &OpId, at: Timestamp) -> ExecutionI
     ExecutionId::generate(at, &digest(parent, op, "child"))
 }
 
+/// The run that settles what became of a step that another run attempted: of the time of that one.
+pub(crate) fn settling(first: ExecutionId, op: &OpId) -> ExecutionId {
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&first.as_bytes()[..6]);
+    let at = Timestamp::from_micros(i64::from_be_bytes(millis).saturating_mul(1000));
+    ExecutionId::generate(at, &digest(first, op, "settle"))
+}
+
 /// What the child's random values derive from.
 pub(crate) fn seed(parent: ExecutionId, op: &OpId) -> u64 {
     let mut word = [0; 8];

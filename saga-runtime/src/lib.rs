@@ -33,6 +33,7 @@ mod endings;
 mod engine;
 mod entropy;
 mod erased;
+mod errand;
 mod error;
 mod event;
 mod externalize;

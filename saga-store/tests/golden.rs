@@ -63,6 +63,7 @@ fn scheduled(undo: UndoPlan) -> Entry {
         input: Payload::json("{\"cents\":1177}"),
         undo,
         deadline: Some(1_795_246_800_000_000),
+        errand: None,
     })
 }
 

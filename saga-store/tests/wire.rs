@@ -217,6 +217,7 @@ impl Dice {
                 input: self.payload(),
                 undo: UndoPlan::Known(self.undo()),
                 deadline: self.maybe(time),
+                errand: None,
             }),
             4 => Entry::TimerSet(TimerSet { op: self.op(), due: time(self) }),
             5 => Entry::EventReceived(EventMessage { name: self.text(), value: self.payload() }),

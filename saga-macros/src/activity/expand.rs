@@ -56,6 +56,9 @@ fn lines(function: &Function, params: &Params, options: &Options, name: &str) ->
         let of = key.as_ref().map(|key| format!(" with the same `{key}`")).unwrap_or_default();
         lines.push(format!("- After {failures} failures in a row{of} no attempt is let through for {cooldown}."));
     }
+    if let Some(queue) = &options.queue {
+        lines.push(format!("- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."));
+    }
     if let Some(undo) = &options.compensate {
         lines.push(format!("- Undone by `{}`.", docs::text(undo)));
     }
@@ -274,6 +277,9 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
         tokens = quote_spanned! {span=>
             #tokens.circuit_breaker(#private::BreakerOptions { failures: #failures, cooldown: #cooldown, key: #key })
         };
+    }
+    if let Some(queue) = &options.queue {
+        tokens = quote_spanned!(span=> #tokens.queue(#queue));
     }
     for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")]
     {

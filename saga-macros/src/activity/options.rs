@@ -20,6 +20,7 @@ const KNOWN: &[&str] = &[
     "pivot",
     "retriable",
     "transaction",
+    "queue",
     "crate",
 ];
 const RETRY: &[&str] = &["max_attempts", "initial", "max", "multiplier", "jitter"];
@@ -41,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) read_only: bool,
     pub(crate) pivot: bool,
     pub(crate) retriable: bool,
+    /// The queue whose workers run it.
+    pub(crate) queue: Option<String>,
     /// The word `transaction`.
     pub(crate) transaction: Option<Ident>,
 }
@@ -78,12 +81,23 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Options {
             "pivot" => options.pivot = option.flag(diag),
             "retriable" => options.retriable = option.flag(diag),
             "transaction" => options.transaction = option.flag(diag).then(|| option.name.clone()),
+            "queue" => options.queue = queue(option, diag),
             "crate" => options.krate = option.krate(diag),
             _ => diag.unknown(&option.name, "`#[activity]`", KNOWN),
         }
     }
     contradictions(&list, diag);
     options
+}
+
+/// The name of a queue, as the runtime takes it.
+fn queue(option: &Opt, diag: &mut Diag) -> Option<String> {
+    let name = option.name_string(diag)?;
+    if name.len() > 100 || name.contains('/') || name.contains(char::is_control) {
+        diag.at(&option.name, "the name of a queue has 1 to 100 bytes, without `/` and control characters");
+        return None;
+    }
+    Some(name)
 }
 
 fn retry(option: &Opt, diag: &mut Diag) -> Retry {

@@ -27,6 +27,9 @@ pub enum ActivityError<E> {
     Unregistered(String),
     /// A [layer](crate::layer) refused or failed the last attempt.
     Layer(String),
+    /// The run that made the attempts on a worker of the activity's queue was ended by an operator,
+    /// or needs one: whether there was an effect may be unknown.
+    Interrupted(String),
 }
 
 /// The sort of an [`ActivityError`], without its values.
@@ -47,6 +50,8 @@ pub enum ErrorKind {
     Unregistered,
     /// A layer around the attempt.
     Layer,
+    /// The run on a worker of the queue ended without a result.
+    Interrupted,
 }
 
 impl<E> ActivityError<E> {
@@ -73,6 +78,7 @@ impl<E> ActivityError<E> {
             Self::Payload(_) => ErrorKind::Payload,
             Self::Unregistered(_) => ErrorKind::Unregistered,
             Self::Layer(_) => ErrorKind::Layer,
+            Self::Interrupted(_) => ErrorKind::Interrupted,
         }
     }
 }
@@ -88,6 +94,7 @@ impl<E: serde::de::DeserializeOwned> ActivityError<E> {
             (FailureKind::CircuitOpen, _) => Self::CircuitOpen(message),
             (FailureKind::Unregistered, _) => Self::Unregistered(message),
             (FailureKind::Layer, _) => Self::Layer(message),
+            (FailureKind::Interrupted, _) => Self::Interrupted(message),
             _ => Self::Payload(message),
         })
     }
@@ -101,7 +108,8 @@ impl<E: fmt::Display> fmt::Display for ActivityError<E> {
             | Self::CircuitOpen(message)
             | Self::Payload(message)
             | Self::Unregistered(message)
-            | Self::Layer(message) => f.write_str(message),
+            | Self::Layer(message)
+            | Self::Interrupted(message) => f.write_str(message),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
         }
     }

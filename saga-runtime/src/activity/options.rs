@@ -20,6 +20,8 @@ pub struct ActivityOptions {
     pub pivot: bool,
     /// It may follow the point of no return: it is retried until it succeeds.
     pub retriable: bool,
+    /// The queue whose workers run it. Without one it runs in the process that runs the workflow.
+    pub queue: Option<&'static str>,
 }
 
 impl ActivityOptions {
@@ -31,6 +33,7 @@ impl ActivityOptions {
         read_only: false,
         pivot: false,
         retriable: false,
+        queue: None,
     };
     /// How long one attempt may take if nothing else is said: 30 s.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,6 +70,13 @@ impl ActivityOptions {
     #[must_use]
     pub const fn pivot(mut self) -> Self {
         self.pivot = true;
+        self
+    }
+
+    /// Sets the queue whose workers run it.
+    #[must_use]
+    pub const fn queue(mut self, queue: &'static str) -> Self {
+        self.queue = Some(queue);
         self
     }
 

@@ -47,11 +47,15 @@ pub(crate) struct AttemptRun {
 impl AttemptEnvironment {
     /// What the activity may ask about this attempt.
     pub(crate) fn context(&self, run: &AttemptRun, start: &AttemptStart) -> ActivityContext {
+        let (id, execution, op) = match start.on_behalf.as_deref() {
+            Some(step) => (&step.run, step.execution, &step.op),
+            None => (&run.id, run.execution, &start.key.op),
+        };
         ActivityContext::new(ContextParts {
             activity: start.definition.name,
-            run: run.id.clone(),
-            execution: run.execution,
-            op: start.key.op.clone(),
+            run: id.clone(),
+            execution,
+            op: op.clone(),
             attempt: start.attempt,
             undo: start.key.undo,
             states: Arc::clone(&self.states),

@@ -21,6 +21,7 @@ use super::{Engine, heart, intake, post};
 use crate::activity::{Activity, ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
+use crate::errand;
 use crate::erased::AnyStore;
 use crate::layer::{Attempt, AttemptService, Layer, Layers, Service};
 use crate::registry::Registry;
@@ -34,6 +35,7 @@ pub struct EngineBuilder {
     states: States,
     layers: Layers,
     only: Option<BTreeSet<(&'static str, u32)>>,
+    queues: BTreeSet<String>,
     name: String,
     max_runs: usize,
     max_history: u64,
@@ -56,6 +58,7 @@ impl EngineBuilder {
             states: States::default(),
             layers: Layers::standard(),
             only: None,
+            queues: BTreeSet::new(),
             name: String::new(),
             max_runs: 10_000,
             max_history: 100_000,
@@ -127,6 +130,54 @@ impl EngineBuilder {
     /// A state type that its activities lack is then found at their first call, not at the start.
     pub fn only<W: Workflow>(mut self) -> Self {
         self.only.get_or_insert_default().insert((W::NAME, W::VERSION));
+        self
+    }
+
+    /// Serves these queues as well: takes activities that other processes' workflows send there, by
+    /// `#[activity(queue = "…")]` or `.queue("…")` at the call, as far as they are linked in. See
+    /// [`only_activities`](Self::only_activities) for a worker that does nothing else.
+    ///
+    /// Each taken activity is a small run of its own (an errand) with the retries, the timeouts and
+    /// the limits of this process; it counts in [`max_runs`](Self::max_runs). If this worker dies
+    /// another one that serves the queue takes it over, and attempts it again under the same
+    /// idempotency key. All workers' queues are one: they take from it what they have room for.
+    ///
+    /// ```
+    /// use saga_runtime::prelude::*;
+    /// use saga_runtime::{Engine, MemoryStore};
+    ///
+    /// #[activity(queue = "gpu")]
+    /// async fn render(scene: String) -> saga_runtime::Result<String> {
+    ///     Ok(format!("{scene}.png"))
+    /// }
+    ///
+    /// #[workflow]
+    /// async fn film(scene: String) -> saga_runtime::Result<String> {
+    ///     Ok(render(scene).await?)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MemoryStore::new();
+    /// let gpu = Engine::builder(store.clone()).queues(["gpu"]).only_activities().start().await?;
+    /// let engine = Engine::builder(store).start().await?;
+    /// let run = engine.client().start(film("dawn".to_owned())).await?;
+    /// assert_eq!(run.result().await?, "dawn.png");
+    /// # engine.shutdown().await;
+    /// # gpu.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.queues.extend(queues.into_iter().map(Into::into));
+        self
+    }
+
+    /// Drives no workflows: this worker makes attempts for its [`queues`](Self::queues) only, and
+    /// starts runs for others to drive. A workflow named by [`only`](Self::only) is driven all the
+    /// same.
+    pub fn only_activities(mut self) -> Self {
+        self.only.get_or_insert_default();
         self
     }
 
@@ -230,6 +281,11 @@ impl EngineBuilder {
         let surroundings = self.surroundings.take().unwrap_or_else(|| Surroundings::real(self.machine_clock));
         let Surroundings { clock, entropy, spawner, calls, registry, strict, slow_poll, watching, stage } =
             surroundings;
+        if stage.is_some() {
+            // A test is all processes in one.
+            let queues = registry.activities().filter_map(|definition| definition.options.queue);
+            self.queues.extend(queues.map(str::to_owned));
+        }
         let served = self.check(&registry, strict)?;
         let build = BuildId(self.build.unwrap_or_else(executable_build).into());
         let candidate = heart::Candidate {
@@ -321,6 +377,7 @@ impl EngineBuilder {
             )
         };
         problems.extend(self.not_limited.iter().map(not_limited));
+        problems.extend(self.queues.iter().filter_map(|queue| errand::check_queue(queue).err()));
         let kind = self.store.kind();
         let mut by_name: BTreeMap<&str, Vec<&ActivityDefinition>> = BTreeMap::new();
         for definition in registry.activities().filter(|definition| definition.is_module_level()) {
@@ -333,7 +390,7 @@ impl EngineBuilder {
                     "activity `{name}` writes through a store's transaction, but has no definition for a `{kind}` store"
                 )),
                 // Narrowed to some workflows, an engine cannot know which activities they call.
-                [one] if self.only.is_none() => self.check_states(one, &mut problems),
+                [one] if self.only.is_none() || self.serves(one) => self.check_states(one, &mut problems),
                 [_] => {}
                 many => problems.push(format!(
                     "activity `{name}` is defined {} times: {}",
@@ -362,10 +419,33 @@ impl EngineBuilder {
             }
         }
         if problems.is_empty() || !strict {
-            Ok(served.into_keys().map(|(name, version)| (name.to_owned(), version)).collect())
+            let workflows = served.into_keys().map(|(name, version)| (name.to_owned(), version));
+            Ok(workflows.chain(self.errands(registry)).collect())
         } else {
             Err(StartError(Cause::Setup(problems)))
         }
+    }
+
+    /// Whether an activity of a queue runs here.
+    fn serves(&self, definition: &ActivityDefinition) -> bool {
+        definition.options.queue.is_some_and(|queue| self.queues.contains(queue))
+    }
+
+    /// The workflows of what this worker does for others: each of its queues with each activity
+    /// that it has all for.
+    fn errands(&self, registry: &Registry) -> Vec<(String, u32)> {
+        let kind = self.store.kind();
+        let ready = |name: &&str| {
+            registry
+                .activity(name, kind)
+                .is_some_and(|found| (found.states)().iter().all(|state| self.states.contains(state.id)))
+        };
+        let names: BTreeSet<&str> = registry.activities().map(|definition| definition.name).collect();
+        let names: Vec<&str> = names.into_iter().filter(ready).collect();
+        let queue = |queue: &String| -> Vec<_> {
+            names.iter().map(|name| (errand::workflow(queue, name), errand::VERSION)).collect()
+        };
+        self.queues.iter().flat_map(queue).collect()
     }
 
     fn check_states(&self, definition: &ActivityDefinition, problems: &mut Vec<String>) {

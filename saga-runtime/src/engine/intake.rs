@@ -19,6 +19,7 @@ use super::live::Mailbox;
 use super::membership::{Membership, Tenure};
 use super::open::OpenSteps;
 use super::shared::Shared;
+use crate::errand;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
 use crate::workflow::WorkflowDefinition;
@@ -340,6 +341,7 @@ async fn rebuild(
     let definition = definition
         .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))
         .or_else(|| shared.registry.workflow(&view.workflow, view.version))
+        .or_else(|| errand::is_errand(&view.workflow).then_some(&errand::DEFINITION))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         id: view.id.clone(),

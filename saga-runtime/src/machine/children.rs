@@ -3,7 +3,7 @@
 //! A child that has not ended stands in the undo log as a step whose undo needs its output: what
 //! came before it is undone only after it has ended. How it ended then says what there is to undo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_store::message::MessageBody;
 use saga_store::wire::{
@@ -62,15 +62,21 @@ pub(crate) fn farewells(
     if !matches!(conclusion, Conclusion::Terminated(_)) {
         return messages;
     }
-    let mut open: BTreeMap<&OpId, (&ChildScheduled, ParentEnd)> = BTreeMap::new();
+    let mut open: BTreeMap<&OpId, (ExecutionId, ParentEnd)> = BTreeMap::new();
+    let mut kept: BTreeSet<&OpId> = BTreeSet::new();
     for entry in entries() {
         match entry {
             Entry::ChildScheduled(child) => {
-                open.insert(&child.op, (child, child.at_end.unwrap_or(ParentEnd::Cancel)));
+                open.insert(&child.op, (child.execution, child.at_end.unwrap_or(ParentEnd::Cancel)));
+                kept.extend(child.at_end.map(|_| &child.op));
             }
-            Entry::ChildDetached(op) if open.get(op).is_some_and(|(child, _)| child.at_end.is_none()) => {
-                open.remove(op);
+            Entry::StepScheduled(step) => {
+                let errand = step.errand.as_ref().map(|errand| (errand.execution, ParentEnd::Terminate));
+                open.extend(errand.map(|errand| (&step.op, errand)));
             }
+            Entry::StepEnded(ended) => drop(open.remove(&ended.op)),
+            Entry::StepFailed(failed) => drop(open.remove(&failed.op)),
+            Entry::ChildDetached(op) if !kept.contains(op) => drop(open.remove(op)),
             Entry::ChildEnded(ended) => {
                 open.remove(&ended.op);
             }
@@ -86,7 +92,7 @@ pub(crate) fn farewells(
             _ => ("cancel", MessageBody::Cancel(request)),
         };
         let id = derive::message(execution, op, what, at);
-        messages.push(Message { id, to: Target::Execution(child.execution), body: body.to_bytes() });
+        messages.push(Message { id, to: Target::Execution(child), body: body.to_bytes() });
     }
     messages
 }
@@ -95,6 +101,7 @@ impl Machine {
     /// Whether it waits for a child to end.
     pub(crate) fn awaits_children(&self) -> bool {
         self.children.values().any(|child| !child.detached || child.ending)
+            || self.steps.values().any(|step| step.errand.is_some())
     }
 
     /// A child was scheduled at this position.
@@ -116,7 +123,7 @@ impl Machine {
     }
 
     /// Sends a message with the record that is being made. In a replay it was sent before.
-    fn post(&mut self, op: &OpId, what: &str, to: Target, body: &MessageBody) {
+    pub(super) fn post(&mut self, op: &OpId, what: &str, to: Target, body: &MessageBody) {
         if self.unconfirmed.is_some() {
             return;
         }
@@ -183,7 +190,7 @@ impl Machine {
 
     /// A child has ended, as its message says.
     pub(super) fn child_ended(&mut self, op: &OpId, end: ChildEnd, now: Timestamp) {
-        let Some(child) = self.children.get(op) else { return };
+        let Some(child) = self.children.get(op) else { return self.errand_ended(op, end, now) };
         let undo = match self.undo_of_child(child, &end) {
             Ok(undo) => undo,
             Err(reason) => return self.park(now, reason),
@@ -244,6 +251,7 @@ impl Machine {
         self.open_turn(now);
         self.drop_body();
         self.end_children(&OpId::root());
+        self.terminate_errands();
         self.conclude(Conclusion::Terminated(request));
     }
 }

@@ -12,7 +12,7 @@ use saga_store::wire::{
     UndoCause, UndoPlan, UndoStep,
 };
 
-use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey};
+use super::{AttemptStart, Machine, errands, Phase, Step, StepState, TaskKey, TimerKey};
 use crate::activity::{ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
@@ -85,10 +85,11 @@ impl Machine {
 
     pub(super) fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<UndoStep>, now: Timestamp) {
         self.open_turn(now);
+        let sent = self.returned(op);
         let attempt = self.close_step(op);
         let position = self.position;
         self.push(Entry::StepEnded(StepEnded { op: op.clone(), attempt, output: output.clone(), undo: undo.clone() }));
-        self.undo_known(position, op, undo.as_ref());
+        self.undo_from_now(position, op, sent, undo.as_ref());
         self.resume(op, Arrival::Value(output));
     }
 
@@ -134,15 +135,11 @@ impl Machine {
         let settling = step.orphan || step.pivot || self.is_undoing();
         let unknown = step.unknown && !(permanent && settling);
         let position = self.position;
-        self.push(Entry::StepFailed(StepFailed {
-            op: op.clone(),
-            attempt: step.attempts,
-            failure: failure.clone(),
-            unknown,
-        }));
+        let failed = StepFailed { op: op.clone(), attempt: step.attempts, failure, unknown };
+        self.push(Entry::StepFailed(failed.clone()));
         self.note_failed(position, op, unknown, step);
         if !self.cancel_at_last() {
-            self.resume(op, Arrival::Failure(failure));
+            self.resume(op, self.failure_arrives(&failed));
         }
     }
 
@@ -151,6 +148,12 @@ impl Machine {
         if !unknown {
             self.undo_done(op);
             return;
+        }
+        if let Some(sent) = &step.errand
+            && !sent.needs_output(&step)
+        {
+            let plan = sent.plan.clone();
+            return self.undo_as_planned(position, op, &plan);
         }
         match self.undoable(op) {
             Some(item) if item.call.is_some() => self.undo_known(position, op, None),
@@ -167,7 +170,7 @@ impl Machine {
         step.attempts.max(1)
     }
 
-    fn clear_step_timers(&mut self, op: &OpId, step: &Step) {
+    pub(super) fn clear_step_timers(&mut self, op: &OpId, step: &Step) {
         if let Some(deadline) = step.deadline {
             self.timers.remove(&(deadline, TimerKey::Deadline(op.clone())));
         }
@@ -200,6 +203,9 @@ impl Machine {
             // Nothing could go on before its outcome is known.
             step.deadline = None;
             return;
+        }
+        if step.errand.is_some() {
+            return self.errand_is_late(op, now);
         }
         let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
         let key = TaskKey { op: op.clone(), undo: false };
@@ -355,7 +361,9 @@ impl Machine {
         if let Entry::StepScheduled(scheduled) = &entry {
             // It adds no entry of its own, so that its entry need not come first.
             self.open_step(position, scheduled, step);
-            self.ready.push_back(TaskKey { op: scheduled.op.clone(), undo: false });
+            if scheduled.errand.is_none() {
+                self.ready.push_back(TaskKey { op: scheduled.op.clone(), undo: false });
+            }
             self.push(entry);
         } else {
             self.push(entry.clone());
@@ -388,7 +396,11 @@ impl Machine {
         if let Some(deadline) = deadline {
             self.timers.insert((deadline, TimerKey::Deadline(scheduled.op.clone())));
         }
-        self.undo.scheduled(position, &scheduled.op, &scheduled.undo);
+        let errand = scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(errand, scheduled.undo.clone())));
+        // What became of a step elsewhere must be known before anything of it, or before it, is undone.
+        let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
+        self.undo.scheduled(position, &scheduled.op, plan);
+        let order = self.order.as_ref();
         let step = Step {
             code,
             activity: match code {
@@ -396,19 +408,21 @@ impl Machine {
                 None => Cow::Owned(scheduled.activity.clone()),
             },
             input: scheduled.input.clone(),
-            retry: overrides.retry(&options),
-            timeout: overrides.timeout(&options),
+            retry: order.map_or_else(|| overrides.retry(&options), errands::Order::retry),
+            timeout: order.map_or_else(|| overrides.timeout(&options), errands::Order::timeout),
             deadline,
             attempts: 0,
-            unknown: false,
+            unknown: order.is_some_and(|order| order.unknown),
             record: self.record,
-            orphan: false,
-            pivot: false,
+            orphan: order.is_some_and(|order| order.unknown),
+            pivot: order.is_some_and(|order| order.pivot),
             atomic: definition.is_some_and(ActivityDefinition::is_transaction),
+            errand,
             state: StepState::Idle,
         };
         debug_assert!(matches!(scheduled.undo, UndoPlan::Nothing) || self.undo.get(&scheduled.op).is_some());
         self.steps.insert(scheduled.op.clone(), step);
+        self.send_errand(&scheduled.op, false);
     }
 
     /// Starts an attempt of a step or of an undo, if it is still wanted.
@@ -429,7 +443,11 @@ impl Machine {
             attempt: step.attempts + 1,
             input: step.input.clone(),
             timeout: step.timeout,
-            default_timeout: !overridden && definition.options.timeout.is_none(),
+            default_timeout: match &self.order {
+                Some(order) => order.default_timeout,
+                None => !overridden && definition.options.timeout.is_none(),
+            },
+            on_behalf: self.order.as_ref().map(|order| Arc::clone(&order.on_behalf)),
             key,
             definition,
         })

@@ -6,6 +6,7 @@
 
 mod children;
 mod control;
+mod errands;
 mod forward;
 mod orphans;
 mod pivot;
@@ -27,6 +28,7 @@ use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
 use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::context::{Context, Decision, StepCode};
+use crate::errand::OnBehalf;
 use crate::few::FewMap;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
 pub(crate) use children::{end_message, farewells};
@@ -63,6 +65,8 @@ pub(crate) struct AttemptStart {
     pub(crate) input: Payload,
     pub(crate) timeout: Duration,
     pub(crate) default_timeout: bool,
+    /// The step for which it is made, if that is another run's.
+    pub(crate) on_behalf: Option<Arc<OnBehalf>>,
 }
 
 /// What one commit says.
@@ -120,6 +124,8 @@ struct Step {
     atomic: bool,
     /// It is the point of no return, once it has succeeded.
     pivot: bool,
+    /// Another run makes its attempts.
+    errand: Option<Box<errands::Sent>>,
     state: StepState,
 }
 
@@ -148,6 +154,8 @@ pub(crate) struct Machine {
     /// Whose child the run is.
     parent: Option<Parent>,
     children: BTreeMap<OpId, children::Child>,
+    /// For whom this run makes the attempts of a step, and how.
+    order: Option<errands::Order>,
     outbox: Vec<Message>,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
     orphans: Vec<orphans::Orphans>,

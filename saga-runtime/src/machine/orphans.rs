@@ -31,8 +31,7 @@ impl Machine {
         for op in unsettled {
             if let Some(mut step) = self.unsettled.remove(&op) {
                 (step.state, step.deadline, step.orphan) = (StepState::Idle, None, true);
-                self.ready.push_back(TaskKey { op: op.clone(), undo: false });
-                self.steps.insert(op, step);
+                self.settle(op, step);
             }
         }
         self.dropped = true;
@@ -48,6 +47,9 @@ impl Machine {
     pub(super) fn sort_open_step(&mut self, op: OpId, exactly: bool) {
         let needs_output = self.undoable(&op).map(|item| item.call.is_none());
         let Some(step) = self.steps.get_mut(&op) else { return };
+        if step.errand.is_some() {
+            return self.recall_errand(&op);
+        }
         let running = step.state == StepState::Running;
         let attempted = if exactly { running || step.unknown } else { step.record != self.record };
         let touched = !step.atomic && attempted;

@@ -19,7 +19,7 @@ pub(super) struct Pivots {
 impl Step {
     /// Whether it is a point of no return of which nobody knows whether it is passed.
     pub(super) fn is_open_pivot(&self) -> bool {
-        self.pivot && (self.unknown || (self.state == StepState::Running && !self.atomic))
+        self.pivot && (self.unknown || self.errand.is_some() || (self.state == StepState::Running && !self.atomic))
     }
 }
 
@@ -61,6 +61,9 @@ impl Machine {
     /// Cancels the run, unless it is past a point of no return; waits while it may be. Whether the
     /// undo begins.
     pub(super) fn cancel_unless_pivot(&mut self, request: CancelRequest) -> bool {
+        if self.order.is_some() {
+            return self.cancel_order(request);
+        }
         let open = self.steps.values().any(Step::is_open_pivot);
         if !open && !self.pivots.passed {
             self.begin_undo(UndoCause::Cancelled(request));
@@ -72,6 +75,9 @@ impl Machine {
 
     /// The journal tells of a cancel: unless it goes on with the undo, the cancel waits.
     pub(super) fn cancel_replayed(&mut self, request: CancelRequest) {
+        if self.order.is_some() {
+            return self.settle_order();
+        }
         if !self.pivots.passed {
             self.pivots.cancel.get_or_insert(request);
         }

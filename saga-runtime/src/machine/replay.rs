@@ -52,6 +52,7 @@ impl Machine {
         records: &[Record],
     ) -> Result<Self, ReplayFailed> {
         let mut machine = Self::start(identity, definition, records)?;
+        machine.take_order(records)?;
         let mut row = 0;
         for (index, record) in records.iter().enumerate() {
             machine.record = index;
@@ -122,6 +123,7 @@ impl Machine {
             undo: UndoLog::default(),
             parent: parent.clone(),
             children: BTreeMap::new(),
+            order: None,
             outbox: Vec::new(),
             orphans: Vec::new(),
             dropped: false,
@@ -170,9 +172,14 @@ impl Machine {
             }
             Entry::StepEnded(ended) => {
                 self.given.remove(&ended.op);
+                let sent = self.returned(&ended.op);
                 self.close_step(&ended.op);
-                self.undo_known(position, &ended.op, ended.undo.as_ref());
+                self.undo_from_now(position, &ended.op, sent, ended.undo.as_ref());
                 self.replay_arrival(&ended.op, Arrival::Value(ended.output.clone()));
+            }
+            Entry::StepFailed(failed) if self.is_late(failed) => {
+                self.let_go_late(&failed.op);
+                self.replay_arrival(&failed.op, Arrival::Failure(failed.failure.clone()));
             }
             Entry::StepFailed(failed) => {
                 if let Some(step) = self.steps.remove(&failed.op) {
@@ -181,7 +188,7 @@ impl Machine {
                     }
                     self.note_failed(position, &failed.op, failed.unknown, step);
                 }
-                self.replay_arrival(&failed.op, Arrival::Failure(failed.failure.clone()));
+                self.replay_arrival(&failed.op, self.failure_arrives(failed));
             }
             Entry::Attempted(attempted) => self.replay_attempted(attempted),
             Entry::TimerFired(op) => {
@@ -314,7 +321,7 @@ impl Machine {
             .filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None })
             .collect();
         self.ready.clear();
-        for (op, step) in self.steps.iter_mut() {
+        for (op, step) in self.steps.iter_mut().filter(|(_, step)| step.errand.is_none()) {
             step.state = StepState::Idle;
             let key = TaskKey { op: op.clone(), undo: false };
             if !waiting.contains(&key) {

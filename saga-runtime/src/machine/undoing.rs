@@ -35,8 +35,7 @@ impl Machine {
         for (op, mut step) in std::mem::take(&mut self.unsettled) {
             step.state = StepState::Idle;
             step.deadline = None;
-            self.ready.push_back(TaskKey { op: op.clone(), undo: false });
-            self.steps.insert(op, step);
+            self.settle(op, step);
         }
     }
 
@@ -75,6 +74,7 @@ impl Machine {
             input: call.input.clone(),
             timeout: Duration::from_micros(call.timeout),
             default_timeout: definition.options.timeout.is_none(),
+            on_behalf: None,
             key,
         };
         if let Some(item) = self.undoable_mut(&start.key.op) {

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context as PollContext, Poll};
 
-use saga_store::wire::{Entry, OpId, StepScheduled, UndoPlan};
+use saga_store::wire::{Entry, Errand, OpId, StepScheduled, UndoPlan};
 
-use crate::activity::{Activity, ActivityError, UndoKind};
+use crate::activity::{Activity, ActivityError, ActivityOptions, Overrides, UndoKind, micros};
 use crate::call::ActivityCall;
 use crate::codec;
-use crate::context::{self, Arrival, Decision, StepCode};
+use crate::context::{self, Arrival, Context, Decision, StepCode};
+use crate::derive;
 use crate::durable::{Durable, sealed::Sealed};
 
 impl<A: Activity> Sealed for ActivityCall<A> {}
@@ -39,7 +40,7 @@ impl<A: Activity> Unpin for StepFuture<A> {}
 impl<A: Activity> Future for StepFuture<A> {
     type Output = Result<A::Output, ActivityError<A::Error>>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, _: &mut PollContext<'_>) -> Poll<Self::Output> {
         if let State::New(call) = &mut self.0 {
             let Some(call) = call.take() else { return Poll::Pending };
             match schedule(call) {
@@ -63,7 +64,7 @@ impl<A: Activity> Future for StepFuture<A> {
                     Poll::Pending
                 }
             },
-            Some(Arrival::Fired | Arrival::Child(_)) | None => Poll::Pending,
+            Some(Arrival::Fired | Arrival::Child(_) | Arrival::Unsuccessful(_)) | None => Poll::Pending,
         })
     }
 }
@@ -91,13 +92,41 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
             }
         };
         let deadline = call.overrides.deadline.map(|deadline| cx.now().after(deadline).as_micros());
-        let entry =
-            Entry::StepScheduled(StepScheduled { op: op.clone(), activity: A::NAME.to_owned(), input, undo, deadline });
+        let errand = match call.queue.as_deref().or(A::OPTIONS.queue) {
+            Some(queue) => Some(errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?),
+            None => None,
+        };
+        let entry = Entry::StepScheduled(StepScheduled {
+            op: op.clone(),
+            activity: A::NAME.to_owned(),
+            input,
+            undo,
+            deadline,
+            errand,
+        });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };
         cx.decide(op.clone(), Decision { entry, step: Some(step) });
         if A::OPTIONS.pivot {
             cx.note(Entry::Pivot(op.clone()));
         }
         Ok(op)
+    })
+}
+
+/// The run that makes the attempts on a worker of this queue.
+fn errand(
+    cx: &Context,
+    op: &OpId,
+    queue: &str,
+    overrides: &Overrides,
+    options: &ActivityOptions,
+) -> Result<Errand, String> {
+    crate::errand::check_queue(queue)?;
+    Ok(Errand {
+        queue: queue.to_owned(),
+        execution: derive::child(cx.execution(), op, cx.now()),
+        retry: overrides.retry(options).to_wire(),
+        timeout: micros(overrides.timeout(options)),
+        default_timeout: overrides.timeout.or(options.timeout).is_none(),
     })
 }

@@ -133,6 +133,7 @@ mod tests {
             input: Payload::json("{}"),
             undo: UndoPlan::Known(undo),
             deadline: None,
+            errand: None,
         })
     }
 

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use super::child::{ChildEnded, ChildScheduled, Parent};
 use super::conclusion::Conclusion;
+use super::errand::Errand;
 use super::note::{CancelRequest, EventMessage};
 use super::op::OpId;
 use super::payload::Payload;
@@ -336,6 +337,9 @@ pub struct StepScheduled {
     /// When all its attempts together end: microseconds since 1970.
     #[n(4)]
     pub deadline: Option<i64>,
+    /// The run that makes its attempts, where that is not this one.
+    #[n(5)]
+    pub errand: Option<Errand>,
 }
 
 /// How a step will be undone.
@@ -454,6 +458,9 @@ pub enum FailureKind {
     /// A layer around the attempt refused or failed it.
     #[n(7)]
     Layer,
+    /// The run that made the attempts on a worker of a queue ended without a result.
+    #[n(8)]
+    Interrupted,
 }
 
 /// Why a run is undone.

@@ -7,6 +7,7 @@
 mod child;
 mod conclusion;
 mod entry;
+mod errand;
 mod note;
 mod op;
 mod payload;
@@ -15,6 +16,7 @@ mod row;
 
 pub use child::{ChildEnd, ChildEnded, ChildScheduled, ChildStart, Parent, ParentEnd};
 pub use conclusion::Conclusion;
+pub use errand::Errand;
 pub use entry::{
     Attempted, Care, Claimed, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded,
     StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,

@@ -20,6 +20,7 @@ mod pivots;
 mod planted;
 mod policies;
 mod rejoin;
+mod queues;
 mod repair;
 mod restart;
 mod retry;

@@ -1,0 +1,349 @@
+//! Steps whose attempts another run makes, on a worker of a queue; and such a run itself.
+//!
+//! To the run that sent it a step stays a step: it has its place in the undo log, its deadline and
+//! its end in the journal. Nothing of it, or before it, is undone until it is known what became of
+//! it, and only the run that makes the attempts knows that. That run ends as cancelled if surely
+//! nothing was attempted, and as terminated or dead if nobody knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::wire::{
+    ChildEnd, ChildScheduled, ChildStart, Conclusion, Entry, Errand, Failure, FailureKind, OpId, Parent, Payload,
+    Record, StepFailed, UndoCause, UndoPlan, UndoStep,
+};
+use saga_store::{Target, Timestamp};
+
+use super::{Machine, Phase, Step, StepState, TaskKey, TimerKey};
+use crate::activity::RetryPolicy;
+use crate::context::Arrival;
+use crate::derive;
+use crate::errand::{self, OnBehalf, Terms};
+
+/// What a run knows of a step that it has sent to a queue.
+#[derive(Debug)]
+pub(super) struct Sent {
+    errand: Errand,
+    /// How the step is undone.
+    pub(super) plan: UndoPlan,
+    /// It was asked to stop.
+    recalled: bool,
+}
+
+impl Sent {
+    pub(super) fn new(errand: Errand, plan: UndoPlan) -> Self {
+        Self { errand, plan, recalled: false }
+    }
+
+    /// Whether it must be known how the step ended before the run can be undone.
+    pub(super) fn needs_output(&self, step: &Step) -> bool {
+        step.pivot || matches!(self.plan, UndoPlan::FromOutput)
+    }
+}
+
+/// For whom a run makes the attempts of a step, and how.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) on_behalf: Arc<OnBehalf>,
+    retry: RetryPolicy,
+    timeout: Duration,
+    pub(super) default_timeout: bool,
+    settle: bool,
+    pub(super) unknown: bool,
+    pub(super) pivot: bool,
+}
+
+impl Order {
+    pub(super) fn retry(&self) -> RetryPolicy {
+        if self.unknown { RetryPolicy::UNDO } else { self.retry }
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+// The run that sends.
+impl Machine {
+    /// Sends a step to its queue, if it has one; `again` if that is to find out what became of it.
+    pub(super) fn send_errand(&mut self, op: &OpId, again: bool) {
+        let Some(step) = self.steps.get_mut(op) else { return };
+        let pivot = step.pivot || self.is_pivot_activity(op);
+        let Some(step) = self.steps.get_mut(op) else { return };
+        let settle = pivot || matches!(step.errand.as_ref().map(|sent| &sent.plan), Some(UndoPlan::FromOutput));
+        let Some(sent) = &mut step.errand else { return };
+        if again {
+            sent.errand.execution = derive::settling(sent.errand.execution, op);
+            sent.recalled = false;
+        }
+        if self.unconfirmed.is_some() {
+            return;
+        }
+        let Errand { queue, execution, retry, timeout, default_timeout } = sent.errand.clone();
+        let on = OnBehalf { run: self.identity.id.clone(), execution: self.identity.execution, op: op.clone() };
+        let terms = Terms { retry, timeout, default_timeout, settle, unknown: again, pivot };
+        let id = format!("{}/{op}{}", self.identity.execution, if again { "/again" } else { "" });
+        let input = match errand::Order::encode(&on, &step.activity, &step.input, terms) {
+            Ok(input) => input,
+            Err(error) => {
+                let reason = format!("step {op} cannot be sent to queue `{queue}`: {error}");
+                return self.park(self.at, reason);
+            }
+        };
+        let child = ChildScheduled {
+            op: op.clone(),
+            workflow: errand::workflow(&queue, &step.activity),
+            version: errand::VERSION,
+            id,
+            execution,
+            input,
+            undo: UndoPlan::Nothing,
+            at_end: None,
+            lane: String::new(),
+            priority: 0,
+        };
+        let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));
+        let parent = Parent { execution: self.identity.execution, op: op.clone(), id };
+        let start = MessageBody::StartChild(ChildStart { child, parent, seed });
+        let what = if again { "start again" } else { "start" };
+        self.post(op, what, Target::Execution(execution), &start);
+    }
+
+    /// Whether the step's activity is a point of no return: its mark follows its schedule.
+    fn is_pivot_activity(&self, op: &OpId) -> bool {
+        let key = TaskKey { op: op.clone(), undo: false };
+        self.definition_of(&key).is_some_and(|definition| definition.options.pivot)
+    }
+
+    /// Finds out what became of a step: by another attempt.
+    pub(super) fn settle(&mut self, op: OpId, step: Step) {
+        let sent = step.errand.is_some();
+        self.steps.insert(op.clone(), step);
+        if sent {
+            self.send_errand(&op, true);
+        } else {
+            self.ready.push_back(TaskKey { op, undo: false });
+        }
+    }
+
+    /// Nobody waits for the step any more: it is asked to stop, and says what became of it.
+    pub(super) fn recall_errand(&mut self, op: &OpId) {
+        let undoing = self.is_undoing();
+        let Some(step) = self.steps.get_mut(op) else { return };
+        (step.deadline, step.orphan) = (None, true);
+        self.dropped = true;
+        self.ask_back(op);
+        if !undoing {
+            self.forget_if_harmless(op);
+        }
+    }
+
+    /// What has nothing to undo is not waited for while the run goes on.
+    fn forget_if_harmless(&mut self, op: &OpId) {
+        let harmless = |step: &Step| {
+            !step.pivot && step.errand.as_ref().is_some_and(|sent| matches!(sent.plan, UndoPlan::Nothing))
+        };
+        if self.steps.get(op).is_some_and(harmless) {
+            self.steps.remove(op);
+            self.undo_done(op);
+        }
+    }
+
+    fn ask_back(&mut self, op: &OpId) {
+        let Some(sent) = self.steps.get_mut(op).and_then(|step| step.errand.as_mut()) else { return };
+        if std::mem::replace(&mut sent.recalled, true) {
+            return;
+        }
+        let to = Target::Execution(sent.errand.execution);
+        let reason = Some(format!("run {} needs it no longer", self.identity.id));
+        self.post(op, "cancel", to, &MessageBody::Cancel(CancelRequest { reason }));
+    }
+
+    /// Ends what was sent together with the run, without undo.
+    pub(super) fn terminate_errands(&mut self) {
+        let sent = self.steps.iter_mut().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?)));
+        let sent: Vec<_> = sent.map(|(op, sent)| (op, sent.errand.execution)).collect();
+        for (op, execution) in sent {
+            let reason = Some(format!("run {} was terminated", self.identity.id));
+            let body = MessageBody::Terminate(CancelRequest { reason });
+            self.post(&op, "terminate", Target::Execution(execution), &body);
+        }
+    }
+
+    /// The time for all attempts is over. The workflow is told at once; what became of the step is
+    /// known later.
+    pub(super) fn errand_is_late(&mut self, op: &OpId, now: Timestamp) {
+        let Some(step) = self.steps.get(op) else { return };
+        let message = format!("`{}` did not succeed before its deadline, on a worker of its queue", step.activity);
+        let failure = Failure { kind: FailureKind::DeadlinePassed, message, error: None };
+        self.open_turn(now);
+        self.push(Entry::StepFailed(StepFailed { op: op.clone(), attempt: 0, failure: failure.clone(), unknown: true }));
+        self.let_go_late(op);
+        if !self.cancel_at_last() {
+            self.resume(op, Arrival::Failure(failure));
+        }
+    }
+
+    /// Whether the failure says that a step elsewhere took too long: only the run that sent it
+    /// looks at the time.
+    pub(super) fn is_late(&self, failed: &StepFailed) -> bool {
+        failed.failure.kind == FailureKind::DeadlinePassed
+            && self.steps.get(&failed.op).is_some_and(|step| step.errand.is_some())
+    }
+
+    pub(super) fn let_go_late(&mut self, op: &OpId) {
+        if let Some(step) = self.steps.get_mut(op)
+            && let Some(deadline) = step.deadline.take()
+        {
+            self.timers.remove(&(deadline, TimerKey::Deadline(op.clone())));
+        }
+        self.ask_back(op);
+        self.forget_if_harmless(op);
+    }
+
+    /// The run that makes a step's attempts has ended, as its message says.
+    pub(super) fn errand_ended(&mut self, op: &OpId, end: ChildEnd, now: Timestamp) {
+        let Some(step) = self.steps.get(op).filter(|step| step.errand.is_some()) else { return };
+        let activity = &step.activity;
+        let interrupted = |unknown: bool, why: &str| StepFailed {
+            op: op.clone(),
+            attempt: 0,
+            failure: Failure { kind: FailureKind::Interrupted, message: format!("`{activity}`: {why}"), error: None },
+            unknown,
+        };
+        let failed = match end {
+            ChildEnd::Completed(output) => {
+                return match self.undo_of_errand(op, step, &output) {
+                    Ok(undo) => self.step_ended(op, output, undo, now),
+                    Err(reason) => self.park(now, reason),
+                };
+            }
+            ChildEnd::Failed { error, message } => match errand::read_report(op, &error) {
+                Ok(failed) => failed,
+                Err(error) => interrupted(true, &format!("its report cannot be read ({error}): {message}")),
+            },
+            ChildEnd::Cancelled => interrupted(false, "it was cancelled before it was attempted"),
+            ChildEnd::Terminated => interrupted(true, "an operator has ended it on its queue"),
+            ChildEnd::Dead { reason } => interrupted(true, &format!("it needs an operator: {reason}")),
+            ChildEnd::NotStarted { why } => interrupted(false, &format!("it cannot be sent to its queue: {why}")),
+            other => interrupted(true, &format!("this build does not know the ending {other:?}")),
+        };
+        let needs_output = step.errand.as_ref().is_some_and(|sent| sent.needs_output(step));
+        if failed.unknown && needs_output && (step.orphan || step.pivot || self.is_undoing()) {
+            let reason = format!(
+                "whether step {op} had an effect is unknown, and must be known to undo the run: {}; set its result",
+                failed.failure.message
+            );
+            return self.park(now, reason);
+        }
+        self.errand_failed(failed, now);
+    }
+
+    fn errand_failed(&mut self, failed: StepFailed, now: Timestamp) {
+        self.open_turn(now);
+        let Some(step) = self.steps.remove(&failed.op) else { return };
+        self.clear_step_timers(&failed.op, &step);
+        let position = self.position;
+        self.push(Entry::StepFailed(failed.clone()));
+        self.note_failed(position, &failed.op, failed.unknown, step);
+        if !self.cancel_at_last() {
+            self.resume(&failed.op, Arrival::Failure(failed.failure));
+        }
+    }
+
+    /// The undo of a step that returned this elsewhere, where it needs the output.
+    fn undo_of_errand(&self, op: &OpId, step: &Step, output: &Payload) -> Result<Option<UndoStep>, String> {
+        if !step.errand.as_ref().is_some_and(|sent| matches!(sent.plan, UndoPlan::FromOutput)) {
+            return Ok(None);
+        }
+        let key = TaskKey { op: op.clone(), undo: false };
+        let definition = self
+            .definition_of(&key)
+            .ok_or_else(|| format!("this worker has no activity `{}`, whose undo step {op} needs", step.activity))?;
+        let undo = definition.undo_for(&step.input, output);
+        undo.map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity))
+    }
+
+    /// What a step that returns had sent: its plan, unless it is a point of no return.
+    pub(super) fn returned(&self, op: &OpId) -> Option<UndoPlan> {
+        let step = self.steps.get(op).filter(|step| !step.pivot)?;
+        step.errand.as_ref().map(|sent| sent.plan.clone())
+    }
+
+    /// A step has returned: what there is to undo of it from here on.
+    pub(super) fn undo_from_now(&mut self, position: u64, op: &OpId, sent: Option<UndoPlan>, undo: Option<&UndoStep>) {
+        match (sent, undo) {
+            (Some(plan), None) => self.undo_as_planned(position, op, &plan),
+            (_, undo) => self.undo_known(position, op, undo),
+        }
+    }
+
+    pub(super) fn undo_as_planned(&mut self, position: u64, op: &OpId, plan: &UndoPlan) {
+        match plan {
+            UndoPlan::Known(step) => self.undo_known(position, op, Some(step)),
+            _ => self.undo_done(op),
+        }
+    }
+}
+
+// The run that makes the attempts.
+impl Machine {
+    /// Reads for whom this run makes attempts, if it does.
+    pub(super) fn take_order(&mut self, records: &[Record]) -> Result<(), super::replay::ReplayError> {
+        let Some(Entry::Started(started)) = records.first().and_then(|record| record.entries.first()) else {
+            return Ok(());
+        };
+        if !errand::is_errand(&started.workflow) {
+            return Ok(());
+        }
+        let read = |input| {
+            let order = errand::Order::decode(input)?;
+            Ok::<_, crate::codec::CodecError>(Order {
+                on_behalf: Arc::new(order.on_behalf()?),
+                retry: RetryPolicy::from_wire(&order.retry()),
+                timeout: Duration::from_micros(order.timeout),
+                default_timeout: order.default_timeout,
+                settle: order.settle,
+                unknown: order.unknown,
+                pivot: order.pivot,
+            })
+        };
+        let order = read(&started.input)
+            .map_err(|error| super::replay::ReplayError(format!("what it is to do cannot be read: {error}")))?;
+        self.order = Some(order);
+        Ok(())
+    }
+
+    /// How the failure of a step comes to the workflow.
+    pub(super) fn failure_arrives(&self, failed: &StepFailed) -> Arrival {
+        match self.order {
+            Some(_) => Arrival::Unsuccessful(failed.clone()),
+            None => Arrival::Failure(failed.failure.clone()),
+        }
+    }
+
+    /// Somebody asks for a cancel: what was surely not attempted is given up, what may have had an
+    /// effect is settled if its undo depends on that, else ended. Whether the undo begins.
+    pub(super) fn cancel_order(&mut self, request: CancelRequest) -> bool {
+        let touched = |step: &Step| !step.atomic && (step.unknown || step.state == StepState::Running);
+        if !self.steps.values().any(touched) {
+            self.begin_undo(UndoCause::Cancelled(request));
+            return true;
+        }
+        if self.order.as_ref().is_some_and(|order| order.settle) {
+            self.settle_order();
+            return false;
+        }
+        self.drop_body();
+        self.conclude(Conclusion::Terminated(request));
+        true
+    }
+
+    /// From here on attempts are made until it is known what became of the step.
+    pub(super) fn settle_order(&mut self) {
+        if self.order.as_ref().is_some_and(|order| order.settle) && matches!(self.phase, Phase::Forward) {
+            self.steps.values_mut().for_each(|step| step.orphan = true);
+        }
+    }
+}

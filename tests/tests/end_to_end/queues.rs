@@ -1,0 +1,335 @@
+//! Activities on workers of a queue: made there, recorded and undone as if they were made here.
+
+use std::time::Duration;
+
+use saga_runtime::prelude::*;
+use saga_runtime::{Engine, EngineBuilder, RunHandle};
+use saga_store::Store;
+use saga_tests::steps::{SagaError, pay, step, undo_output, undo_step};
+use saga_tests::{Act, Place, StepError, World, on_each_store};
+
+/// A step on a worker of the queue, without undo.
+#[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"))]
+async fn render(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+    world.attempt(cx, &name).await
+}
+
+/// One whose undo is known before its first attempt.
+#[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"), compensate = undo_step(name))]
+async fn lease(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+    world.attempt(cx, &name).await
+}
+
+/// One whose undo needs its output.
+#[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"), compensate = undo_output(output))]
+async fn reserve(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+    world.attempt(cx, &name).await
+}
+
+/// A point of no return.
+#[activity(queue = "gpu", pivot, retry(initial = "1ms", max = "2ms"))]
+async fn burn(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+    world.attempt(cx, &name).await
+}
+
+#[workflow]
+async fn rendered_film(then: String) -> Result<String, SagaError> {
+    pay("order".to_owned()).await?;
+    lease("lease".to_owned()).await?;
+    reserve("reserve".to_owned()).await?;
+    let film = render("render".to_owned()).await?;
+    step(then).await?;
+    Ok(film)
+}
+
+#[workflow]
+async fn sent_elsewhere(queue: String) -> Result<String, SagaError> {
+    Ok(step("step".to_owned()).queue(queue).await?)
+}
+
+#[workflow]
+async fn impatient_of_a_queue(name: String) -> Result<String, SagaError> {
+    pay("order".to_owned()).await?;
+    match render(name).deadline(Duration::from_millis(20)).await {
+        Ok(film) => Ok(film),
+        Err(error) if error.is_timeout() => Ok(step("without".to_owned()).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[workflow]
+async fn races_a_queue(name: String) -> Result<String, SagaError> {
+    select! {
+        film = reserve(name.clone()) => Ok(film?),
+        done = step("quick".to_owned()) => Ok(done?),
+    }
+}
+
+#[workflow]
+async fn burns(name: String) -> Result<String, SagaError> {
+    pay("order".to_owned()).await?;
+    let burnt = burn(name).await?;
+    step("after".to_owned()).await?;
+    Ok(burnt)
+}
+
+on_each_store!(
+    an_activity_of_a_queue_runs_on_its_worker_and_the_others_do_not,
+    what_was_done_on_a_queue_is_undone_in_order_with_and_without_output,
+    a_typed_error_comes_back_and_what_came_before_is_undone,
+    the_worker_of_the_queue_retries_by_the_policy_of_the_activity,
+    a_failure_with_an_unknown_outcome_is_undone_by_its_input,
+    an_unknown_outcome_whose_undo_needs_the_output_is_settled_on_the_queue,
+    a_cancel_stops_the_attempt_on_the_queue_and_undoes_it,
+    a_cancel_settles_an_attempt_whose_undo_needs_its_output,
+    a_step_waits_until_a_worker_serves_its_queue,
+    a_deadline_passes_though_nobody_serves_the_queue,
+    a_queue_can_be_chosen_at_the_call,
+    a_bad_name_of_a_queue_is_an_error_of_the_step,
+    another_worker_of_the_queue_takes_over_from_one_that_dies,
+    the_run_that_waits_survives_its_own_worker,
+    the_loser_of_a_race_is_settled_and_undone,
+    past_a_point_of_no_return_on_a_queue_nothing_is_undone,
+);
+
+/// An engine that drives the workflows, with a world of its own.
+async fn home<S: Store + Clone>(store: &S, world: &World) -> Engine {
+    started(Engine::builder(store.clone()).state(world.clone())).await
+}
+
+/// An engine that serves the queue, and nothing else.
+async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
+    started(Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()).await
+}
+
+async fn started(builder: EngineBuilder) -> Engine {
+    match builder.heartbeat(Duration::from_millis(100), Duration::from_millis(500)).start().await {
+        Ok(engine) => engine,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Two engines over one store, with a world each.
+struct Two {
+    here: World,
+    there: World,
+    home: Engine,
+    gpu: Engine,
+}
+
+impl Two {
+    async fn over(place: &impl Place) -> Self {
+        Self::planned(place, |_, _| {}).await
+    }
+
+    async fn planned(place: &impl Place, plan: impl FnOnce(&World, &World)) -> Self {
+        let (here, there) = (World::default(), World::default());
+        plan(&here, &there);
+        let store = place.open().await;
+        let gpu = gpu(&store, &there).await;
+        let home = home(&store, &here).await;
+        Self { here, there, home, gpu }
+    }
+
+    async fn film(&self) -> RunHandle<rendered_film> {
+        self.home.client().start(rendered_film("then".to_owned())).id("A").await.unwrap()
+    }
+
+    async fn end(self) {
+        self.home.shutdown().await;
+        self.gpu.shutdown().await;
+    }
+}
+
+fn declined() -> Outcome<String, SagaError> {
+    Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Declined)))
+}
+
+async fn an_activity_of_a_queue_runs_on_its_worker_and_the_others_do_not(place: impl Place) {
+    let two = Two::over(&place).await;
+    let run = two.film().await;
+    assert_eq!(run.result().await.unwrap(), "render!");
+    assert_eq!(two.here.log(), ["order", "then"]);
+    assert_eq!(two.there.log(), ["lease", "reserve", "render"]);
+    let key = &two.there.attempts("render")[0].key;
+    assert_eq!(*key, format!("{}/3", run.execution()), "the key is that of the step");
+    two.end().await;
+}
+
+async fn what_was_done_on_a_queue_is_undone_in_order_with_and_without_output(place: impl Place) {
+    let two = Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
+    assert_eq!(two.film().await.outcome().await.unwrap(), declined());
+    assert_eq!(two.here.log(), ["order", "then", "undo reserve!", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn a_typed_error_comes_back_and_what_came_before_is_undone(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("reserve", [Act::Decline])).await;
+    assert_eq!(two.film().await.outcome().await.unwrap(), declined());
+    assert_eq!(two.here.log(), ["order", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn the_worker_of_the_queue_retries_by_the_policy_of_the_activity(place: impl Place) {
+    let two = Two::planned(&place, |_, there| {
+        there.plan("render", [Act::Refuse, Act::Panic, Act::Lose]);
+    });
+    let two = two.await;
+    assert_eq!(two.film().await.result().await.unwrap(), "render!");
+    let attempts = two.there.attempts("render");
+    assert_eq!(attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(attempts.iter().all(|attempt| attempt.key == attempts[0].key));
+    two.end().await;
+}
+
+async fn a_failure_with_an_unknown_outcome_is_undone_by_its_input(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("lease", [Act::Lose; 5])).await;
+    let lost = Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Lost)));
+    assert_eq!(two.film().await.outcome().await.unwrap(), lost);
+    assert_eq!(two.here.log(), ["order", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn an_unknown_outcome_whose_undo_needs_the_output_is_settled_on_the_queue(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("reserve", [Act::Lose; 5])).await;
+    let lost = Outcome::Failed(SagaError::Step(ActivityError::Failed(StepError::Lost)));
+    assert_eq!(two.film().await.outcome().await.unwrap(), lost);
+    let attempts = two.there.attempts("reserve");
+    assert_eq!(attempts.len(), 6);
+    assert!(attempts.iter().all(|attempt| attempt.key == attempts[0].key));
+    assert_eq!(two.here.log(), ["order", "undo reserve!", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn a_cancel_stops_the_attempt_on_the_queue_and_undoes_it(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("lease", [Act::Hang])).await;
+    let run = two.film().await;
+    two.there.began("lease").await;
+    run.cancel().await.unwrap();
+    assert_eq!(run.outcome().await.unwrap(), Outcome::Cancelled);
+    two.there.heard("dropped lease").await;
+    assert_eq!(two.here.log(), ["order", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn a_cancel_settles_an_attempt_whose_undo_needs_its_output(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("reserve", [Act::Wait])).await;
+    let run = two.film().await;
+    two.there.began("reserve").await;
+    run.cancel().await.unwrap();
+    two.there.open("reserve");
+    assert_eq!(run.outcome().await.unwrap(), Outcome::Cancelled);
+    let undone = two.here.log();
+    // The attempt may have ended before the cancel came.
+    assert_eq!(undone[undone.len() - 3..], ["undo reserve!", "undo lease", "undo order"]);
+    two.end().await;
+}
+
+async fn a_step_waits_until_a_worker_serves_its_queue(place: impl Place) {
+    let (here, there) = (World::default(), World::default());
+    let store = place.open().await;
+    let home = home(&store, &here).await;
+    let run = home.client().start(rendered_film("then".to_owned())).await.unwrap();
+    here.began("order").await;
+    let other = started(Engine::builder(store.clone()).state(here.clone()).queues(["cpu"]).only_activities()).await;
+    let gpu = gpu(&store, &there).await;
+    assert_eq!(run.result().await.unwrap(), "render!");
+    assert_eq!(here.log(), ["order", "then"]);
+    for engine in [home, other, gpu] {
+        engine.shutdown().await;
+    }
+}
+
+async fn a_deadline_passes_though_nobody_serves_the_queue(place: impl Place) {
+    let world = World::default();
+    let home = home(&place.open().await, &world).await;
+    let run = home.client().start(impatient_of_a_queue("render".to_owned())).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "without!");
+    assert_eq!(world.log(), ["order", "without"]);
+    home.shutdown().await;
+}
+
+async fn a_queue_can_be_chosen_at_the_call(place: impl Place) {
+    let two = Two::over(&place).await;
+    let run = two.home.client().start(sent_elsewhere("gpu".to_owned())).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "step!");
+    assert_eq!(two.there.log(), ["step"]);
+    assert!(two.here.log().is_empty());
+    two.end().await;
+}
+
+async fn a_bad_name_of_a_queue_is_an_error_of_the_step(place: impl Place) {
+    let world = World::default();
+    let home = home(&place.open().await, &world).await;
+    let run = home.client().start(sent_elsewhere("a/b".to_owned())).await.unwrap();
+    let outcome = run.outcome().await.unwrap();
+    let Outcome::Failed(SagaError::Step(ActivityError::Payload(why))) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("names no queue"), "{why}");
+    assert!(world.log().is_empty());
+    home.shutdown().await;
+}
+
+async fn another_worker_of_the_queue_takes_over_from_one_that_dies(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("render", [Act::Hang; 2])).await;
+    let run = two.film().await;
+    two.there.began("render").await;
+    let Two { here, there, home, gpu: first } = two;
+    drop(first);
+    let second = gpu(&place.beside().await, &there).await;
+    there.began("render").await;
+    let third = gpu(&place.beside().await, &there).await;
+    second.shutdown().await;
+    assert_eq!(run.result().await.unwrap(), "render!");
+    let attempts = there.attempts("render");
+    assert_eq!(attempts.len(), 3);
+    assert!(attempts.iter().all(|attempt| attempt.key == attempts[0].key));
+    assert_eq!(here.log(), ["order", "then"]);
+    home.shutdown().await;
+    third.shutdown().await;
+}
+
+async fn the_run_that_waits_survives_its_own_worker(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("reserve", [Act::Wait])).await;
+    two.film().await;
+    two.there.began("reserve").await;
+    let Two { here, there, home: first, gpu } = two;
+    first.shutdown().await;
+    there.open("reserve");
+    let second = home(&place.beside().await, &here).await;
+    let run = second.client().attach::<rendered_film>("A").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "render!");
+    assert_eq!(here.log(), ["order", "then"]);
+    assert_eq!(there.log(), ["lease", "reserve", "render"]);
+    second.shutdown().await;
+    gpu.shutdown().await;
+}
+
+async fn the_loser_of_a_race_is_settled_and_undone(place: impl Place) {
+    let two = Two::planned(&place, |here, there| {
+        here.plan("quick", [Act::Wait]);
+        there.plan("slow", [Act::Wait]);
+    });
+    let two = two.await;
+    let run = two.home.client().start(races_a_queue("slow".to_owned())).await.unwrap();
+    two.there.began("slow").await;
+    two.here.open("quick");
+    two.there.open("slow");
+    let won = run.result().await.unwrap();
+    if won == "quick!" {
+        assert_eq!(two.here.log(), ["quick", "undo slow!"]);
+    }
+    two.end().await;
+}
+
+async fn past_a_point_of_no_return_on_a_queue_nothing_is_undone(place: impl Place) {
+    let two = Two::planned(&place, |here, there| {
+        there.plan("burn", [Act::Lose; 6]);
+        here.plan("after", [Act::Decline]);
+    });
+    let two = two.await;
+    let run = two.home.client().start(burns("burn".to_owned())).await.unwrap();
+    assert_eq!(run.outcome().await.unwrap(), declined());
+    assert_eq!(two.here.log(), ["order", "after"], "nothing before it is undone");
+    assert_eq!(two.there.attempts("burn").len(), 7, "it is settled, whatever its attempts");
+    two.end().await;
+}

@@ -213,7 +213,14 @@ mod tests {
 
     fn scheduled(number: u32, activity: &str, undo: UndoPlan) -> Entry {
         let activity = activity.to_owned();
-        Entry::StepScheduled(StepScheduled { op: op(number), activity, input: json("{}"), undo, deadline: None, errand: None })
+        Entry::StepScheduled(StepScheduled {
+            op: op(number),
+            activity,
+            input: json("{}"),
+            undo,
+            deadline: None,
+            errand: None,
+        })
     }
 
     fn release() -> UndoStep {

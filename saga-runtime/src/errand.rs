@@ -8,7 +8,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as PollContext, Poll};
 
-use saga_store::wire::{Encoding, Entry, Failure, FailureKind, OpId, Payload, Retry, StepFailed, StepScheduled, UndoPlan};
+use saga_store::wire::{
+    Encoding, Entry, Failure, FailureKind, OpId, Payload, Retry, StepFailed, StepScheduled, UndoPlan,
+};
 use saga_store::{ExecutionId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -175,9 +177,10 @@ pub(crate) fn report(failed: StepFailed) -> Result<Payload, CodecError> {
 /// Reads the error of an errand, as the failure of this step.
 pub(crate) fn read_report(op: &OpId, error: &Payload) -> Result<StepFailed, CodecError> {
     let Report { attempt, unknown, kind, message, error } = crate::codec::decode(error)?;
-    let kind = KINDS.get(usize::from(kind)).copied().ok_or_else(|| {
-        CodecError::new(format!("this build does not know a failure of sort {kind}: {message}"))
-    })?;
+    let kind = KINDS
+        .get(usize::from(kind))
+        .copied()
+        .ok_or_else(|| CodecError::new(format!("this build does not know a failure of sort {kind}: {message}")))?;
     let error = error.map(|raw| Payload::json(raw.get().to_owned()));
     Ok(StepFailed { op: op.clone(), attempt, failure: Failure { kind, message, error }, unknown })
 }
@@ -202,7 +205,10 @@ fn number(kind: FailureKind) -> u8 {
 
 fn raw(payload: &Payload) -> Result<Box<RawValue>, CodecError> {
     if payload.encoding != Encoding::JSON {
-        return Err(CodecError::new(format!("the payload has encoding {}, which this build lacks", payload.encoding.0)));
+        return Err(CodecError::new(format!(
+            "the payload has encoding {}, which this build lacks",
+            payload.encoding.0
+        )));
     }
     let bytes = payload.inline().ok_or_else(|| CodecError::new("the payload was not fetched"))?;
     serde_json::from_slice(bytes).map_err(|error| CodecError::new(format!("a payload is no JSON: {error}")))

@@ -35,6 +35,11 @@ fn fan_out_ships_each_parcel_in_a_child_and_recalls_those_of_a_failed_order() {
 }
 
 #[test]
+fn gpu_queue_renders_where_the_graphics_cards_are() {
+    prints_its_output("gpu_queue");
+}
+
+#[test]
 fn encrypted_hides_what_runs_say() {
     prints_its_output("encrypted");
 }

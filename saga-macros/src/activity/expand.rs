@@ -57,7 +57,9 @@ fn lines(function: &Function, params: &Params, options: &Options, name: &str) ->
         lines.push(format!("- After {failures} failures in a row{of} no attempt is let through for {cooldown}."));
     }
     if let Some(queue) = &options.queue {
-        lines.push(format!("- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."));
+        lines.push(format!(
+            "- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."
+        ));
     }
     if let Some(undo) = &options.compensate {
         lines.push(format!("- Undone by `{}`.", docs::text(undo)));

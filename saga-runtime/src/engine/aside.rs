@@ -96,6 +96,20 @@ async fn turn(
     Ok(trial)
 }
 
+/// The run of a worker that is gone was given to this one, which does not serve it: whoever does
+/// shall have it.
+pub(super) async fn leave_to_others(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership) -> Parting {
+    let next = Seq(run.journal.len() as u64);
+    let claimed = Entry::Claimed(Claimed::by(membership.incarnation().to_string()));
+    // With a build that nobody is, the run is let go whatever messages wait for it.
+    let build = BuildId("of a worker that does not serve it".into());
+    let release = Then::Release { wake_at: Some(shared.clock.now()), not_build: Some(build) };
+    match append(shared, run, membership, next, claimed, release).await {
+        Ok(_) => Parting::Released,
+        Err(parting) => parting,
+    }
+}
+
 /// This build cannot drive the run: another one may, if there is one; else the run is dead.
 pub(super) async fn give_up(
     shared: &Arc<Shared>,

@@ -277,6 +277,9 @@ async fn drive(
     tenure: &Tenure,
 ) -> Parting {
     let membership = &tenure.membership;
+    if tenure.taken_over && !shared.may_drive(&run.view.workflow, run.view.version) {
+        return aside::leave_to_others(shared, &run, membership).await;
+    }
     let (next, probation) = match aside::take_over(shared, &run, tenure, &mailbox).await {
         Ok(taken) => taken,
         Err(parting) => return parting,

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
+use crate::errand;
 use crate::machine::{Resolve, ResolveWorkflow};
 use crate::registry::Registry;
 use crate::spawn::Spawner;
@@ -57,6 +58,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether this worker drives such runs, once it has one. One whose code it lacks it
+    /// tries, to say so in the journal.
+    pub(crate) fn may_drive(&self, workflow: &str, version: u32) -> bool {
+        let known = errand::is_errand(workflow) || self.registry.workflow(workflow, version).is_some();
+        !known || self.served.iter().any(|(name, number)| name == workflow && *number == version)
     }
 
     /// This worker's life of now.

@@ -178,7 +178,12 @@ impl Machine {
         let message = format!("`{}` did not succeed before its deadline, on a worker of its queue", step.activity);
         let failure = Failure { kind: FailureKind::DeadlinePassed, message, error: None };
         self.open_turn(now);
-        self.push(Entry::StepFailed(StepFailed { op: op.clone(), attempt: 0, failure: failure.clone(), unknown: true }));
+        self.push(Entry::StepFailed(StepFailed {
+            op: op.clone(),
+            attempt: 0,
+            failure: failure.clone(),
+            unknown: true,
+        }));
         self.let_go_late(op);
         if !self.cancel_at_last() {
             self.resume(op, Arrival::Failure(failure));

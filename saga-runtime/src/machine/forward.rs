@@ -12,7 +12,7 @@ use saga_store::wire::{
     UndoCause, UndoPlan, UndoStep,
 };
 
-use super::{AttemptStart, Machine, errands, Phase, Step, StepState, TaskKey, TimerKey};
+use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey, errands};
 use crate::activity::{ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
@@ -396,7 +396,8 @@ impl Machine {
         if let Some(deadline) = deadline {
             self.timers.insert((deadline, TimerKey::Deadline(scheduled.op.clone())));
         }
-        let errand = scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(errand, scheduled.undo.clone())));
+        let errand =
+            scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(errand, scheduled.undo.clone())));
         // What became of a step elsewhere must be known before anything of it, or before it, is undone.
         let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
         self.undo.scheduled(position, &scheduled.op, plan);

@@ -29,6 +29,7 @@ impl Machine {
         match self.steps.get_mut(op) {
             Some(step) => {
                 step.pivot = true;
+                self.undo.remove(op);
                 self.undo.pivot_scheduled(position, op);
             }
             None => self.pass_pivot(position, op),

@@ -16,11 +16,11 @@ mod row;
 
 pub use child::{ChildEnd, ChildEnded, ChildScheduled, ChildStart, Parent, ParentEnd};
 pub use conclusion::Conclusion;
-pub use errand::Errand;
 pub use entry::{
     Attempted, Care, Claimed, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded,
     StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
+pub use errand::Errand;
 pub use note::{CancelRequest, EventMessage};
 pub use op::OpId;
 pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};

@@ -103,6 +103,7 @@ async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
 }
 
 async fn started(builder: EngineBuilder) -> Engine {
+    let builder = builder.grace(Duration::from_millis(50));
     match builder.heartbeat(Duration::from_millis(100), Duration::from_millis(500)).start().await {
         Ok(engine) => engine,
         Err(error) => panic!("{error}"),
@@ -110,25 +111,26 @@ async fn started(builder: EngineBuilder) -> Engine {
 }
 
 /// Two engines over one store, with a world each.
-struct Two {
+struct Two<S> {
+    store: S,
     here: World,
     there: World,
     home: Engine,
     gpu: Engine,
 }
 
-impl Two {
-    async fn over(place: &impl Place) -> Self {
+impl<S: Store + Clone> Two<S> {
+    async fn over(place: &impl Place<Store = S>) -> Self {
         Self::planned(place, |_, _| {}).await
     }
 
-    async fn planned(place: &impl Place, plan: impl FnOnce(&World, &World)) -> Self {
+    async fn planned(place: &impl Place<Store = S>, plan: impl FnOnce(&World, &World)) -> Self {
         let (here, there) = (World::default(), World::default());
         plan(&here, &there);
         let store = place.open().await;
         let gpu = gpu(&store, &there).await;
         let home = home(&store, &here).await;
-        Self { here, there, home, gpu }
+        Self { store, here, there, home, gpu }
     }
 
     async fn film(&self) -> RunHandle<rendered_film> {
@@ -273,11 +275,11 @@ async fn another_worker_of_the_queue_takes_over_from_one_that_dies(place: impl P
     let two = Two::planned(&place, |_, there| there.plan("render", [Act::Hang; 2])).await;
     let run = two.film().await;
     two.there.began("render").await;
-    let Two { here, there, home, gpu: first } = two;
+    let Two { store, here, there, home, gpu: first } = two;
     drop(first);
-    let second = gpu(&place.beside().await, &there).await;
+    let second = gpu(&store, &there).await;
     there.began("render").await;
-    let third = gpu(&place.beside().await, &there).await;
+    let third = gpu(&store, &there).await;
     second.shutdown().await;
     assert_eq!(run.result().await.unwrap(), "render!");
     let attempts = there.attempts("render");
@@ -292,10 +294,10 @@ async fn the_run_that_waits_survives_its_own_worker(place: impl Place) {
     let two = Two::planned(&place, |_, there| there.plan("reserve", [Act::Wait])).await;
     two.film().await;
     two.there.began("reserve").await;
-    let Two { here, there, home: first, gpu } = two;
+    let Two { store, here, there, home: first, gpu } = two;
     first.shutdown().await;
     there.open("reserve");
-    let second = home(&place.beside().await, &here).await;
+    let second = home(&store, &here).await;
     let run = second.client().attach::<rendered_film>("A").await.unwrap();
     assert_eq!(run.result().await.unwrap(), "render!");
     assert_eq!(here.log(), ["order", "then"]);

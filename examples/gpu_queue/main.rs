@@ -1,0 +1,77 @@
+//! Work on another machine: films are rendered where the graphics cards are. Two engines share a
+//! store, each with a machine of its own to run on: one drives the films, the other serves the
+//! queue `gpu` and nothing else. In earnest they are two programs over one database. A film that
+//! nobody shows is deleted by an undo step, which runs where the film is driven.
+//!
+//! Run it: `cargo run --bin gpu_queue`
+
+use saga_runtime::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Where this engine runs.
+#[derive(Debug, Clone, Copy)]
+struct Machine(&'static str);
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, Classify)]
+enum StudioError {
+    #[error("nobody shows {film}")]
+    #[permanent]
+    NotShown { film: String },
+}
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+enum FilmError {
+    #[error(transparent)]
+    Studio(#[from] ActivityError<StudioError>),
+}
+
+#[activity]
+async fn write_script(#[state] machine: &Machine, scene: String) -> Result<String, StudioError> {
+    println!("{}: the script of {scene}", machine.0);
+    Ok(format!("script of {scene}"))
+}
+
+#[activity(queue = "gpu", timeout = "10m", compensate = delete(output))]
+async fn render(#[state] machine: &Machine, script: String) -> Result<String, StudioError> {
+    println!("{}: render the {script}", machine.0);
+    Ok(format!("film by the {script}"))
+}
+
+#[activity]
+async fn delete(#[state] machine: &Machine, film: String) -> Result<(), StudioError> {
+    println!("{}: delete the {film}", machine.0);
+    Ok(())
+}
+
+#[activity]
+async fn distribute(#[state] machine: &Machine, film: String) -> Result<(), StudioError> {
+    println!("{}: distribute the {film}", machine.0);
+    if film.ends_with("rain") { Err(StudioError::NotShown { film }) } else { Ok(()) }
+}
+
+#[workflow]
+async fn film(scene: String) -> Result<String, FilmError> {
+    let script = write_script(scene).await?;
+    let film = render(script).await?;
+    distribute(film.clone()).await?;
+    Ok(film)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    saga_examples::init_logging();
+    let store = MemoryStore::new();
+    let desk = Engine::builder(store.clone()).state(Machine("desk")).only::<film>().start().await?;
+    let client = desk.client();
+    let dawn = client.start(film("dawn".to_owned())).await?;
+    // It waits for a worker of the queue: here comes one.
+    let farm = Engine::builder(store).state(Machine("farm")).queues(["gpu"]).only_activities().start().await?;
+    println!("{}", dawn.result().await?);
+    match client.start(film("rain".to_owned())).await?.outcome().await? {
+        Outcome::Failed(error) => println!("{error}"),
+        other => println!("{other:?}"),
+    }
+    desk.shutdown().await;
+    farm.shutdown().await;
+    Ok(())
+}

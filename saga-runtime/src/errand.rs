@@ -46,6 +46,8 @@ pub(crate) static DEFINITION: WorkflowDefinition = WorkflowDefinition {
     },
     type_name: || "@activity",
     begin,
+    aliases: &[],
+    undo_continues: false,
     undo_from_output: |_, _| Ok(None),
 };
 

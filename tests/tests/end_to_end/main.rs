@@ -20,7 +20,6 @@ mod pivots;
 mod planted;
 mod policies;
 mod queues;
-mod queues;
 mod rejoin;
 mod repair;
 mod restart;

@@ -73,6 +73,7 @@ pub(crate) fn check_queue(queue: &str) -> Result<(), String> {
 
 /// What an errand is told: its input.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Order {
     pub(crate) activity: String,
     pub(crate) input: Box<RawValue>,
@@ -106,6 +107,7 @@ pub(crate) struct OnBehalf {
 
 /// How the attempts are to be made.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Terms {
     pub(crate) retry: Retry,
     pub(crate) timeout: u64,

@@ -44,6 +44,7 @@ impl Sent {
 
 /// For whom a run makes the attempts of a step, and how.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Order {
     pub(super) on_behalf: Arc<OnBehalf>,
     retry: RetryPolicy,

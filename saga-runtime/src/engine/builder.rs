@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use saga_store::wire::Payload;
-use saga_store::{BuildId, StoreError, Timestamp};
+use saga_store::{BuildId, Timestamp};
 use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
@@ -16,6 +16,7 @@ use super::letterbox::Post;
 use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
 use super::shared::Shared;
+use super::start_error::StartError;
 use super::surroundings::Surroundings;
 use super::{Engine, heart, intake, post};
 use crate::activity::{Activity, ActivityDefinition, AttemptFailure};
@@ -422,7 +423,7 @@ impl EngineBuilder {
             let workflows = served.into_keys().map(|(name, version)| (name.to_owned(), version));
             Ok(workflows.chain(self.errands(registry)).collect())
         } else {
-            Err(StartError(Cause::Setup(problems)))
+            Err(StartError::setup(problems))
         }
     }
 
@@ -478,56 +479,4 @@ fn executable_build() -> String {
         Some(format!("{}-{}", metadata.len(), modified.as_nanos()))
     });
     stamp.unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Why an engine did not start.
-#[derive(Debug)]
-pub struct StartError(Cause);
-
-#[derive(Debug)]
-enum Cause {
-    Setup(Vec<String>),
-    Store(StoreError),
-}
-
-impl StartError {
-    /// What does not fit together, one text each; empty if the store failed.
-    pub fn problems(&self) -> &[String] {
-        match &self.0 {
-            Cause::Setup(problems) => problems,
-            Cause::Store(_) => &[],
-        }
-    }
-
-    /// The store's error, if it was that.
-    pub fn store_error(&self) -> Option<&StoreError> {
-        match &self.0 {
-            Cause::Setup(_) => None,
-            Cause::Store(error) => Some(error),
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Setup(problems) => write!(f, "the engine cannot start: {}", problems.join("; ")),
-            Cause::Store(error) => write!(f, "the engine cannot join its store: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0 {
-            Cause::Setup(_) => None,
-            Cause::Store(error) => std::error::Error::source(error),
-        }
-    }
-}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self(Cause::Store(error))
-    }
 }

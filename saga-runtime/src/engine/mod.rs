@@ -21,6 +21,7 @@ mod offspring;
 mod open;
 mod post;
 mod shared;
+mod start_error;
 mod surroundings;
 mod suspicion;
 mod transaction;
@@ -29,8 +30,9 @@ mod ward;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub use builder::{EngineBuilder, StartError};
+pub use builder::EngineBuilder;
 pub use limits::Limit;
+pub use start_error::StartError;
 #[cfg(feature = "test")]
 pub(crate) use surroundings::Surroundings;
 

@@ -10,6 +10,7 @@
 //! - [`commit`]: the one write of the hot path.
 //! - [`message`]: what crosses from one run, or from a client, to another run.
 //! - [`tx`]: steps whose business writes share the journal's transaction.
+//! - [`open`]: transactions that wait for their record, and users' own.
 //! - [`store`]: the trait.
 //! - [`error`]: what can go wrong, sorted by what to do about it.
 
@@ -17,6 +18,7 @@ pub mod commit;
 pub mod error;
 pub mod ids;
 pub mod message;
+pub mod open;
 pub mod run;
 pub mod store;
 pub mod tx;
@@ -29,10 +31,11 @@ pub use commit::{Applied, CommitError, CommitOutcome, RunCommit, StateChange, Th
 pub use error::{ErrorKind, StoreError};
 pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, RunIdError, Seq, Timestamp};
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};
+pub use open::{OpenTx, StartTx, StartedInTx, Transacted, TxLimits, TxOutcome};
 pub use run::{Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started};
 pub use store::{Beat, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
 pub use tx::{
-    AsyncCode, AsyncTransaction, AsyncTxFn, BlockingCode, BlockingTxFn, OpenTx, StartTx, StartedInTx, Transacted,
-    Transaction, TxEnd, TxFamily, TxFuture, TxLimits, TxOutcome, TxStep, TxVerdict,
+    AsyncCode, AsyncTransaction, AsyncTxFn, BlockingCode, BlockingTxFn, Transaction, TxEnd, TxFamily, TxFuture, TxStep,
+    TxVerdict,
 };
 pub use wire::{Blob, JournalRow, Row};

@@ -9,8 +9,9 @@ use crate::commit::{CommitError, CommitOutcome, RunCommit};
 use crate::error::StoreError;
 use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, RunId, Timestamp};
 use crate::message::{Delivery, InboxMessage, Message};
+use crate::open::{Transacted, TxLimits};
 use crate::run::{Claim, ClaimedRun, LoadedRun, NewRun, Page, Query, RunView, Started};
-use crate::tx::{Transacted, TxLimits, TxStep};
+use crate::tx::TxStep;
 
 /// Who joins.
 #[derive(Debug, Clone, PartialEq, Eq)]

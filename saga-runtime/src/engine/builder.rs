@@ -209,7 +209,7 @@ impl EngineBuilder {
     /// activity that writes through the store's transaction has no limit: it takes its turn with
     /// the commits.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use saga_runtime::prelude::*;
     /// use saga_runtime::{Engine, Limit, MemoryStore};
     /// use std::time::Duration;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_store::message::MessageBody;
 use saga_store::wire::{Care, Claimed, Conclusion, Entry, Payload, Record, encode, split_rows};
 use saga_store::{Applied, Blob, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
 use tokio::sync::watch;
@@ -17,7 +16,6 @@ use super::membership::Membership;
 use super::shared::Shared;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
-use crate::event::unreadable;
 use crate::externalize::{externalize, externalize_payload};
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
@@ -31,7 +29,7 @@ const ARRIVALS_A_TURN: usize = 256;
 const LONG_HISTORY: u64 = 10_000;
 
 /// How often a worker without its lease looks whether it has it again.
-const LEASE_CHECK: Duration = Duration::from_millis(100);
+pub(super) const LEASE_CHECK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
@@ -251,66 +249,6 @@ impl Driver {
         }
         if !self.machine.has_ended() {
             self.machine.fire(clock.now());
-        }
-    }
-
-    /// Whether another has ended the run. If that cannot be found out the next append will.
-    async fn was_ended(&mut self) -> bool {
-        let view = self.shared.store.get_execution(self.execution).await;
-        view.is_ok_and(|view| view.is_none_or(|view| view.state.is_final()))
-    }
-
-    async fn read_inbox(&mut self) {
-        let messages = loop {
-            match self.shared.store.inbox(self.execution, self.inbox_seen).await {
-                Ok(messages) => break messages,
-                Err(error) if error.is_retryable() => {
-                    if self.membership.is_over() || self.shared.is_stopping() {
-                        // Whoever has the run next reads it.
-                        return;
-                    }
-                    let clock = &self.shared.clock;
-                    clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, run = %self.run.id, "the inbox cannot be read");
-                    return;
-                }
-            }
-        };
-        for message in messages {
-            self.receive(message.position, &message.body);
-        }
-    }
-
-    /// Feeds one message.
-    pub(crate) fn receive(&mut self, position: u64, body: &[u8]) {
-        self.inbox_seen = self.inbox_seen.max(position);
-        let now = self.shared.clock.now();
-        match MessageBody::from_bytes(body) {
-            Ok(message) => {
-                let is_cancel = matches!(message, MessageBody::Cancel(_));
-                let is_end = matches!(message, MessageBody::Terminate(_));
-                self.tell(message, now);
-                if is_end || (is_cancel && self.machine.is_undoing()) {
-                    self.cancel.send_replace(true);
-                }
-            }
-            Err(error) => self.machine.park(now, format!("message {position} of its inbox cannot be read: {error}")),
-        }
-    }
-
-    /// Tells the machine; an event whose value nobody can read does not kill a run.
-    fn tell(&mut self, message: MessageBody, now: Timestamp) {
-        match message {
-            MessageBody::Event(event) => match unreadable(&event.name, &event.value) {
-                Some(why) => {
-                    tracing::error!(run = %self.run.id, event = event.name, %why, "an event is refused");
-                    self.machine.refuse_event(event, why.to_string(), now);
-                }
-                None => self.machine.receive(MessageBody::Event(event), now),
-            },
-            message => self.machine.receive(message, now),
         }
     }
 

@@ -10,6 +10,7 @@ mod builder;
 mod committer;
 mod driver;
 mod heart;
+mod inbox;
 mod intake;
 mod letterbox;
 mod limits;

@@ -80,6 +80,7 @@ pub struct TryJoinAll<D>(Vec<D>);
 
 impl<D> Sealed for TryJoinAll<D> {}
 
+#[diagnostic::do_not_recommend]
 impl<D, T, E> Durable for TryJoinAll<D>
 where
     D: Durable<Output = Result<T, E>>,
@@ -184,6 +185,7 @@ pub struct ForEachConcurrent<T, F> {
 
 impl<T, F> Sealed for ForEachConcurrent<T, F> {}
 
+#[diagnostic::do_not_recommend]
 impl<T, F, D> Durable for ForEachConcurrent<T, F>
 where
     F: FnMut(T) -> D,

@@ -240,6 +240,7 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
         ("deadline_passed", FailureKind::DeadlinePassed),
         ("unregistered", FailureKind::Unregistered),
         ("layer", FailureKind::Layer),
+        ("interrupted", FailureKind::Interrupted),
     ]
 }
 

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::codec::CodecError;
 use crate::context::{self, Arrival, Decision};
 use crate::plan::Plan;
+use crate::shape::Described;
 use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition};
 
 /// What the names of errands' workflows begin with.
@@ -45,6 +46,7 @@ pub(crate) static DEFINITION: WorkflowDefinition = WorkflowDefinition {
         nodes: &[],
     },
     type_name: || "@activity",
+    describe: || ["input", "output", "error"].map(|what| (what, Described::of::<()>())),
     begin,
     aliases: &[],
     undo_continues: false,

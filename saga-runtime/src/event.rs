@@ -4,6 +4,8 @@ use saga_store::wire::Payload;
 
 use crate::__private::Recorded;
 use crate::codec::{self, CodecError};
+use crate::place::means;
+use crate::shape::Described;
 
 /// A type that can be sent to a run and awaited in a workflow. Derive it: `#[derive(Event)]`,
 /// with `#[event(name = "…")]` for a durable name other than the type's.
@@ -21,6 +23,8 @@ pub trait Event: Recorded {
 #[doc(hidden)]
 pub struct RegisteredEvent {
     pub(crate) name: &'static str,
+    type_name: fn() -> &'static str,
+    pub(crate) describe: fn() -> Described,
     check: fn(&Payload) -> Result<(), CodecError>,
 }
 
@@ -29,7 +33,17 @@ inventory::collect!(RegisteredEvent);
 impl RegisteredEvent {
     /// The registration of an event.
     pub const fn of<E: Event>() -> Self {
-        Self { name: E::NAME, check: check::<E> }
+        Self { name: E::NAME, type_name: std::any::type_name::<E>, describe: Described::of::<E>, check: check::<E> }
+    }
+
+    /// The one that a path in this module names, of all that are linked.
+    pub(crate) fn called(path: &str, module: &str) -> Option<&'static Self> {
+        let score = |event: &&Self| {
+            let name = (event.type_name)();
+            let (place, name) = name.rsplit_once("::").unwrap_or(("", name));
+            means(path, module, place, name)
+        };
+        inventory::iter::<Self>.into_iter().filter(|event| score(event) > 0).max_by_key(score)
     }
 }
 

@@ -209,6 +209,7 @@ pub(crate) fn describe(entry: &Entry) -> String {
         },
         Entry::ChildCancelled(op) => format!("child {op} is asked to stop"),
         Entry::ChildDetached(op) => format!("child {op} goes on by itself"),
+        Entry::Pivot(op) => format!("point of no return {op}: what was done before it stays"),
         Entry::Dropped(scope) => format!("branch {scope} dropped"),
         Entry::Value(value) => format!("value {} recorded: {}", value.op, shown(&value.value)),
         Entry::Concluded(conclusion) => match conclusion {

@@ -25,6 +25,8 @@ mod classify;
 mod client;
 mod clock;
 mod codec;
+#[doc(hidden)]
+pub mod compat;
 mod context;
 mod derive;
 mod draw;
@@ -47,6 +49,7 @@ mod place;
 pub mod plan;
 mod probes;
 mod registry;
+mod shape;
 mod spawn;
 mod state;
 #[doc(hidden)]

@@ -19,7 +19,7 @@ const AFTER_PIVOT: u8 = 2;
 const AFTER_RETRIABLE: u8 = 4;
 
 /// What `side_effect` must be.
-pub type SideEffectFn = fn(fn() -> u8) -> SideEffect<fn() -> u8>;
+pub type SideEffectFn = fn(fn() -> u8) -> SideEffect<fn() -> u8, u8>;
 
 /// What a step means for the order of a strict saga.
 #[derive(Debug, Clone, Copy)]

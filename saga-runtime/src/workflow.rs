@@ -12,6 +12,7 @@ use crate::__private::Recorded;
 use crate::activity::{UndoCall, UndoKind};
 use crate::codec::{self, CodecError};
 use crate::plan::Plan;
+use crate::shape::Described;
 
 /// What `#[workflow]` makes of a function, on a type of the same name whose fields are the
 /// inputs. Not implemented by hand.
@@ -81,6 +82,8 @@ pub struct WorkflowDefinition {
     /// What it does, as the macro saw it.
     pub plan: &'static Plan,
     pub(crate) type_name: fn() -> &'static str,
+    /// What is recorded for it: input, output and error.
+    pub(crate) describe: fn() -> [(&'static str, Described); 3],
     pub(crate) begin: fn(&Payload) -> Result<BodyFuture, CodecError>,
     pub(crate) undo_from_output: fn(&Payload, &Payload) -> Result<Option<UndoCall>, CodecError>,
 }
@@ -106,6 +109,7 @@ impl WorkflowDefinition {
             undo_continues: false,
             plan: W::PLAN,
             type_name: std::any::type_name::<W>,
+            describe: describe::<W>,
             begin: begin::<W>,
             undo_from_output: undo_from_output::<W>,
         }
@@ -139,6 +143,10 @@ impl WorkflowDefinition {
     pub fn is_module_level(&self) -> bool {
         crate::place::is_module_level(self.module, (self.type_name)())
     }
+}
+
+fn describe<W: Workflow>() -> [(&'static str, Described); 3] {
+    [("input", Described::of::<W>()), ("output", Described::of::<W::Output>()), ("error", Described::of::<W::Error>())]
 }
 
 fn begin<W: Workflow>(input: &Payload) -> Result<BodyFuture, CodecError> {

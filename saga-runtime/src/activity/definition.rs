@@ -15,6 +15,7 @@ use super::{
 };
 use crate::classify::{Class, Classify};
 use crate::codec::{self, CodecError};
+use crate::shape::Described;
 
 /// A type that an activity takes as `#[state]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +122,8 @@ pub struct ActivityDefinition {
     pub code: Code,
     pub(crate) type_name: fn() -> &'static str,
     pub(crate) states: fn() -> Vec<StateType>,
+    /// What is recorded for it: input, output and error.
+    pub(crate) describe: fn() -> [(&'static str, Described); 3],
     pub(crate) undo_from_output: fn(&Payload, &Payload) -> Result<Option<UndoCall>, CodecError>,
 }
 
@@ -152,6 +155,7 @@ impl ActivityDefinition {
             code,
             type_name: std::any::type_name::<A>,
             states,
+            describe: describe::<A>,
             undo_from_output: undo_from_output::<A>,
         }
     }
@@ -183,6 +187,10 @@ impl ActivityDefinition {
     pub fn is_module_level(&self) -> bool {
         crate::place::is_module_level(self.module, (self.type_name)())
     }
+}
+
+fn describe<A: Activity>() -> [(&'static str, Described); 3] {
+    [("input", Described::of::<A>()), ("output", Described::of::<A::Output>()), ("error", Described::of::<A::Error>())]
 }
 
 fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> AttemptFuture {

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::activity::ActivityDefinition;
+use crate::place::means;
 use crate::plan::{Arm, JoinKind, Node, Plan, RegisteredHelper, Step, StepKind};
 use crate::registry::Registry;
+use crate::workflow::WorkflowDefinition;
 
 /// What a vertex looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +71,10 @@ struct Builder<'a> {
     waiting: VecDeque<&'static Plan>,
 }
 
-enum Meaning {
+/// What a path calls.
+pub(crate) enum Meaning {
     Activity(&'static ActivityDefinition),
-    Workflow,
+    Workflow(&'static WorkflowDefinition),
     Helper(&'static Plan),
     Unknown,
 }
@@ -299,7 +302,7 @@ impl Builder<'_> {
 
     fn call(&mut self, step: &'static Step, front: Front) -> usize {
         let text = step.target.to_owned();
-        match self.meaning(step.target) {
+        match meaning(step.target, self.module, self.registry) {
             Meaning::Activity(activity) => {
                 let shape = if activity.options.pivot { Shape::Pivot } else { Shape::Step };
                 let text = if activity.options.retriable { format!("{text}, retriable") } else { text };
@@ -316,7 +319,7 @@ impl Builder<'_> {
                 }
                 self.next(front, Shape::Helper, text)
             }
-            Meaning::Workflow => self.next(front, Shape::Child, text),
+            Meaning::Workflow(_) => self.next(front, Shape::Child, text),
             Meaning::Unknown => self.next(front, Shape::Step, text),
         }
     }
@@ -325,25 +328,22 @@ impl Builder<'_> {
         let vertex = self.vertex(Shape::Undo, by);
         self.edge(of, vertex, String::new(), true);
     }
+}
 
-    /// What a path in this body calls: the item that fits it best of all that is linked.
-    fn meaning(&self, path: &str) -> Meaning {
-        let last = |name: &'static str| name.rsplit("::").next().unwrap_or(name);
-        let score = |module: &str, item: &str| means(path, self.module, module, item);
-        let activities = self
-            .registry
-            .activities()
-            .map(|found| (score(found.module, last((found.type_name)())), Meaning::Activity(found)));
-        let workflows = self
-            .registry
-            .workflows()
-            .map(|(_, found)| (score(found.module, last((found.type_name)())), Meaning::Workflow));
-        let helpers = inventory::iter::<RegisteredHelper>
-            .into_iter()
-            .map(|RegisteredHelper(found)| (score(found.module, found.function), Meaning::Helper(found)));
-        let all = activities.chain(workflows).chain(helpers);
-        all.filter(|(score, _)| *score > 0).max_by_key(|(score, _)| *score).map_or(Meaning::Unknown, |(_, found)| found)
-    }
+/// What a path in this module calls: the item that fits it best of all that is linked.
+pub(crate) fn meaning(path: &str, module: &str, registry: &Registry) -> Meaning {
+    let last = |name: &'static str| name.rsplit("::").next().unwrap_or(name);
+    let score = |item_module: &str, item: &str| means(path, module, item_module, item);
+    let activities =
+        registry.activities().map(|found| (score(found.module, last((found.type_name)())), Meaning::Activity(found)));
+    let workflows = registry
+        .workflows()
+        .map(|(_, found)| (score(found.module, last((found.type_name)())), Meaning::Workflow(found)));
+    let helpers = inventory::iter::<RegisteredHelper>
+        .into_iter()
+        .map(|RegisteredHelper(found)| (score(found.module, found.function), Meaning::Helper(found)));
+    let all = activities.chain(workflows).chain(helpers);
+    all.filter(|(score, _)| *score > 0).max_by_key(|(score, _)| *score).map_or(Meaning::Unknown, |(_, found)| found)
 }
 
 fn name(kind: JoinKind) -> &'static str {
@@ -353,22 +353,5 @@ fn name(kind: JoinKind) -> &'static str {
         JoinKind::Select => "select!",
         JoinKind::All => "join_all",
         JoinKind::TryAll => "try_join_all",
-    }
-}
-
-/// How well an item fits a path that stands in this module; 0 if it does not.
-fn means(path: &str, module: &str, item_module: &str, item: &str) -> u8 {
-    let mut segments: Vec<&str> = path.split("::").collect();
-    if segments.pop() != Some(item) {
-        return 0;
-    }
-    let segments: Vec<&str> =
-        segments.into_iter().filter(|segment| !matches!(*segment, "crate" | "self" | "super" | "")).collect();
-    let inner: Vec<&str> = item_module.split("::").collect();
-    match (segments.is_empty(), inner.ends_with(&segments)) {
-        (true, _) if module == item_module => 3,
-        (false, true) => 2,
-        // An import may rename modules; the item's own name is what is left to go by.
-        _ => 1,
     }
 }

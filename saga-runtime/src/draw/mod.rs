@@ -4,6 +4,8 @@ mod dot;
 mod graph;
 mod mermaid;
 
+pub(crate) use graph::{Meaning, meaning};
+
 use crate::plan::Plan;
 use crate::registry::Registry;
 

@@ -4,14 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use saga_store::Timestamp;
-use saga_store::wire::{Entry, OpId, OpValue};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::codec;
+use crate::__private::Recorded;
+use crate::codec::{self, CodecError};
 use crate::context;
 use crate::durable::{Durable, sealed::Sealed};
+use saga_store::Timestamp;
+use saga_store::wire::{Entry, OpId, OpValue, Payload};
 
 /// The time, by the store's clock: that of the record that let the workflow go on last. Costs
 /// nothing and records nothing; the same on replay.
@@ -107,51 +105,46 @@ fn finalize(mut z: u64) -> u64 {
 /// Records the value of a closure: it runs once, and a replay gets what it gave. The value rides
 /// on the record of the next decision; if the worker dies before that record is durable, the
 /// closure runs again. It must not wait; what takes time or can fail is an activity.
-pub fn side_effect<T, F>(closure: F) -> SideEffect<F>
+pub fn side_effect<T, F>(closure: F) -> SideEffect<F, T>
 where
     F: FnOnce() -> T,
-    T: Serialize + DeserializeOwned,
+    T: Recorded,
 {
-    SideEffect(closure)
+    SideEffect { closure, encode: codec::encode, decode: codec::decode }
 }
 
 /// What [`side_effect`] returns: await it in a workflow.
 #[must_use = "a side effect does nothing until a workflow awaits it: add `.await`"]
-#[derive(Debug)]
-pub struct SideEffect<F>(F);
+pub struct SideEffect<F, T> {
+    closure: F,
+    encode: fn(&T) -> Result<Payload, CodecError>,
+    decode: fn(&Payload) -> Result<T, CodecError>,
+}
 
-impl<F> Sealed for SideEffect<F> {}
+impl<F, T> Sealed for SideEffect<F, T> {}
 
 #[diagnostic::do_not_recommend]
-impl<T, F> Durable for SideEffect<F>
-where
-    F: FnOnce() -> T,
-    T: Serialize + DeserializeOwned,
-{
+impl<T, F: FnOnce() -> T> Durable for SideEffect<F, T> {
     type Output = T;
-    type Operation = SideEffectFuture<F>;
+    type Operation = SideEffectFuture<F, T>;
 
-    fn into_operation(self) -> SideEffectFuture<F> {
-        SideEffectFuture(Some(self.0))
+    fn into_operation(self) -> SideEffectFuture<F, T> {
+        SideEffectFuture(Some(self))
     }
 }
 
 /// An awaited [`SideEffect`].
 #[doc(hidden)]
-pub struct SideEffectFuture<F>(Option<F>);
+pub struct SideEffectFuture<F, T>(Option<SideEffect<F, T>>);
 
 // Nothing in it is pinned: the closure is moved out before it runs.
-impl<F> Unpin for SideEffectFuture<F> {}
+impl<F, T> Unpin for SideEffectFuture<F, T> {}
 
-impl<T, F> Future for SideEffectFuture<F>
-where
-    F: FnOnce() -> T,
-    T: Serialize + DeserializeOwned,
-{
+impl<T, F: FnOnce() -> T> Future for SideEffectFuture<F, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        let Some(closure) = self.0.take() else { return Poll::Pending };
+        let Some(SideEffect { closure, encode, decode }) = self.0.take() else { return Poll::Pending };
         let (op, recorded) = context::with("side_effect", |cx| {
             let op = cx.next_op();
             let recorded = cx.recorded(&op);
@@ -159,10 +152,10 @@ where
         });
         let value = match recorded {
             Some(value) => Ok(value),
-            None => codec::encode(&closure()),
+            None => encode(&closure()),
         };
         context::with("side_effect", |cx| {
-            let decoded = value.and_then(|value| Ok((codec::decode(&value)?, value)));
+            let decoded = value.and_then(|value| Ok((decode(&value)?, value)));
             match decoded {
                 Ok((decoded, value)) => {
                     cx.note(Entry::Value(OpValue { op, value }));

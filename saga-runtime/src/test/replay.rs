@@ -127,7 +127,7 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
     };
     let matches = match (&recorded, ended) {
         (Recorded::Open, _)
-        | (Recorded::Cancelled, None)
+        | (Recorded::Cancelled, None | Some(Entry::UndoBegan(UndoCause::Cancelled(_))))
         | (Recorded::Completed, Some(Entry::Concluded(Conclusion::Completed(_)))) => true,
         (Recorded::Failed(recorded), Some(Entry::UndoBegan(UndoCause::Failed { message, .. }))) => recorded == message,
         _ => false,
@@ -151,7 +151,7 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
 }
 
 fn is_end(entry: &Entry) -> bool {
-    matches!(entry, Entry::UndoBegan(_) | Entry::Concluded(_) | Entry::CancelRequested(_))
+    matches!(entry, Entry::UndoBegan(_) | Entry::Concluded(_))
 }
 
 /// The part of a journal that the workflow's code made, and how it ended, with its place.
@@ -168,7 +168,7 @@ fn forward(records: &[Record]) -> (Vec<Record>, Option<(usize, &Entry, Recorded)
         let entry = &record.entries[at];
         let recorded = match entry {
             Entry::UndoBegan(UndoCause::Failed { message, .. }) => Recorded::Failed(message.clone()),
-            Entry::UndoBegan(UndoCause::Cancelled(_)) | Entry::CancelRequested(_) => Recorded::Cancelled,
+            Entry::UndoBegan(UndoCause::Cancelled(_)) => Recorded::Cancelled,
             Entry::Concluded(Conclusion::Completed(_)) => Recorded::Completed,
             // A dead run is there to be mended: its code may do something else now.
             _ => Recorded::Open,

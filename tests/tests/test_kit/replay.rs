@@ -1,7 +1,7 @@
 //! Histories that are kept, and replayed through code that has changed.
 
 use saga_runtime::prelude::*;
-use saga_runtime::test::{TestEngine, replay, replay_of};
+use saga_runtime::test::{Script, TestEngine, replay, replay_of};
 
 #[activity(compensate = undo_a())]
 async fn a() -> saga_runtime::Result<u32> {
@@ -130,4 +130,29 @@ async fn a_history_of_another_workflow_or_version_is_refused() {
     assert!(replay(changed::swapped::NAME, &json).unwrap_err().to_string().contains("is of workflow `totals`"));
     assert!(replay("unheard_of", &json).unwrap_err().to_string().contains("no workflow `unheard_of`"));
     assert!(replay("totals", "{}").unwrap_err().to_string().contains("not an exported history"));
+}
+
+#[activity(pivot)]
+async fn seal() -> saga_runtime::Result<()> {
+    Ok(())
+}
+
+#[workflow]
+async fn seals() -> saga_runtime::Result<u32> {
+    let sum = a().await?;
+    seal().await?;
+    Ok(sum + b().await?)
+}
+
+#[tokio::test]
+async fn a_cancel_that_a_pivot_has_undone_does_not_end_the_replay() {
+    let slow = Script::new().wait(std::time::Duration::from_secs(5)).then(|_| Ok(()));
+    let env = TestEngine::new().script::<seal>(slow).start().await;
+    let run = env.start_run(seals()).await;
+    env.until_called::<seal>(1).await;
+    run.cancel().await.unwrap();
+    assert_eq!(env.outcome(&run).await, Outcome::Completed(3));
+    let history = env.histories()[0].export();
+    assert!(history.contains("cancel requested"), "{history}");
+    assert!(replay_of::<seals>(&history).unwrap().ended);
 }

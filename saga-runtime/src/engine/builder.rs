@@ -143,7 +143,7 @@ impl EngineBuilder {
     /// another one that serves the queue takes it over, and attempts it again under the same
     /// idempotency key. All workers' queues are one: they take from it what they have room for.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use saga_runtime::prelude::*;
     /// use saga_runtime::{Engine, MemoryStore};
     ///

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use saga_store::{ErrorKind, StoreError, Timestamp};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio::time::error::Elapsed;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
 
 use crate::address::Address;
 use crate::error::{Abort, unavailable};
@@ -16,6 +17,9 @@ use crate::sql::{self, Sql, Texts};
 
 /// Values of a statement.
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Values of a statement that is sent with their types.
+pub(crate) type TypedValues<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// A call that has no answer for so long has none: the server's own limit comes before.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -88,16 +92,28 @@ impl Db {
     /// Sends one statement and gives its rows.
     pub(crate) async fn query(&self, whose: For, sql: Sql, values: Values<'_>) -> Result<Vec<Row>, Abort> {
         let session = self.session(whose).await?;
-        self.query_in(session, sql, values).await
-    }
-
-    /// Sends one statement in a session that is of no further use if it fails for long.
-    async fn query_in(&self, session: Object, sql: Sql, values: Values<'_>) -> Result<Vec<Row>, Abort> {
-        let send = async {
+        let sent = async {
             let statement = session.prepare_cached(self.texts.of(sql)).await?;
             session.query(&statement, values).await
         };
-        let answer = tokio::time::timeout(PATIENCE, send).await;
+        let answer = tokio::time::timeout(PATIENCE, sent).await;
+        self.settle(session, sql.name, answer)
+    }
+
+    /// Sends one statement whose text is not always the same, with the types of its values.
+    pub(crate) async fn query_text(&self, name: &str, text: &str, values: TypedValues<'_>) -> Result<Vec<Row>, Abort> {
+        let session = self.session(For::Clients).await?;
+        let answer = tokio::time::timeout(PATIENCE, session.query_typed(text, values)).await;
+        self.settle(session, name, answer)
+    }
+
+    /// Gives up a session that is of no further use.
+    fn settle(
+        &self,
+        session: Object,
+        name: &str,
+        answer: Result<Result<Vec<Row>, Error>, Elapsed>,
+    ) -> Result<Vec<Row>, Abort> {
         match answer {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) => {
@@ -109,8 +125,7 @@ impl Db {
             }
             Err(_) => {
                 drop(Object::take(session));
-                Err(unavailable(format!("{} did not answer the statement {} in time", self.address.place, sql.name))
-                    .into())
+                Err(unavailable(format!("{} did not answer the statement {name} in time", self.address.place)).into())
             }
         }
     }

@@ -67,10 +67,16 @@ impl Abort {
             if [Some(&SqlState::T_R_DEADLOCK_DETECTED), Some(&SqlState::T_R_SERIALIZATION_FAILURE)].contains(&error.code()))
     }
 
-    /// Whether statements prepared in the session are of no use any more.
+    /// Whether the session is of no use any more: the statements prepared in it are gone, or it
+    /// takes no writes since its server became a replica. A new one finds what is right now.
     pub(crate) fn is_stale_session(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
-        [Some(&SqlState::INVALID_SQL_STATEMENT_NAME), Some(&SqlState::FEATURE_NOT_SUPPORTED)].contains(&error.code())
+        [
+            Some(&SqlState::INVALID_SQL_STATEMENT_NAME),
+            Some(&SqlState::FEATURE_NOT_SUPPORTED),
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+        ]
+        .contains(&error.code())
     }
 
     /// What is wrong, for people.

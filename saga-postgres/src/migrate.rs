@@ -20,10 +20,13 @@ struct Step {
 }
 
 /// Step *n* leads from version *n* to *n* + 1.
-const STEPS: [Step; 1] = [Step { sql: include_str!("../migrations/0001_runs.sql"), serves: 1 }];
+const STEPS: [Step; 2] = [
+    Step { sql: include_str!("../migrations/0001_runs.sql"), serves: 1 },
+    Step { sql: include_str!("../migrations/0002_lists.sql"), serves: 1 },
+];
 
 /// The version that this build is written for.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const CREATE_META: &str = "CREATE TABLE IF NOT EXISTS @.meta (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),

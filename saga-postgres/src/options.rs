@@ -93,5 +93,6 @@ impl std::fmt::Debug for PostgresBuilder {
 pub fn statements(schema: &str) -> Vec<(&'static str, String)> {
     let texts = sql::Texts::new(schema);
     let session = std::iter::once(("SESSION", sql::SESSION.to_owned()));
-    session.chain(sql::all().map(|sql| (sql.name, texts.of(sql).to_owned()))).collect()
+    let lists = sql::list::examples(schema);
+    session.chain(sql::all().map(|sql| (sql.name, texts.of(sql).to_owned()))).chain(lists).collect()
 }

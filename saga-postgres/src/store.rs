@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::options::{Options, PostgresBuilder};
 use crate::tx::{self, PostgresTx};
 use crate::verbs::plain::Plain;
-use crate::verbs::{commit, deliver, own, purge, read, start};
+use crate::verbs::{commit, deliver, list, own, purge, read, start};
 use crate::{KIND, migrate, sql};
 
 /// The server works on two groups at a time, each in a session of its own.
@@ -127,6 +127,11 @@ impl PostgresStore {
 
     fn db(&self) -> &Db {
         &self.shared.db
+    }
+
+    #[cfg(test)]
+    pub(crate) fn database(&self) -> &Db {
+        self.db()
     }
 
     fn failed(&self, abort: Abort) -> StoreError {
@@ -297,7 +302,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        read::list(self.db(), query).await.map_err(|abort| self.failed(abort))
+        list::list(self.db(), query).await.map_err(|abort| self.failed(abort))
     }
 
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {

@@ -31,8 +31,15 @@ async fn no_statement_reads_a_table_from_end_to_end() {
         let plan = plan(&client, name, &text).await;
         // Each beat reads all workers, of which there are few.
         let plan = plan.replace("Seq Scan on workers", "all workers");
-        for hazard in ["Seq Scan", "Hash Join", "Merge Join", "Hash Semi", "Hash Anti", "Bitmap", "runs_state"] {
+        for hazard in ["Seq Scan", "Hash Join", "Merge Join", "Hash Semi", "Hash Anti", "Bitmap"] {
             assert!(!plan.contains(hazard), "{name}:\n{plan}");
+        }
+        let in_order =
+            [("LIST", "runs_created"), ("LIST_OF_STATES", "runs_state"), ("LIST_OF_WORKFLOW", "runs_workflow")];
+        for (list, index) in in_order {
+            let wanted = name == list || (name, index) == ("PROBE", "runs_workflow");
+            assert_eq!(plan.contains(&format!("Scan Backward using {index} ")), wanted, "{name}:\n{plan}");
+            assert_eq!(plan.contains(index), wanted, "{name}:\n{plan}");
         }
         // A step from key to key reads the index alone.
         let lines: Vec<_> = plan.lines().collect();

@@ -100,3 +100,48 @@ async fn a_session_for_hints_that_is_terminated_comes_back_and_tells_to_look_at_
     other.pending("ORD-1").await;
     assert_eq!(hints.next().await, Some(Hint::Ready));
 }
+
+/// Turns each session that starts a run read-only for the time after, as a proxy does that has
+/// gone over to a replica, or an operator who takes the primary out of service.
+async fn sessions_turn_read_only(schema: &str, client: &tokio_postgres::Client) {
+    let turn = format!(
+        "CREATE FUNCTION {schema}.turn() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN PERFORM set_config('default_transaction_read_only', 'on', false); RETURN NULL; END $$;
+         CREATE TRIGGER turn AFTER INSERT ON {schema}.runs EXECUTE FUNCTION {schema}.turn()"
+    );
+    client.batch_execute(&turn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_has_turned_read_only_is_given_up_for_a_new_one() {
+    let (schema, lab) = common::lab().await;
+    let client = session().await;
+    sessions_turn_read_only(&schema, &client).await;
+    lab.pending("ORD-1").await;
+    client.batch_execute(&format!("DROP TRIGGER turn ON {schema}.runs")).await.unwrap();
+    // One session has turned; the other for clients has perhaps not been opened yet.
+    let mut failed = 0;
+    for number in 0..10 {
+        if let Err(error) = lab.store.start(vec![lab.new_run(&format!("NEXT-{number}"))]).await {
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            assert!(error.to_string().contains("read-only"), "{error}");
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, 1, "the session was used again");
+}
+
+#[tokio::test]
+async fn a_session_of_a_transaction_that_has_turned_read_only_is_given_up_for_a_new_one() {
+    let (_, lab) = common::lab().await;
+    let tx = lab.store.begin().await.unwrap();
+    tx.query("SELECT set_config('default_transaction_read_only', 'on', false)", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let tx = lab.store.begin().await.unwrap();
+    let error = tx.execute("CREATE TABLE public.never (one int)", &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION));
+    tx.roll_back().await;
+    let tx = lab.store.begin().await.unwrap();
+    let row = tx.query_one("SELECT current_setting('transaction_read_only')", &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "off");
+}

@@ -10,13 +10,17 @@ macro_rules! view {
     };
 }
 
-/// A list, but for its conditions.
-pub(crate) const LIST: &str = concat!("SELECT ", view!(), " FROM @.runs r WHERE true");
+/// The same for lists.
+pub(super) const VIEW: &str = view!();
 
 statements! { owner::END;
     GET = concat!("-- get\nSELECT ", view!(), " FROM @.runs r WHERE r.id = $1 AND r.newest");
     VIEWS = concat!("-- views\nSELECT ", view!(), "
         FROM unnest($1::uuid[]) AS c (execution) JOIN @.runs r ON r.execution = c.execution");
+    /// The run itself, or the next one that was started before it.
+    PLACE_IN_LISTS = "-- place_in_lists
+        SELECT r.execution, r.created_at FROM @.runs r
+        WHERE r.execution <= $1 ORDER BY r.execution DESC LIMIT 1";
     JOURNALS = "-- journals
         SELECT j.execution, j.seq, j.nonce, j.more, j.body
         FROM unnest($1::uuid[]) AS c (execution) JOIN @.journal j ON j.execution = c.execution

@@ -5,6 +5,7 @@
 
 mod client;
 mod commit;
+pub(crate) mod list;
 mod owner;
 mod start;
 

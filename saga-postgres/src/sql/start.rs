@@ -49,8 +49,8 @@ macro_rules! start {
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT execution, 0, nonce, false, body FROM n),
         described AS (
-            INSERT INTO @.attributes (name, value, execution)
-            SELECT ($20::text[])[i], ($20::text[])[i + 1], n.execution
+            INSERT INTO @.attributes (name, value, created_at, execution)
+            SELECT ($20::text[])[i], ($20::text[])[i + 1], (SELECT now FROM t), n.execution
             FROM n CROSS JOIN LATERAL generate_series(n.attr_from, n.attr_to, 2) AS i
             ON CONFLICT DO NOTHING),
         kept AS (

@@ -83,6 +83,8 @@ enum Noted {
     Lost(String),
     /// The session was ended because it was idle for too long.
     Idle,
+    /// The transaction takes no writes: the server became a replica, or the user wished it.
+    ReadOnly(String),
 }
 
 /// The family of [`PostgresTx`].
@@ -180,7 +182,20 @@ impl PostgresTx<'_> {
 
     /// Rolls back a transaction that the program has begun itself, as dropping it does.
     pub async fn roll_back(self) {
-        self.session.roll_back().await;
+        if !matches!(self.noted(), Some(Noted::ReadOnly(_))) {
+            self.session.roll_back().await;
+        }
+    }
+
+    /// Ends a transaction that takes no writes, and says whether no other in its session would.
+    async fn ends_read_only(self) -> bool {
+        let session = "SELECT current_setting('transaction_read_only') = 'on'";
+        let asked = async {
+            self.session.batch_execute("ROLLBACK").await?;
+            self.session.query_one(session, &[]).await
+        };
+        // The session is closed in any case: nobody else shall have it.
+        asked.await.is_ok_and(|row| row.get(0))
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
@@ -210,6 +225,7 @@ impl PostgresTx<'_> {
                 None if self.session.is_closed() && idled => Some(Noted::Idle),
                 None if self.session.is_closed() => Some(Noted::Lost(text.clone())),
                 Some("57P01" | "57P02" | "57P03") => Some(Noted::Lost(text.clone())),
+                Some("25006") => Some(Noted::ReadOnly(text.clone())),
                 _ => None,
             };
             state.noted = state.noted.take().or(noted);

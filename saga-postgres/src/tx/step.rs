@@ -53,6 +53,16 @@ pub(crate) async fn transact(
             let what = format!("{} was lost within the transaction of a step: {why}", db.address.place);
             Err(unavailable(what).into())
         }
+        (Some(Noted::ReadOnly(why)), wish) => {
+            if tx.ends_read_only().await {
+                let what = format!("{} became read-only within the transaction of a step: {why}", db.address.place);
+                return Err(unavailable(what).into());
+            }
+            Ok(match wish {
+                TxEnd::RollBack => Transacted::RolledBack,
+                TxEnd::Keep => Transacted::Rejected(swallowed(&why)),
+            })
+        }
         (Some(Noted::Idle), _) => Ok(Transacted::TimedOut(format!(
             "no statement was sent for more than {:?}, and the server ended the transaction; do what takes long \
              before or after the step",
@@ -134,6 +144,14 @@ impl Open {
             };
         };
         let (db, failed) = (Arc::clone(&tx.db), tx.state().failed.clone());
+        if code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            return if tx.ends_read_only().await {
+                TxOutcome::Unknown(db.call_error(error.into()))
+            } else {
+                let why = "the activity has made its transaction read-only, so that its record cannot be written";
+                TxOutcome::Rejected(why.to_owned())
+            };
+        }
         tx.roll_back().await;
         match code {
             SqlState::DIVISION_BY_ZERO => refused(&db, &commit).await,
@@ -142,7 +160,7 @@ impl Open {
             }
             SqlState::IN_FAILED_SQL_TRANSACTION => {
                 let why = failed.unwrap_or_else(|| Abort::from(error).text());
-                TxOutcome::Rejected(format!("it returned Ok after a statement had failed: {why}"))
+                TxOutcome::Rejected(swallowed(&why))
             }
             _ => {
                 let error = db.call_error(error.into());
@@ -153,6 +171,10 @@ impl Open {
             }
         }
     }
+}
+
+fn swallowed(why: &str) -> String {
+    format!("it returned Ok after a statement had failed: {why}")
 }
 
 /// Sends a statement, and does not wait for its answer.

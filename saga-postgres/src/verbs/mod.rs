@@ -2,6 +2,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod deliver;
+pub(crate) mod list;
 pub(crate) mod own;
 pub(crate) mod plain;
 pub(crate) mod purge;

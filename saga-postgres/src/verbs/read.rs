@@ -1,15 +1,13 @@
 //! Everything that changes nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
 use saga_store::{
-    BlobId, ExecutionId, InboxMessage, Incarnation, JournalRow, LoadedRun, Message, MessageId, Nonce, Page, Query,
-    RunId, RunState, RunView, Seq, Target, Timestamp,
+    BlobId, ExecutionId, InboxMessage, Incarnation, JournalRow, LoadedRun, Message, MessageId, Nonce, RunId, RunState,
+    RunView, Seq, Target, Timestamp,
 };
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::number;
@@ -94,90 +92,8 @@ pub(crate) async fn next_wake(db: &Db) -> Result<Option<Timestamp>, Abort> {
     Ok(rows.first().map(|row| Timestamp::from_micros(row.get(0))))
 }
 
-pub(crate) async fn list(db: &Db, query: &Query) -> Result<Page, Abort> {
-    if query.limit == 0 {
-        return Ok(Page::default());
-    }
-    let conditions = Conditions::of(query);
-    let session = db.session(For::Clients).await?;
-    let values: Vec<(&(dyn ToSql + Sync), Type)> =
-        conditions.values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
-    let rows = session.query_typed(&sql::fill(&conditions.sql, &db.schema), &values).await?;
-    let more = rows.len() > query.limit;
-    let runs: Vec<RunView> = rows.iter().take(query.limit).map(view).collect::<Result<_, _>>()?;
-    let next = runs.last().filter(|_| more).map(|last| last.execution);
-    Ok(Page { runs, next })
-}
-
-/// A list's text, with the values of its places.
-struct Conditions {
-    sql: String,
-    values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
-}
-
-impl Conditions {
-    fn of(query: &Query) -> Self {
-        let mut list = Self { sql: sql::LIST.to_owned(), values: Vec::new() };
-        if let Some(workflow) = &query.workflow {
-            list.and("r.workflow = $", workflow.clone(), Type::TEXT);
-        }
-        if let Some(after) = query.after {
-            list.and("r.execution < $", *after.as_uuid(), Type::UUID);
-        }
-        if let Some(from) = query.started_from {
-            list.and("r.created_at >= $", from.as_micros(), Type::INT8);
-        }
-        if let Some(before) = query.started_before {
-            list.and("r.created_at < $", before.as_micros(), Type::INT8);
-        }
-        if let Some(prefix) = &query.id_prefix {
-            list.and("r.id >= $", prefix.clone(), Type::TEXT);
-            if let Some(end) = end_of_prefix(prefix) {
-                list.and("r.id < $", end, Type::TEXT);
-            }
-        }
-        for (name, value) in &query.attributes {
-            list.and(
-                "EXISTS (SELECT FROM @.attributes a WHERE a.execution = r.execution AND a.name = $",
-                name.clone(),
-                Type::TEXT,
-            );
-            list.and("a.value = $", value.clone(), Type::TEXT);
-            list.sql.push(')');
-        }
-        if !query.states.is_empty() {
-            let states: Vec<i16> = query.states.iter().map(|state| state.code().into()).collect();
-            list.and("r.state = ANY ($", states, Type::INT2_ARRAY);
-            list.sql.push(')');
-        }
-        list.sql.push_str(" ORDER BY r.execution DESC LIMIT ");
-        list.sql.push_str(&number(query.limit).saturating_add(1).to_string());
-        list
-    }
-
-    /// One more condition; it ends with the place of its value.
-    fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static, kind: Type) {
-        self.values.push((Box::new(value), kind));
-        // Writing to a string cannot fail.
-        let _ = write!(self.sql, " AND {condition}{}", self.values.len());
-    }
-}
-
-/// The least text that is greater than all that begin so.
-fn end_of_prefix(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // From one to the next in the range is a step over the surrogates where need be.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
-}
-
-/// The columns that `view!` names.
-fn view(row: &Row) -> Result<RunView, Abort> {
+/// The columns that `VIEW` names.
+pub(crate) fn view(row: &Row) -> Result<RunView, Abort> {
     let attributes: Vec<String> = row.get(7);
     Ok(RunView {
         id: run_id(row.get(0))?,
@@ -214,18 +130,4 @@ fn optional_bytes(row: &Row, column: usize) -> Option<Bytes> {
 /// A state that a newer build has written is one that this one cannot drive: it waits.
 pub(crate) fn state(code: i16) -> RunState {
     u8::try_from(code).ok().and_then(RunState::from_code).unwrap_or(RunState::Suspended)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_text_of_its_length() {
-        assert_eq!(end_of_prefix("ORD-").as_deref(), Some("ORD."));
-        assert_eq!(end_of_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
-        assert_eq!(end_of_prefix("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(end_of_prefix("\u{10ffff}"), None);
-        assert_eq!(end_of_prefix(""), None);
-    }
 }

@@ -196,6 +196,8 @@ macro_rules! __conformance_list {
                 a_list_gives_what_every_part_of_the_query_allows
                 a_list_is_bounded_by_the_time_of_the_start
                 pages_together_give_each_run_once
+                pages_of_each_filter_together_give_each_run_once
+                a_page_goes_on_though_the_run_before_it_was_purged
             }
             purge {
                 only_runs_that_ended_before_the_moment_are_purged

@@ -184,3 +184,78 @@ pub async fn pages_together_give_each_run_once<S: Store>(lab: &Lab<S>) {
     }
     assert_eq!(found, expected);
 }
+
+/// All pages of a query, as one list.
+async fn paged<S: Store>(lab: &Lab<S>, mut query: Query) -> Vec<ExecutionId> {
+    let mut found = Vec::new();
+    loop {
+        let page = lab.store.list(&query).await.unwrap();
+        assert!(page.runs.len() <= query.limit);
+        found.extend(page.runs.iter().map(|view| view.execution));
+        assert!(found.len() <= 100, "the pages end");
+        query.after = page.next;
+        if page.next.is_none() {
+            return found;
+        }
+    }
+}
+
+/// Whether a filter allows the run of this number.
+type Allows = fn(usize) -> bool;
+
+pub async fn pages_of_each_filter_together_give_each_run_once<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let mut runs = Vec::new();
+    for i in 0..24_usize {
+        let new = NewRun {
+            workflow: ["order", "refund"][i % 2].to_owned(),
+            attributes: vec![pair("customer", &(i % 3).to_string()), pair("region", ["eu", "us"][i / 12])],
+            claim_for: Some(worker),
+            ..lab.new_run(&format!("{}-{i}", ["ORD", "REF", "REG"][i % 3]))
+        };
+        let execution = lab.started(new).await;
+        if i % 4 == 3 {
+            lab.apply(lab.end(execution, worker, 1)).await;
+        }
+        runs.push((i, execution, lab.view(execution).await.created_at));
+    }
+    let text = |text: &str| Some(text.to_owned());
+    let middle = runs[12].2;
+    let (running, completed) = (RunState::Running, RunState::Completed);
+    let cases: Vec<(Query, Allows)> = vec![
+        (all(), |_| true),
+        (Query { workflow: text("refund"), ..all() }, |i| i % 2 == 1),
+        (Query { states: vec![running], ..all() }, |i| i % 4 != 3),
+        (Query { states: vec![completed, running, RunState::Dead], ..all() }, |_| true),
+        (Query { workflow: text("refund"), states: vec![completed], ..all() }, |i| i % 4 == 3),
+        (Query { id_prefix: text("RE"), ..all() }, |i| i % 3 != 0),
+        (Query { id_prefix: text("REG-"), workflow: text("order"), ..all() }, |i| i % 6 == 2),
+        (Query { id_prefix: text("ORD-"), states: vec![completed], ..all() }, |i| i % 12 == 3),
+        (Query { attributes: vec![pair("customer", "1")], ..all() }, |i| i % 3 == 1),
+        (Query { attributes: vec![pair("customer", "1"), pair("region", "us")], ..all() }, |i| i % 3 == 1 && i >= 12),
+        (Query { attributes: vec![pair("region", "eu")], states: vec![completed], ..all() }, |i| i % 4 == 3 && i < 12),
+        (Query { attributes: vec![pair("region", "eu")], id_prefix: text("REF"), ..all() }, |i| i % 3 == 1 && i < 12),
+    ];
+    for (query, allows) in cases {
+        for (from, before) in [(None, None), (Some(middle), None), (None, Some(middle))] {
+            let in_time = |at| from.is_none_or(|from| at >= from) && before.is_none_or(|before| at < before);
+            let allowed = runs.iter().rev().filter(|(i, _, at)| allows(*i) && in_time(*at));
+            let expected: Vec<ExecutionId> = allowed.map(|(_, execution, _)| *execution).collect();
+            for limit in [1, 2, 5] {
+                let query = Query { limit, started_from: from, started_before: before, ..query.clone() };
+                assert_eq!(paged(lab, query.clone()).await, expected, "{query:?}");
+            }
+        }
+    }
+}
+
+pub async fn a_page_goes_on_though_the_run_before_it_was_purged<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let mut runs = vec![lab.pending("ORD-0").await, lab.pending("ORD-1").await, lab.ended("ORD-2", worker).await];
+    runs.push(lab.pending("ORD-3").await);
+    let page = lab.store.list(&Query { limit: 2, ..all() }).await.unwrap();
+    assert_eq!(page.next, Some(runs[2]));
+    let later = lab.now().await.after(HOUR);
+    lab.store.purge(later, 10).await.unwrap();
+    assert_eq!(lab.list(&Query { after: page.next, ..all() }).await, [runs[1], runs[0]]);
+}

@@ -75,6 +75,20 @@ async fn savepoints_and_local_settings_are_the_users() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_its_step_makes_read_only_fails_the_step() {
+    let bank = Bank::open().await;
+    let engine = bank.engine().await;
+    let said = message(bank.sends(&engine, "SET TRANSACTION READ ONLY", false).await);
+    assert!(said.contains("has made its transaction read-only"), "{said}");
+    let writing = "SET TRANSACTION READ ONLY | UPDATE @ SET cents = 0";
+    let said = message(bank.sends(&engine, writing, false).await);
+    assert!(said.contains("cannot execute UPDATE in a read-only transaction"), "{said}");
+    let said = message(bank.sends(&engine, writing, true).await);
+    assert!(said.contains("returned Ok after a statement had failed"), "{said}");
+    assert_eq!(bank.cents().await, 100);
+}
+
+#[tokio::test]
 async fn a_commit_that_was_not_recognised_is_found_before_the_record() {
     let bank = Bank::open().await;
     let engine = bank.engine().await;

@@ -34,7 +34,7 @@ mod tls;
 mod tx;
 mod verbs;
 
-pub use migrate::migration_sql;
+pub use migrate::{migration_sql, migration_sql_from};
 pub use options::{Migrate, PostgresBuilder, statements};
 pub use store::PostgresStore;
 pub use tokio_postgres;

@@ -1,5 +1,7 @@
 //! The store's tables and their versions.
 
+mod tables;
+
 use deadpool_postgres::Object;
 use saga_store::{ErrorKind, StoreError};
 use tokio_postgres::error::SqlState;
@@ -36,6 +38,14 @@ const CREATE_META: &str = "CREATE TABLE IF NOT EXISTS @.meta (
 const SET_META: &str = "INSERT INTO @.meta (version, serves) VALUES ($v, $s)
     ON CONFLICT (one) DO UPDATE SET version = EXCLUDED.version, serves = EXCLUDED.serves";
 
+/// In a script for one version: stops it on another.
+const EXPECT: &str = "DO $saga$ BEGIN
+    IF (SELECT version FROM @.meta) IS DISTINCT FROM $v THEN
+        RAISE EXCEPTION 'this script is for a schema of version $v, and this one has another';
+    END IF;
+END $saga$;
+";
+
 /// What the tables are.
 #[derive(Debug, Clone, Copy)]
 struct Found {
@@ -48,13 +58,30 @@ pub(crate) async fn prepare(db: &Db, migrate: Migrate) -> Result<(), StoreError>
     let open = async {
         let mut session = db.session(For::Clients).await?;
         check_server(&session, &db.address.place).await?;
-        match (check(&session, db).await?, migrate) {
-            (true, _) => Ok(()),
-            (false, Migrate::Run) => run(&mut session, db).await,
-            (false, Migrate::Verify) => Err(Abort::Store(to_be_migrated(db))),
+        let mut found = check(&session, db).await?;
+        if found.is_none_or(|found| found.version < VERSION) {
+            if migrate == Migrate::Verify {
+                return Err(Abort::Store(to_be_migrated(db, found)));
+            }
+            run(&mut session, db).await?;
+            found = check(&session, db).await?;
         }
+        let version = found.map_or(VERSION, |found| found.version);
+        tables::verify(&session, db, version).await
     };
     open.await.map_err(|abort: Abort| abort.into_open_error(&db.address.place))
+}
+
+/// What a DBA has to run before this build can work, if anything.
+pub(crate) async fn pending(db: &Db) -> Result<Option<String>, StoreError> {
+    let look = async {
+        let session = db.session(For::Clients).await?;
+        check_server(&session, &db.address.place).await?;
+        check(&session, db).await
+    };
+    let found = look.await.map_err(|abort: Abort| abort.into_open_error(&db.address.place))?;
+    let version = found.map_or(0, |found| found.version);
+    Ok((version < VERSION).then(|| script(&db.schema, version)))
 }
 
 async fn check_server(session: &Object, place: &str) -> Result<(), Abort> {
@@ -72,9 +99,9 @@ fn check_version(number: i32, version: &str, place: &str) -> Result<(), StoreErr
     Err(StoreError::new(ErrorKind::Incompatible, message))
 }
 
-/// Whether nothing needs to be done. Refuses tables that this build must not touch.
-async fn check(session: &Object, db: &Db) -> Result<bool, Abort> {
-    let Some(found) = found(session, &db.schema).await? else { return Ok(false) };
+/// What is there. Refuses tables that this build must not touch.
+async fn check(session: &Object, db: &Db) -> Result<Option<Found>, Abort> {
+    let Some(found) = found(session, &db.schema).await? else { return Ok(None) };
     if found.serves > VERSION {
         let message = format!(
             "the schema {} at {} has version {}, and this build knows versions up to {VERSION}: it was migrated by a \
@@ -85,7 +112,7 @@ async fn check(session: &Object, db: &Db) -> Result<bool, Abort> {
         );
         return Err(StoreError::new(ErrorKind::Incompatible, message).into());
     }
-    Ok(found.version >= VERSION)
+    Ok(Some(found))
 }
 
 async fn found(session: &Object, schema: &str) -> Result<Option<Found>, Abort> {
@@ -102,11 +129,10 @@ async fn found(session: &Object, schema: &str) -> Result<Option<Found>, Abort> {
 
 /// Brings the tables to this build's version, in one transaction, one worker at a time.
 async fn run(session: &mut Object, db: &Db) -> Result<(), Abort> {
-    let lock = format!("saga-postgres migrates {}", db.schema);
     // Others may be at it: waiting for them is right however long they take.
     session.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await?;
     let transaction = session.transaction().await?;
-    transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&lock]).await?;
+    transaction.batch_execute(&lock(&db.schema)).await?;
     let exists = transaction.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&db.schema]).await?.is_some();
     if !exists {
         transaction.batch_execute(&format!("CREATE SCHEMA {}", quote(&db.schema))).await?;
@@ -127,25 +153,62 @@ fn step_sql(version: i32, step: &Step, schema: &str) -> String {
     fill(&format!("{};\n{meta};\n", step.sql.trim_end().trim_end_matches(';')), schema)
 }
 
+/// Who migrates is alone.
+fn lock(schema: &str) -> String {
+    let schema = schema.replace('\'', "''");
+    format!("SELECT pg_advisory_xact_lock(hashtextextended('saga-postgres migrates {schema}', 0))")
+}
+
 /// The statements that bring a schema from nothing to what this build needs, for a DBA to read
-/// and run.
+/// and run: one transaction, under the lock of workers that migrate.
+///
+/// ```
+/// assert!(saga_postgres::migration_sql("saga").starts_with("BEGIN;"));
+/// ```
 pub fn migration_sql(schema: &str) -> String {
-    let mut script =
-        format!("BEGIN;\nCREATE SCHEMA IF NOT EXISTS {};\n{};\n", quote(schema), fill(CREATE_META, schema));
-    for (version, step) in (1..).zip(&STEPS) {
+    script(schema, 0)
+}
+
+/// The same for a schema of an older version, which the error of a store that may only verify
+/// names; [`PostgresBuilder::pending_migration`](crate::PostgresBuilder::pending_migration) looks
+/// for itself. It fails, and changes nothing, if the schema is of another version.
+///
+/// ```
+/// assert!(!saga_postgres::migration_sql_from("saga", 1).contains("CREATE TABLE"));
+/// ```
+pub fn migration_sql_from(schema: &str, version: u32) -> String {
+    script(schema, i32::try_from(version).unwrap_or(VERSION).min(VERSION))
+}
+
+fn script(schema: &str, from: i32) -> String {
+    let mut script = format!("BEGIN;\n{};\n", lock(schema));
+    if from == 0 {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS {};\n{};\n", quote(schema), fill(CREATE_META, schema));
+        script.push_str(&create);
+    } else {
+        script.push_str(&fill(&EXPECT.replace("$v", &from.to_string()), schema));
+    }
+    for (version, step) in (1..).zip(&STEPS).filter(|(version, _)| *version > from) {
         script.push_str(&step_sql(version, step, schema));
     }
     script.push_str("COMMIT;\n");
     script
 }
 
-fn to_be_migrated(db: &Db) -> StoreError {
+fn to_be_migrated(db: &Db, found: Option<Found>) -> StoreError {
+    let schema = &db.schema;
+    let (is, call) = match found {
+        None => ("has no tables".to_owned(), format!("migration_sql({schema:?})")),
+        Some(Found { version, .. }) => {
+            (format!("has version {version}"), format!("migration_sql_from({schema:?}, {version})"))
+        }
+    };
     let message = format!(
-        "the schema {} at {} has no tables of version {VERSION}, and this store may only verify them; run what \
-         `saga_postgres::migration_sql({:?})` prints, or open the store once with `Migrate::Run`",
-        quote(&db.schema),
+        "the schema {} at {} {is}, this build needs version {VERSION}, and this store may only verify; run what \
+         `saga_postgres::{call}` gives (the example `migrations` of saga-postgres prints it), or open the store once \
+         with `Migrate::Run`",
+        quote(schema),
         db.address.place,
-        db.schema
     );
     StoreError::new(ErrorKind::Incompatible, message)
 }

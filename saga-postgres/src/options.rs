@@ -12,7 +12,8 @@ pub enum Migrate {
     #[default]
     Run,
     /// Only look whether they are as this build needs them. For users without the right to
-    /// create tables; see [`migration_sql`](crate::migration_sql).
+    /// create tables; see [`migration_sql`](crate::migration_sql), and
+    /// [`PostgresBuilder::pending_migration`].
     Verify,
 }
 

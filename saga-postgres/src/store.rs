@@ -60,6 +60,21 @@ impl PostgresBuilder {
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
         PostgresStore::open(&self.url, self.options).await
     }
+
+    /// The statements that a DBA has to run before a store with these options can work; none if
+    /// its tables are up to date. It changes nothing.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), saga_store::StoreError> {
+    /// let store = saga_postgres::PostgresStore::builder("postgres://dba@db.example/shop");
+    /// print!("{}", store.pending_migration().await?.unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn pending_migration(self) -> Result<Option<String>, StoreError> {
+        let address = Address::parse(&self.url, |name| std::env::var(name).ok())?;
+        migrate::pending(&*Db::new(address, &self.options)?).await
+    }
 }
 
 impl PostgresStore {

@@ -5,7 +5,7 @@ mod common;
 use std::error::Error as _;
 
 use common::{TestServer, fresh_name, server, session};
-use saga_postgres::{Migrate, PostgresStore, migration_sql};
+use saga_postgres::PostgresStore;
 use saga_store::conformance::lab::Lab;
 use saga_store::{ErrorKind, Store as _, StoreError};
 
@@ -46,18 +46,6 @@ async fn a_schema_may_have_any_name() {
     let lab = Lab::new(common::open(&schema).await);
     lab.pending("ORD-1").await;
     assert!(format!("{:?}", lab.store).contains("größe"));
-}
-
-#[tokio::test]
-async fn a_dba_runs_the_migration_and_the_store_only_verifies() {
-    let schema = fresh_name();
-    let verify = || PostgresStore::builder(&server().url()).schema(&schema).migrate(Migrate::Verify).connect();
-    let error = verify().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Incompatible);
-    assert!(error.to_string().contains("migration_sql"), "{error}");
-    session().await.batch_execute(&migration_sql(&schema)).await.unwrap();
-    Lab::new(verify().await.unwrap()).pending("ORD-1").await;
-    common::open(&schema).await;
 }
 
 #[tokio::test]

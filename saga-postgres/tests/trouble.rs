@@ -50,17 +50,6 @@ async fn a_right_that_is_missing_for_work_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn an_older_schema_is_told_by_a_store_that_may_only_verify() {
-    let schema = fresh_name();
-    drop(common::open(&schema).await);
-    session().await.batch_execute(&format!("UPDATE {schema}.meta SET version = 0, serves = 0")).await.unwrap();
-    let verify = PostgresStore::builder(&server().url()).schema(&schema).migrate(Migrate::Verify);
-    let error = verify.connect().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Incompatible);
-    assert!(error.to_string().contains("migration_sql"), "{error}");
-}
-
-#[tokio::test]
 async fn a_commit_that_is_chosen_to_give_way_in_a_deadlock_is_sent_again_and_applied() {
     let (schema, lab) = common::lab().await;
     let owner = lab.worker().await;

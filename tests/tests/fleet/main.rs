@@ -4,6 +4,7 @@
 mod failover;
 mod idle;
 mod killed;
+mod migrate;
 mod outage;
 mod share;
 mod zombie;

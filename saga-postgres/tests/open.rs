@@ -9,11 +9,6 @@ use saga_postgres::PostgresStore;
 use saga_store::conformance::lab::Lab;
 use saga_store::{ErrorKind, Store as _, StoreError};
 
-/// The tests' address with another user and password.
-fn url_of(user: &str, password: &str) -> String {
-    server().url().replacen("saga@", &format!("{user}:{password}@"), 1)
-}
-
 /// An error's text with those of its sources, as people and logs see them.
 fn whole(error: &StoreError) -> String {
     let mut text = format!("{error} {error:?}");
@@ -65,8 +60,7 @@ async fn a_newer_schema_is_refused_unless_it_still_serves_this_build() {
 
 #[tokio::test]
 async fn a_missing_database_is_named_with_how_to_create_it() {
-    let url = server().url().replacen("/postgres", "/no_such_shop", 1);
-    let error = PostgresStore::connect(&url).await.unwrap_err();
+    let error = PostgresStore::connect(&server().url_of("no_such_shop")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("CREATE DATABASE \"no_such_shop\""), "{error}");
 }
@@ -81,7 +75,8 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
 #[tokio::test]
 async fn a_password_is_in_no_debug_text() {
-    let builder = PostgresStore::builder(&url_of("saga", "s3cret")).schema(fresh_name());
+    let (_, url) = common::role("SUPERUSER").await;
+    let builder = PostgresStore::builder(&url).schema(fresh_name());
     assert!(!format!("{builder:?}").contains("s3cret"));
     let store = builder.connect().await.unwrap();
     assert!(!format!("{store:?}").contains("s3cret"));
@@ -99,22 +94,20 @@ async fn a_wrong_password_is_told_and_not_repeated() {
     let hba = server.folder().unwrap().join("data/pg_hba.conf");
     std::fs::write(hba, "local all app scram-sha-256\nlocal all all trust\n").unwrap();
     server.control(&["-w", "-m", "fast", "restart"]);
-    let url = |user: &str| server.url().replacen("saga@", user, 1);
-    let error = PostgresStore::connect(&url("app:s3cret@")).await.unwrap_err();
+    let error = PostgresStore::connect(&server.url_by("app", "s3cret")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("check user and password"), "{error}");
     assert!(!whole(&error).contains("s3cret"), "{error:?}");
-    let error = PostgresStore::connect(&url("app@")).await.unwrap_err();
+    let error = PostgresStore::connect(&server.url_by("app", "")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("PGPASSWORD"), "{error}");
-    Lab::new(PostgresStore::connect(&url("app:r1ght@")).await.unwrap()).pending("ORD-1").await;
+    Lab::new(PostgresStore::connect(&server.url_by("app", "r1ght")).await.unwrap()).pending("ORD-1").await;
 }
 
 #[tokio::test]
 async fn a_missing_right_is_named() {
-    let role = fresh_name();
-    session().await.batch_execute(&format!("CREATE ROLE {role} LOGIN")).await.unwrap();
-    let error = PostgresStore::builder(&url_of(&role, "")).schema(fresh_name()).connect().await.unwrap_err();
+    let (_, url) = common::role("").await;
+    let error = PostgresStore::builder(&url).schema(fresh_name()).connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     for part in ["CREATE on the database", "schema of its own"] {
         assert!(error.to_string().contains(part), "{error}");
@@ -123,32 +116,29 @@ async fn a_missing_right_is_named() {
 
 #[tokio::test]
 async fn a_replica_is_told_from_a_primary() {
-    let role = fresh_name();
-    let create =
-        format!("CREATE ROLE {role} LOGIN SUPERUSER; ALTER ROLE {role} SET default_transaction_read_only = on");
-    session().await.batch_execute(&create).await.unwrap();
-    let error = PostgresStore::connect(&url_of(&role, "")).await.unwrap_err();
+    let (role, url) = common::role("SUPERUSER").await;
+    let alter = format!("ALTER ROLE {role} SET default_transaction_read_only = on");
+    session().await.batch_execute(&alter).await.unwrap();
+    let error = PostgresStore::connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("read-only replica"), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_that_takes_no_more_sessions_is_waited_for() {
-    let role = fresh_name();
-    let create = format!("CREATE ROLE {role} LOGIN SUPERUSER CONNECTION LIMIT 0; ALTER ROLE {role} NOSUPERUSER");
-    session().await.batch_execute(&create).await.unwrap();
-    let error = PostgresStore::connect(&url_of(&role, "")).await.unwrap_err();
+    let (_, url) = common::role("CONNECTION LIMIT 0").await;
+    let error = PostgresStore::connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("max_connections"), "{error}");
 }
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_to_be_sent_again() {
-    let (role, schema) = (fresh_name(), fresh_name());
-    let create = format!("CREATE ROLE {role} LOGIN SUPERUSER; ALTER ROLE {role} SET statement_timeout = '100ms'");
-    session().await.batch_execute(&create).await.unwrap();
+    let ((role, url), schema) = (common::role("SUPERUSER").await, fresh_name());
+    let alter = format!("ALTER ROLE {role} SET statement_timeout = '100ms'");
+    session().await.batch_execute(&alter).await.unwrap();
     drop(common::open(&schema).await);
-    let store = PostgresStore::builder(&url_of(&role, "")).schema(&schema).connect().await.unwrap();
+    let store = PostgresStore::builder(&url).schema(&schema).connect().await.unwrap();
     let lab = Lab::new(store);
     let owner = lab.worker().await;
     let run = lab.owned("ORD-1", owner).await;

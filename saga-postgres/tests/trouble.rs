@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Hold, fresh_name, server, session, until_blocked};
+use common::{Hold, session, until_blocked};
 use saga_postgres::{Migrate, PostgresStore};
 use saga_store::conformance::lab::Lab;
 use saga_store::{Applied, CommitOutcome, ErrorKind, Hint, Store};
@@ -33,11 +33,10 @@ async fn a_full_disk_is_waited_for() {
 #[tokio::test]
 async fn a_right_that_is_missing_for_work_is_named_and_waited_for() {
     let (schema, lab) = common::lab().await;
-    let role = fresh_name();
+    let (role, url) = common::role("").await;
     let grant = |rights: &str| format!("GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}");
-    let create = format!("CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; {}", grant("SELECT"));
+    let create = format!("GRANT USAGE ON SCHEMA {schema} TO {role}; {}", grant("SELECT"));
     session().await.batch_execute(&create).await.unwrap();
-    let url = server().url().replacen("saga@", &format!("{role}@"), 1);
     let store = PostgresStore::builder(&url).schema(&schema).migrate(Migrate::Verify).connect().await.unwrap();
     let run = lab.new_run("ORD-1");
     let error = store.start(vec![run.clone()]).await.unwrap_err();

@@ -34,6 +34,19 @@ pub(crate) async fn session() -> tokio_postgres::Client {
     client
 }
 
+/// A new role, which may have these attributes and nothing else, and the tests' address for it.
+/// It has a password, so that it gets in wherever the tests do.
+pub(crate) async fn role(attributes: &str) -> (String, String) {
+    let role = fresh_name();
+    session()
+        .await
+        .batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 's3cret' {attributes}"))
+        .await
+        .expect("a role can be made");
+    let url = server().url_by(&role, "s3cret");
+    (role, url)
+}
+
 /// A lock that a session of the test's own holds, until it is released.
 pub(crate) struct Hold {
     client: tokio_postgres::Client,

@@ -50,6 +50,9 @@ impl Drop for TestServer {
 impl TestServer {
     /// The server that `SAGA_TEST_POSTGRES_URL` names, or a new one of its own.
     ///
+    /// The variable is a URL of any database and any user, who has to be a superuser: tests make
+    /// schemas, databases and roles with passwords, end sessions, and let them wait for each other.
+    ///
     /// # Panics
     ///
     /// If there are no server programs, or the server does not start.
@@ -152,11 +155,27 @@ impl TestServer {
 
     /// Where another of its databases is.
     pub fn url_of(&self, database: &str) -> String {
-        let (address, parameters) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let Parts { scheme, user, host, parameters, .. } = self.parts();
+        format!("{scheme}://{user}{host}/{database}{parameters}")
+    }
+
+    /// The same database for another user, in place of the one that the address names.
+    pub fn url_by(&self, user: &str, password: &str) -> String {
+        let Parts { scheme, host, database, parameters, .. } = self.parts();
+        let password = if password.is_empty() { String::new() } else { format!(":{password}") };
+        format!("{scheme}://{user}{password}@{host}/{database}{parameters}")
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let (address, parameters) = match self.url.find('?') {
+            Some(mark) => self.url.split_at(mark),
+            None => (&*self.url, ""),
+        };
         let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
-        let host = rest.split('/').next().unwrap_or_default();
-        let mark = if parameters.is_empty() { "" } else { "?" };
-        format!("{scheme}://{host}/{database}{mark}{parameters}")
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        // A password may have an @ of its own.
+        let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        Parts { scheme, user, host, database, parameters }
     }
 
     /// The folder of a private server: its sockets are there, and its data in `data`.
@@ -171,6 +190,15 @@ impl TestServer {
     fn data(&self) -> PathBuf {
         self.private_folder().join("data")
     }
+}
+
+/// An address: `scheme://[user@]host/database[?parameters]`, with the marks.
+struct Parts<'u> {
+    scheme: &'u str,
+    user: &'u str,
+    host: &'u str,
+    database: &'u str,
+    parameters: &'u str,
 }
 
 fn guard(programs: &Path, folder: &Path, user: &[String]) -> (Child, ChildStdin) {
@@ -192,11 +220,21 @@ fn guard(programs: &Path, folder: &Path, user: &[String]) -> (Child, ChildStdin)
 mod tests {
     use super::*;
 
+    fn at(url: &str) -> TestServer {
+        TestServer { url: url.to_owned(), folder: None, guard: Mutex::new(None) }
+    }
+
     #[test]
     fn another_database_of_a_server_has_the_same_way_to_it() {
-        let at = |url: &str| TestServer { url: url.to_owned(), folder: None, guard: Mutex::new(None) }.url_of("shop");
-        assert_eq!(at("postgres://saga@/postgres?host=/x"), "postgres://saga@/shop?host=/x");
-        assert_eq!(at("postgres://a:b@host:1/x"), "postgres://a:b@host:1/shop");
-        assert_eq!(at("postgres://host"), "postgres://host/shop");
+        assert_eq!(at("postgres://saga@/postgres?host=/x").url_of("shop"), "postgres://saga@/shop?host=/x");
+        assert_eq!(at("postgres://a:b@host:1/x").url_of("shop"), "postgres://a:b@host:1/shop");
+        assert_eq!(at("postgres://host").url_of("shop"), "postgres://host/shop");
+    }
+
+    #[test]
+    fn another_user_of_a_server_has_the_same_way_to_it() {
+        assert_eq!(at("postgres://saga@/postgres?host=/x").url_by("me", ""), "postgres://me@/postgres?host=/x");
+        assert_eq!(at("postgresql://a:b@c@host:1/x").url_by("me", "it"), "postgresql://me:it@host:1/x");
+        assert_eq!(at("postgres://host/x?sslmode=disable").url_by("me", ""), "postgres://me@host/x?sslmode=disable");
     }
 }

@@ -24,6 +24,7 @@
 mod address;
 mod db;
 mod error;
+mod heads;
 mod hints;
 mod ledger;
 mod migrate;

@@ -22,13 +22,14 @@ struct Step {
 }
 
 /// Step *n* leads from version *n* to *n* + 1.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     Step { sql: include_str!("../migrations/0001_runs.sql"), serves: 1 },
     Step { sql: include_str!("../migrations/0002_lists.sql"), serves: 1 },
+    Step { sql: include_str!("../migrations/0003_fence.sql"), serves: 3 },
 ];
 
 /// The version that this build is written for.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 const CREATE_META: &str = "CREATE TABLE IF NOT EXISTS @.meta (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),

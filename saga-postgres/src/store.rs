@@ -14,6 +14,7 @@ use saga_store::{
 use crate::address::Address;
 use crate::db::{Db, For};
 use crate::error::Abort;
+use crate::heads::Heads;
 use crate::hints::Hints;
 use crate::ledger::Ledger;
 use crate::options::{Options, PostgresBuilder};
@@ -37,6 +38,7 @@ pub struct PostgresStore {
 struct Shared {
     db: Arc<Db>,
     hints: Arc<Hints>,
+    heads: Arc<Heads>,
     turn: Mutex<Turn>,
     /// Held while a claim is under way: one at a time, so that its number says which it is.
     ledger: tokio::sync::Mutex<Ledger>,
@@ -110,7 +112,7 @@ impl PostgresStore {
         let (hints, session) = Hints::new(&db, origin.first().map(|row| row.get(0)).unwrap_or_default());
         tokio::spawn(session);
         let (hints, ledger) = (Arc::new(hints), tokio::sync::Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { db, hints, turn: Mutex::default(), ledger }) })
+        Ok(Self { shared: Arc::new(Shared { db, hints, heads: Arc::default(), turn: Mutex::default(), ledger }) })
     }
 
     /// Begins a transaction of the program's own, in which runs can be started: they are there if,
@@ -202,6 +204,7 @@ impl Store for PostgresStore {
 
     async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         self.shared.ledger.lock().await.forget(incarnation);
+        self.shared.heads.forget_all_of(incarnation);
         if own::leave(self.db(), incarnation).await.map_err(|abort| self.failed(abort))? {
             self.tell_all(vec![Hint::Ready]);
         }
@@ -209,14 +212,15 @@ impl Store for PostgresStore {
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
-        let (answers, hints) = start::start(self.db(), &runs).await.map_err(|abort| self.failed(abort))?;
+        let (answers, hints) =
+            start::start(self.db(), &self.shared.heads, &runs).await.map_err(|abort| self.failed(abort))?;
         self.tell_all(hints);
         Ok(answers)
     }
 
     async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
         let (plain, steps): (Vec<Plain>, Vec<_>) = commits.into_iter().map(Plain::take).unzip();
-        match commit::commit(self.db(), &plain).await {
+        match commit::commit(self.db(), &self.shared.heads, &plain).await {
             Ok((outcomes, hints)) => {
                 self.tell_all(hints);
                 Ok(outcomes)
@@ -230,7 +234,9 @@ impl Store for PostgresStore {
     }
 
     async fn transact(&self, step: TxStep, limits: TxLimits) -> Result<Transacted, StoreError> {
-        tx::transact(&self.shared.db, &self.shared.hints, step, limits).await.map_err(|abort| self.failed(abort))
+        tx::transact(&self.shared.db, &self.shared.hints, &self.shared.heads, step, limits)
+            .await
+            .map_err(|abort| self.failed(abort))
     }
 
     fn start_within(&self, _: &mut NewRun) -> Option<&str> {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Hold, until_blocked};
 use saga_store::conformance::lab::{Lab, again, executions};
-use saga_store::{Applied, CommitOutcome, ErrorKind, Incarnation, RunCommit, Seq, Store};
+use saga_store::{Applied, CommitOutcome, ErrorKind, ExecutionId, Incarnation, RunCommit, Seq, Store, Timestamp};
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
 
@@ -47,15 +47,119 @@ async fn a_statement_that_was_held_up_does_not_land_after_a_takeover() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_held_up_does_not_land_after_a_takeover() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
+    let end = |lab: &Lab<_>, owner| runs.map(|run| lab.end(run, owner, 1));
+    let (answers, next) = held_up(end, &lab, &schema, owner).await;
+    assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(2)) }]);
+    assert!(!lab.view(runs[1]).await.state.is_final());
+    lab.apply(lab.append(runs[1], next, 3)).await;
+}
+
+#[tokio::test]
 async fn a_full_statement_that_was_held_up_does_not_land_after_a_takeover() {
     let (schema, lab) = common::lab().await;
     let owner = lab.worker().await;
     let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
-    let full = |lab: &Lab<_>, owner| runs.map(|run| lab.end(run, owner, 1));
+    let full = |lab: &Lab<_>, owner| runs.map(|run| lab.release(run, owner, 1, None));
     let (answers, next) = held_up(full, &lab, &schema, owner).await;
     assert_eq!(answers, [APPLIED, CommitOutcome::Refused { head: Some(Seq(2)) }]);
-    assert!(!lab.view(runs[1]).await.state.is_final());
+    assert_eq!(lab.journal(runs[1]).await.len(), 3);
     lab.apply(lab.append(runs[1], next, 3)).await;
+}
+
+/// The whole row of a run beside its journal, with the transaction that wrote it.
+async fn row_of_run(schema: &str, execution: ExecutionId) -> String {
+    let sql = format!("SELECT l.xmin::text || l::text FROM {schema}.live l WHERE execution = '{execution}'");
+    common::session().await.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn an_ordinary_commit_writes_its_row_and_no_other() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    let before = row_of_run(&schema, run).await;
+    for seq in 1..4 {
+        lab.apply(lab.append(run, owner, seq)).await;
+    }
+    assert_eq!(row_of_run(&schema, run).await, before);
+    assert_eq!(lab.journal(run).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_claimed_run_is_settled_once_and_then_left_alone() {
+    let (schema, lab) = common::lab().await;
+    let (run, owner) = (lab.pending("ORD-1").await, lab.worker().await);
+    assert_eq!(executions(&lab.claim(owner).await), [run]);
+    lab.apply(lab.append(run, owner, 1)).await;
+    let settled = row_of_run(&schema, run).await;
+    lab.apply(lab.append(run, owner, 2)).await;
+    assert_eq!(row_of_run(&schema, run).await, settled);
+}
+
+/// What each kind of commit is told by a server that has lost the last acknowledged row.
+#[tokio::test]
+async fn nothing_is_appended_after_a_row_that_a_failover_has_lost() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let mut commits = Vec::new();
+    for (name, kind) in [("lean", 0), ("close", 1), ("full", 2)] {
+        let run = lab.owned(name, owner).await;
+        lab.apply(lab.append(run, owner, 1)).await;
+        lab.apply(lab.append(run, owner, 2)).await;
+        let lost = format!("DELETE FROM {schema}.journal WHERE execution = '{run}' AND seq = 2");
+        common::session().await.batch_execute(&lost).await.unwrap();
+        commits.push(match kind {
+            0 => lab.append(run, owner, 3),
+            1 => lab.end(run, owner, 3),
+            _ => lab.release(run, owner, 3, None),
+        });
+    }
+    let runs: Vec<_> = commits.iter().map(|commit| commit.execution).collect();
+    let answers = lab.store.commit(commits).await.unwrap();
+    for (run, answer) in runs.into_iter().zip(answers) {
+        assert_eq!(answer, CommitOutcome::Refused { head: Some(Seq(1)) });
+        assert_eq!(lab.journal(run).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_appended_to_a_run_that_was_ended_by_another_and_purged() {
+    let (schema, lab) = common::lab().await;
+    let (owner, operator) = (lab.worker().await, Incarnation::from_bytes([9; 16]));
+    for ends in [false, true] {
+        let run = lab.owned("ORD-1", owner).await;
+        // The operator's program is another process.
+        let other = Lab::new(common::open(&schema).await);
+        other.apply(lab.end(run, operator, 1)).await;
+        assert_eq!(lab.store.purge(Timestamp::from_micros(i64::MAX), 10).await.unwrap().runs, 1);
+        let late = if ends { lab.end(run, owner, 1) } else { lab.append(run, owner, 1) };
+        let answer = lab.store.commit(vec![late]).await.unwrap();
+        assert_eq!(answer, [CommitOutcome::Refused { head: None }]);
+        let rows = format!("SELECT count(*) FROM {schema}.journal WHERE execution = '{run}'");
+        assert_eq!(common::session().await.query_one(&rows, &[]).await.unwrap().get::<_, i64>(0), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_another_ended_is_not_purged_while_a_commit_of_before_is_under_way() {
+    let (schema, lab) = common::lab().await;
+    let (owner, operator) = (lab.worker().await, Incarnation::from_bytes([9; 16]));
+    let runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
+    let batch = runs.map(|run| lab.append(run, owner, 1)).into();
+    let lock = Hold::run(&schema, runs[0]).await;
+    let store = lab.store.clone();
+    let late = tokio::spawn(async move { store.commit(batch).await });
+    until_blocked(&lock).await;
+    lab.apply(lab.end(runs[1], operator, 1)).await;
+    let forever = Timestamp::from_micros(i64::MAX);
+    assert_eq!(lab.store.purge(forever, 10).await.unwrap().runs, 0);
+    lock.release().await;
+    assert_eq!(late.await.unwrap().unwrap(), [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
+    assert_eq!(lab.store.purge(forever, 10).await.unwrap().runs, 1);
 }
 
 #[tokio::test]

@@ -55,8 +55,10 @@ async fn a_commit_that_is_chosen_to_give_way_in_a_deadlock_is_sent_again_and_app
     let mut runs = [lab.owned("ORD-1", owner).await, lab.owned("ORD-2", owner).await];
     runs.sort();
     let batch = runs.map(|run| lab.append(run, owner, 1));
-    // Somebody who takes the same rows in the other order, and does not look for deadlocks itself.
-    let lock = |run| format!("SELECT FROM {schema}.live WHERE execution = '{run}' FOR UPDATE");
+    // Somebody who takes the same places in the other order, and does not look for deadlocks itself.
+    let lock = |run| {
+        format!("INSERT INTO {schema}.journal (execution, seq, nonce, more, body) VALUES ('{run}', 1, 0, false, '')")
+    };
     let patient = format!("SET LOCAL deadlock_timeout = '10min'; SET LOCAL lock_timeout = '1min'; {}", lock(runs[1]));
     let other = Hold::sql(&patient).await;
     let store = lab.store.clone();

@@ -26,7 +26,7 @@ const TABLES: [(&str, &str); 12] = [
     ("attributes", "name text, value text, execution uuid, created_at int8"),
     (
         "live",
-        "execution uuid, owner uuid, seq int8, inbox_last int8, inbox_seen int8, inbox_freed int8, deaths int4, \
+        "execution uuid, owner uuid, inbox_last int8, inbox_seen int8, inbox_freed int8, deaths int4, \
          ended int2, unreleased bool, claim_due bool",
     ),
     ("ready", "execution uuid, workflow text, version int8, lane text, priority int2, due_at int8, awake bool"),

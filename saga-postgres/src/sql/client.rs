@@ -36,10 +36,19 @@ statements! { owner::END;
     /// Deletes executions that ended long ago, with all that is theirs. A dead run waits for an
     /// operator however long; undelivered messages are needed still. If the newest execution of
     /// an id goes, the one before is the newest again.
+    ///
+    /// An ordinary commit locks nothing but its place, so that one that is held up, while its run
+    /// is ended by somebody else and purged, would leave a row of a run that is gone. So a run
+    /// stays for as long as a commit is under way that may have begun before its end.
     PURGE = "-- purge
-        WITH found AS MATERIALIZED (
+        WITH underway AS MATERIALIZED (
+            SELECT (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint AS since
+            FROM pg_stat_activity a
+            WHERE a.state = 'active' AND a.datname = current_database()
+                AND a.query LIKE '-- lean%' AND position($4::text IN a.query) > 0),
+        found AS MATERIALIZED (
             SELECT r.execution, r.ended_at, l.ended FROM @.runs r JOIN @.live l ON l.execution = r.execution
-            WHERE r.ended_at < $1 AND r.state <> $2
+            WHERE r.ended_at < LEAST($1, (SELECT since FROM underway)) AND r.state <> $2
                 AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = r.execution)
             ORDER BY r.ended_at LIMIT $3::int8 + 1 FOR UPDATE OF l SKIP LOCKED),
         doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8),

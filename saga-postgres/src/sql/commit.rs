@@ -2,17 +2,63 @@
 
 use super::statements;
 
+/// Whether the row before is there: it is not after a failover that lost it, or a purge.
+macro_rules! follows {
+    () => {
+        "EXISTS (SELECT FROM @.journal p WHERE p.execution = c.execution AND p.seq = c.seq - 1)"
+    };
+}
+
+/// Which were applied; not named if all were.
+macro_rules! of_all {
+    ($applied:literal) => {
+        concat!(
+            "SELECT CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(execution) END, count(*) FROM ",
+            $applied
+        )
+    };
+}
+
 /// A commit with all that it can bring, but for its answer.
 macro_rules! full {
-    ($name:literal, $answer:literal) => {
+    ($name:literal, $fence:literal, $answer:literal) => {
         concat!(
             "-- ",
             $name,
             "
         WITH t AS MATERIALIZED (SELECT @now AS now),
+        c AS MATERIALIZED (
+            SELECT * FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[], $6::int4[], $7::int4[],
+                    $8::int8[], $9::int2[], $10::bytea[], $11::bytea[], $12::int2[], $13::int8[], $14::text[],
+                    $15::int4[], $16::int4[], $17::int4[], $18::int4[], $19::int4[], $20::int4[])
+                AS c (ord, execution, owner, seq, nonce, row_from, row_to,
+                    inbox_seen, state, conclusion, status, kind, wake_at, not_build,
+                    blob_from, blob_to, out_from, out_to, sent_from, sent_to)),
+        -- Held until the end, so that no run is purged meanwhile; before the journal's keys, as by
+        -- all who lock both.
+        l AS MATERIALIZED (
+            SELECT c.* FROM c JOIN @.live l ON l.execution = c.execution ORDER BY c.execution FOR UPDATE OF l),
+        -- The first row alone is the fence: a commit of several has all of its rows or none.
+        first AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT c.execution, c.seq, c.nonce, ($21::bool[])[c.row_from], ($22::bytea[])[c.row_from] FROM l AS c
+            WHERE ",
+            follows!(),
+            $fence,
+            "
+            ON CONFLICT DO NOTHING
+            RETURNING execution),
+        -- Not a join: looked up in a hash, whatever joins the session allows.
+        fenced AS MATERIALIZED (SELECT * FROM c WHERE (c.execution IN (SELECT execution FROM first)) IS TRUE),
+        rest AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT f.execution, f.seq + r.place, f.nonce, r.more, r.body
+            FROM fenced f CROSS JOIN LATERAL unnest(
+                ($21::bool[])[f.row_from + 1:f.row_to], ($22::bytea[])[f.row_from + 1:f.row_to])
+                WITH ORDINALITY AS r (more, body, place)
+            WHERE f.row_to > f.row_from),
         moved AS (
             UPDATE @.live l SET
-                seq = c.seq + c.row_to - c.row_from,
                 owner = CASE
                     WHEN c.kind = 2 THEN NULL
                     WHEN c.kind = 1 AND (c.not_build IS NOT NULL
@@ -24,24 +70,14 @@ macro_rules! full {
                 deaths = CASE WHEN l.claim_due THEN l.deaths ELSE 0 END,
                 claim_due = false,
                 unreleased = false
-            FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[], $6::int4[], $7::int4[],
-                    $8::int8[], $9::int2[], $10::bytea[], $11::bytea[], $12::int2[], $13::int8[], $14::text[],
-                    $15::int4[], $16::int4[], $17::int4[], $18::int4[], $19::int4[], $20::int4[])
-                AS c (ord, execution, owner, seq, nonce, row_from, row_to,
-                    inbox_seen, state, conclusion, status, kind, wake_at, not_build,
-                    blob_from, blob_to, out_from, out_to, sent_from, sent_to)
-            WHERE l.execution = c.execution AND l.seq = c.seq - 1
+            FROM fenced c
+            WHERE l.execution = c.execution
             RETURNING c.*, l.owner AS new_owner, l.ended, l.inbox_freed, l.inbox_seen AS new_seen,
                 c.kind = 1 AND l.owner IS NOT NULL AS stay,
+                l.owner IS NOT NULL AND l.deaths = 0 AND l.ended = 0 AS settled,
                 CASE WHEN c.kind <> 1 OR l.owner IS NOT NULL THEN NULL
                     WHEN l.inbox_last > l.inbox_seen THEN (SELECT now FROM t)
                     ELSE c.wake_at END AS due_at),
-        appended AS (
-            INSERT INTO @.journal (execution, seq, nonce, more, body)
-            SELECT m.execution, m.seq + r.place - 1, m.nonce, r.more, r.body
-            FROM moved m CROSS JOIN LATERAL unnest(
-                ($21::bool[])[m.row_from:m.row_to], ($22::bytea[])[m.row_from:m.row_to])
-                WITH ORDINALITY AS r (more, body, place)),
         kept AS (
             INSERT INTO @.blobs (execution, blob, bytes)
             SELECT m.execution, b.blob, b.bytes FROM moved m CROSS JOIN LATERAL unnest(
@@ -90,54 +126,89 @@ macro_rules! full {
 }
 
 statements! { 0;
-    /// Commits of one row each and nothing else, by owners that are settled: the common case.
+    /// Commits of one row each and nothing else, of runs whose heads are known: the common case.
     ///
-    /// The update is the fence. It takes the row's lock and looks at the row's latest version,
-    /// not at the snapshot's, so that a takeover that came first refuses it, however long the
-    /// statement was held up. The journal's key is the second lock on the same door.
-    LEAN = "-- lean
-        WITH moved AS (
-            UPDATE @.live l SET seq = c.seq
-            FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[], $6::bytea[])
-                AS c (ord, execution, owner, seq, nonce, body)
-            WHERE l.execution = c.execution AND l.seq = c.seq - 1 AND l.owner = c.owner
-                AND l.deaths = 0 AND NOT l.unreleased AND NOT l.claim_due
-            RETURNING c.ord, c.execution, c.seq, c.nonce, c.body),
+    /// The insert is the fence, by the journal's key: it looks at the latest state, not at the
+    /// snapshot's, so that a takeover that came first refuses it, however long the statement was
+    /// held up.
+    LEAN = concat!("-- lean
+        WITH appended AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT c.execution, c.seq, c.nonce, false, c.body
+            FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[]) AS c (execution, seq, nonce, body)
+            WHERE ", follows!(), "
+            ON CONFLICT DO NOTHING
+            RETURNING execution)
+        ", of_all!("appended"));
+
+    /// The last commits of runs whose heads are known: a row each, and how they ended.
+    CLOSE = concat!("-- close
+        WITH t AS MATERIALIZED (SELECT @now AS now),
+        c AS MATERIALIZED (
+            SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[], $5::int2[], $6::bytea[])
+                AS c (execution, seq, nonce, body, state, conclusion)),
+        l AS MATERIALIZED (
+            SELECT c.* FROM c JOIN @.live l ON l.execution = c.execution ORDER BY c.execution FOR UPDATE OF l),
         appended AS (
             INSERT INTO @.journal (execution, seq, nonce, more, body)
-            SELECT execution, seq, nonce, false, body FROM moved)
-        SELECT array_agg(ord) FROM moved";
+            SELECT c.execution, c.seq, c.nonce, false, c.body FROM l AS c
+            WHERE ", follows!(), "
+            ON CONFLICT DO NOTHING
+            RETURNING execution),
+        ended AS MATERIALIZED (SELECT * FROM c WHERE (c.execution IN (SELECT execution FROM appended)) IS TRUE),
+        closed AS (
+            UPDATE @.live l SET owner = NULL, ended = 1 FROM ended e WHERE l.execution = e.execution),
+        changed AS (
+            UPDATE @.runs r SET
+                state = e.state,
+                conclusion = e.conclusion,
+                updated_at = (SELECT now FROM t),
+                ended_at = (SELECT now FROM t)
+            FROM ended e WHERE r.execution = e.execution)
+        ", of_all!("appended"));
 
     /// Commits with all that they can bring. What belongs to a commit is a slice of the arrays
     /// of all, so that nothing is joined but by a table's key.
-    FULL = full!("full", "SELECT ord, stay, COALESCE(due_at <= (SELECT now FROM t), false) FROM moved");
+    FULL = full!("full", "",
+        "SELECT ord, stay, COALESCE(due_at <= (SELECT now FROM t), false), settled FROM moved");
 
     /// The same for one commit, as the last statement of a transaction that is not the store's
     /// alone: it fails, and the transaction with it, if the place is taken, or if this is not the
     /// transaction that was begun.
-    FENCED = full!("fenced", "SELECT 1 / (current_setting('saga.step', true) = 'open')::int, 1 / count(*) FROM moved");
+    FENCED = full!("fenced", " AND current_setting('saga.step', true) = 'open'", "SELECT 1 / count(*) FROM moved");
 
     /// The same for rows and nothing else, which is the common case.
-    STEP = "-- step
-        WITH moved AS (
+    STEP = concat!("-- step
+        WITH c AS MATERIALIZED (
+            SELECT l.execution, $2::int8 AS seq FROM @.live l WHERE l.execution = $1::uuid AND l.ended <> 1
+            FOR KEY SHARE),
+        first AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT c.execution, c.seq, $4::int8, ($5::bool[])[1], ($6::bytea[])[1] FROM c
+            WHERE ", follows!(), " AND current_setting('saga.step', true) = 'open'
+            ON CONFLICT DO NOTHING
+            RETURNING execution),
+        rest AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT f.execution, $2::int8 + r.place, $4::int8, r.more, r.body
+            FROM first f CROSS JOIN LATERAL unnest(($5::bool[])[2:], ($6::bytea[])[2:])
+                WITH ORDINALITY AS r (more, body, place)),
+        settled AS (
             UPDATE @.live l SET
-                seq = $2::int8 + cardinality($6::bytea[]) - 1,
                 owner = $3::uuid,
                 ended = 0,
                 deaths = CASE WHEN l.claim_due THEN l.deaths ELSE 0 END,
                 claim_due = false,
                 unreleased = false
-            WHERE l.execution = $1::uuid AND l.seq = $2::int8 - 1 AND l.ended <> 1 AND current_setting('saga.step', true) = 'open'
-            RETURNING l.execution),
-        appended AS (
-            INSERT INTO @.journal (execution, seq, nonce, more, body)
-            SELECT m.execution, $2::int8 + r.place - 1, $4::int8, r.more, r.body
-            FROM moved m CROSS JOIN LATERAL unnest($5::bool[], $6::bytea[]) WITH ORDINALITY AS r (more, body, place))
-        SELECT 1 / count(*) FROM moved";
+            FROM first f
+            WHERE l.execution = f.execution AND (l.owner IS DISTINCT FROM $3::uuid OR l.ended <> 0 OR l.deaths <> 0
+                OR l.claim_due OR l.unreleased))
+        SELECT 1 / count(*) FROM first");
 
     /// Why commits were not applied: the head, the mark at their place, and whose the run is.
     PLACES = "-- places
-        SELECT c.ord, l.seq, j.nonce, l.owner
+        SELECT c.ord, (SELECT h.seq FROM @.journal h WHERE h.execution = c.execution ORDER BY h.seq DESC LIMIT 1),
+            j.nonce, l.owner
         FROM unnest($1::int4[], $2::uuid[], $3::int8[]) AS c (ord, execution, seq)
         LEFT JOIN @.live l ON l.execution = c.execution
         LEFT JOIN @.journal j ON j.execution = c.execution AND j.seq = c.seq";

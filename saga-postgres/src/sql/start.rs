@@ -43,8 +43,8 @@ macro_rules! start {
                 WITH ORDINALITY AS m (message, body, place)
             WHERE NOT EXISTS (SELECT FROM @.inbox i WHERE i.message = m.message)),
         living AS (
-            INSERT INTO @.live (execution, owner, seq, inbox_last)
-            SELECT n.execution, n.owner, 0, (SELECT count(*) FROM said s WHERE s.execution = n.execution) FROM n),
+            INSERT INTO @.live (execution, owner, inbox_last)
+            SELECT n.execution, n.owner, (SELECT count(*) FROM said s WHERE s.execution = n.execution) FROM n),
         journalled AS (
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT execution, 0, nonce, false, body FROM n),

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{MaybeDone, join3, maybe_done};
-use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
+use futures_util::future::{MaybeDone, join4, maybe_done};
+use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Then, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{Noted, PostgresTransactions, PostgresTx};
+use super::{IS_OPEN, Noted, PostgresTransactions, PostgresTx};
 use crate::db::{Db, For};
 use crate::error::{Abort, unavailable};
+use crate::heads::Heads;
 use crate::hints::Hints;
 use crate::sql;
 use crate::verbs::commit::{full_values, unacceptable};
@@ -33,6 +34,7 @@ const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmaps
 pub(crate) async fn transact(
     db: &Arc<Db>,
     hints: &Arc<Hints>,
+    heads: &Arc<Heads>,
     step: TxStep,
     limits: TxLimits,
 ) -> Result<Transacted, Abort> {
@@ -72,13 +74,14 @@ pub(crate) async fn transact(
             tx.roll_back().await;
             Ok(Transacted::RolledBack)
         }
-        (None, TxEnd::Keep) => Ok(Transacted::Open(Box::new(Open { tx }))),
+        (None, TxEnd::Keep) => Ok(Transacted::Open(Box::new(Open { tx, heads: Arc::clone(heads) }))),
     }
 }
 
 /// A transaction whose code wishes to keep its writes.
 struct Open {
     tx: PostgresTx<'static>,
+    heads: Arc<Heads>,
 }
 
 impl OpenTx for Open {
@@ -95,21 +98,27 @@ impl Open {
         if let Some(why) = unacceptable(&commit) {
             return TxOutcome::Rejected(why);
         }
-        let Self { tx } = self;
-        let mut commit_sent = false;
+        let Self { tx, heads } = self;
+        let (mut commit_sent, mut is_open) = (false, true);
         let sent = async {
             let (sql, values) = statement(&commit);
             let statement = tx.session.prepare_cached(tx.db.texts.of(sql)).await?;
             let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+            let mut open = pin!(maybe_done(tx.session.batch_execute(IS_OPEN)));
             let mut ready = pin!(maybe_done(tx.session.batch_execute(BY_INDEX)));
             let mut appended = pin!(maybe_done(tx.session.query_one(&statement, &values)));
+            send(open.as_mut()).await?;
             send(ready.as_mut()).await?;
             // What could not even be sent must not be followed by a commit.
             send(appended.as_mut()).await?;
             commit_sent = true;
             let commit = tx.session.batch_execute("COMMIT");
-            let ((), (), ended) = join3(ready.as_mut(), appended.as_mut(), commit).await;
+            let ((), (), (), ended) = join4(open.as_mut(), ready.as_mut(), appended.as_mut(), commit).await;
             // The first that failed is the reason.
+            if let Some(Err(error)) = open.take_output() {
+                is_open = false;
+                return Err(error);
+            }
             if let Some(Err(error)) = ready.take_output() {
                 return Err(error);
             }
@@ -126,6 +135,7 @@ impl Open {
         underway.ended();
         let error = match answer {
             Ok(()) => {
+                note(&heads, &commit);
                 tx.tell();
                 tx.session.give_back();
                 return TxOutcome::Applied;
@@ -154,6 +164,11 @@ impl Open {
         }
         tx.roll_back().await;
         match code {
+            SqlState::DIVISION_BY_ZERO if !is_open => {
+                let why =
+                    "the activity has ended the transaction itself, so that what it wrote is not one with its record";
+                TxOutcome::Rejected(why.to_owned())
+            }
             SqlState::DIVISION_BY_ZERO => refused(&db, &commit).await,
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE => {
                 TxOutcome::Conflict(Abort::from(error).text())
@@ -211,7 +226,18 @@ fn statement(commit: &Plain) -> (sql::Sql, Vec<Box<dyn ToSql + Sync + Send + '_>
     (sql::STEP, values)
 }
 
-/// Why the fence let nothing through: another record is there, or it was another transaction.
+/// Remembers where the run stands, if it was settled before.
+fn note(heads: &Heads, commit: &Plain) {
+    let was_settled = heads.is_next(commit.execution, commit.owner, commit.seq);
+    if was_settled && commit.then == Then::Keep {
+        heads.settled(commit.execution, commit.owner, commit.seq.plus(commit.rows.len() as u64 - 1));
+    } else {
+        heads.forget([commit.execution].into_iter());
+    }
+}
+
+/// Why the fence let nothing through: another record is there, or the transaction's snapshot is
+/// older than the record before.
 async fn refused(db: &Db, commit: &Plain) -> TxOutcome {
     let (ords, executions, seqs) = ([0_i32], [*commit.execution.as_uuid()], [number(commit.seq.0)]);
     let values: [&(dyn ToSql + Sync); 3] = [&ords.as_slice(), &executions.as_slice(), &seqs.as_slice()];
@@ -220,8 +246,7 @@ async fn refused(db: &Db, commit: &Plain) -> TxOutcome {
         Err(abort) => return TxOutcome::Unknown(db.call_error(abort)),
     };
     if head.is_some_and(|head| head.plus(1) == commit.seq) {
-        let why = "the activity has ended the transaction itself, so that what it wrote is not one with its record";
-        return TxOutcome::Rejected(why.to_owned());
+        return TxOutcome::Conflict("the run went on while the transaction was open".to_owned());
     }
     TxOutcome::Refused { head }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::plain::Plain;
+use super::plain::{Plain, Shape};
 use super::{Slices, index, number, place};
 use crate::KIND;
-use crate::db::{Db, For};
+use crate::db::{Db, For, Values};
 use crate::error::{Abort, unavailable};
+use crate::heads::Heads;
 use crate::sql;
 
 /// The most that one statement carries, unless one commit alone is larger.
@@ -33,7 +35,19 @@ type Group = Vec<usize>;
 /// What a call works on.
 pub(crate) struct Batch<'a> {
     db: &'a Db,
+    heads: &'a Heads,
     commits: &'a [Plain],
+}
+
+/// A commit that was applied with all that it brought.
+struct FullyApplied {
+    at: usize,
+    /// The worker keeps the run: there is more in its inbox.
+    stay: bool,
+    /// It was let go, and can be claimed at once.
+    due: bool,
+    /// The next row of its owner needs nothing but its place.
+    settled: bool,
 }
 
 /// What a statement did: the outcomes so far, by index, and what to tell.
@@ -47,19 +61,31 @@ struct Done {
 ///
 /// On an error what was applied is applied: the caller sends the same again, and the marks of
 /// the rows tell.
-pub(crate) async fn commit(db: &Db, commits: &[Plain]) -> Result<(Vec<CommitOutcome>, Vec<Hint>), (Abort, Vec<Hint>)> {
+pub(crate) async fn commit(
+    db: &Db,
+    heads: &Heads,
+    commits: &[Plain],
+) -> Result<(Vec<CommitOutcome>, Vec<Hint>), (Abort, Vec<Hint>)> {
     let mut outcomes: Vec<Option<CommitOutcome>> =
         commits.iter().map(|commit| unacceptable(commit).map(CommitOutcome::Rejected)).collect();
-    let batch = Batch { db, commits };
+    let batch = Batch { db, heads, commits };
     let mut hints = Vec::new();
     for group in groups(commits, &outcomes) {
-        let (lean, full): (Group, Group) = group.into_iter().partition(|at| commits[*at].is_lean());
+        let (mut first, mut close, mut full) = (Group::new(), Group::new(), Group::new());
+        for at in group {
+            batch.part_of(at, &mut first, &mut close, &mut full).push(at);
+        }
         let mut failed = None;
-        let half = if lean.len() >= SPLIT_FROM { lean.len() / 2 } else { 0 };
-        let mut first = lean;
+        let half = if first.len() >= SPLIT_FROM { first.len() / 2 } else { first.len() };
         let second = first.split_off(half);
-        let (first, second, full) = join3(batch.lean(first), batch.lean(second), batch.full(full)).await;
-        for done in [first, second, full] {
+        let parts = join4(
+            batch.settled(Shape::Lean, first),
+            batch.settled(Shape::Lean, second),
+            batch.settled(Shape::Close, close),
+            batch.full(full),
+        );
+        let (first, second, close, full) = parts.await;
+        for done in [first, second, close, full] {
             match done {
                 Ok(done) => {
                     hints.extend(done.hints);
@@ -125,22 +151,36 @@ fn groups(commits: &[Plain], answered: &[Option<CommitOutcome>]) -> Vec<Group> {
 }
 
 impl Batch<'_> {
-    /// Sends commits of a row each. Those that the lean statement leaves out, because they come
-    /// out of place or because there is more to do than to append, are answered or sent in full.
-    async fn lean(&self, group: Group) -> Result<Done, Abort> {
+    /// Where a commit belongs: with those of a row alone, those that end their runs, or all others.
+    fn part_of<'g>(&self, at: usize, lean: &'g mut Group, close: &'g mut Group, full: &'g mut Group) -> &'g mut Group {
+        let commit = &self.commits[at];
+        match commit.shape() {
+            Shape::Lean if self.heads.is_next(commit.execution, commit.owner, commit.seq) => lean,
+            Shape::Close if self.heads.is_next(commit.execution, commit.owner, commit.seq) => close,
+            _ => full,
+        }
+    }
+
+    /// Sends commits of settled runs, all of one shape. Those that come out of place are answered,
+    /// or sent in full.
+    async fn settled(&self, shape: Shape, group: Group) -> Result<Done, Abort> {
         let mut done = Done::default();
         let mut left = Group::new();
         let mut parts = vec![group];
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-            match self.send_lean(&part).await {
-                Ok(applied) => {
-                    left.extend(part.iter().filter(|at| applied.binary_search(at).is_err()));
+            match self.send_settled(shape, &part).await {
+                Ok((applied, missed)) => {
+                    left.extend(missed);
+                    for at in &applied {
+                        self.tell(*at, false, &mut done.hints);
+                    }
                     done.outcomes.extend(applied.into_iter().map(|at| (at, applied_with(false))));
                 }
                 Err(abort) => self.isolate(abort, part, &mut parts, &mut done)?,
             }
         }
         if !left.is_empty() {
+            self.heads.forget(self.executions(&left));
             let rest = self.look_at(left, &mut done).await?;
             let full = self.full(rest).await?;
             done.outcomes.extend(full.outcomes);
@@ -158,8 +198,9 @@ impl Batch<'_> {
             while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
                 match self.send_full(&part).await {
                     Ok(applied) => {
-                        left.extend(part.iter().filter(|at| !applied.iter().any(|(other, ..)| other == *at)));
-                        for (at, stay, due) in applied {
+                        left.extend(part.iter().filter(|at| !applied.iter().any(|one| one.at == **at)));
+                        for FullyApplied { at, stay, due, settled } in applied {
+                            self.note(at, settled);
                             self.tell(at, due, &mut done.hints);
                             done.outcomes.push((at, applied_with(stay)));
                         }
@@ -203,29 +244,64 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn send_lean(&self, group: &[usize]) -> Result<Group, Abort> {
-        let of = |at: &usize| &self.commits[*at];
-        let ords: Vec<i32> = group.iter().map(|at| place(*at)).collect();
-        let executions: Vec<Uuid> = group.iter().map(|at| *of(at).execution.as_uuid()).collect();
-        let owners: Vec<Uuid> = group.iter().map(|at| *of(at).owner.as_uuid()).collect();
-        let seqs: Vec<i64> = group.iter().map(|at| number(of(at).seq.0)).collect();
-        let nonces: Vec<i64> = group.iter().map(|at| of(at).nonce.0.cast_signed()).collect();
-        let bodies: Vec<&[u8]> = group.iter().map(|at| &of(at).rows[0].body[..]).collect();
-        let values: crate::db::Values<'_> = &[&ords, &executions, &owners, &seqs, &nonces, &bodies];
-        let rows = self.db.query(For::Engine, sql::LEAN, values).await?;
-        let applied: Option<Vec<i32>> = rows.first().and_then(|row| row.get(0));
-        let mut applied: Group = applied.unwrap_or_default().into_iter().map(index).collect();
-        applied.sort_unstable();
-        Ok(applied)
+    /// Remembers where a run stands after a commit with all that it can bring.
+    fn note(&self, at: usize, settled: bool) {
+        let commit = &self.commits[at];
+        if settled {
+            let last = commit.seq.plus(commit.rows.len() as u64 - 1);
+            self.heads.settled(commit.execution, commit.owner, last);
+        } else {
+            self.heads.forget([commit.execution].into_iter());
+        }
     }
 
-    /// What was applied: its index, whether the run stays, and whether it is due at once.
-    async fn send_full(&self, group: &[usize]) -> Result<Vec<(usize, bool, bool)>, Abort> {
+    fn executions(&self, group: &[usize]) -> impl Iterator<Item = ExecutionId> {
+        group.iter().map(|at| self.commits[*at].execution)
+    }
+
+    /// Gives what was applied and what was not.
+    async fn send_settled(&self, shape: Shape, group: &[usize]) -> Result<(Group, Group), Abort> {
+        let of = || group.iter().map(|at| &self.commits[*at]);
+        let executions: Vec<Uuid> = of().map(|commit| *commit.execution.as_uuid()).collect();
+        let seqs: Vec<i64> = of().map(|commit| number(commit.seq.0)).collect();
+        let nonces: Vec<i64> = of().map(|commit| commit.nonce.0.cast_signed()).collect();
+        let bodies: Vec<&[u8]> = of().map(|commit| &commit.rows[0].body[..]).collect();
+        let rows = if shape == Shape::Close {
+            let change = || of().map(|commit| commit.change.as_ref());
+            let states: Vec<Option<i16>> = change().map(|change| Some(change?.state.code().into())).collect();
+            let conclusions: Vec<Option<&[u8]>> = change().map(|change| change?.conclusion.as_deref()).collect();
+            let values: Values<'_> = &[&executions, &seqs, &nonces, &bodies, &states, &conclusions];
+            self.db.query(For::Engine, sql::CLOSE, values).await?
+        } else {
+            let values: Values<'_> = &[&executions, &seqs, &nonces, &bodies];
+            self.db.query(For::Engine, sql::LEAN, values).await?
+        };
+        let named: Option<Vec<Uuid>> = rows.first().and_then(|row| row.get(0));
+        let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
+        let (applied, missed): (Group, Group) = match named {
+            _ if none => (Group::new(), group.to_vec()),
+            None => (group.to_vec(), Group::new()),
+            Some(mut named) => {
+                named.sort_unstable();
+                group.iter().partition(|at| named.binary_search(self.commits[**at].execution.as_uuid()).is_ok())
+            }
+        };
+        if shape == Shape::Close {
+            self.heads.forget(self.executions(&applied));
+        } else {
+            self.heads.moved_on(self.executions(&applied));
+        }
+        Ok((applied, missed))
+    }
+
+    async fn send_full(&self, group: &[usize]) -> Result<Vec<FullyApplied>, Abort> {
         let group: Vec<(usize, &Plain)> = group.iter().map(|at| (*at, &self.commits[*at])).collect();
         let values = full_values(&group);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
         let rows = self.db.query(For::Engine, sql::FULL, &values).await?;
-        Ok(rows.iter().map(|row| (index(row.get(0)), row.get(1), row.get(2))).collect())
+        let applied =
+            |row: &Row| FullyApplied { at: index(row.get(0)), stay: row.get(1), due: row.get(2), settled: row.get(3) };
+        Ok(rows.iter().map(applied).collect())
     }
 
     /// Answers commits that were not applied, but for those that can be: they are given back.

@@ -7,6 +7,17 @@ use saga_store::{
     Blob, ExecutionId, Incarnation, Message, MessageId, Nonce, Row, RunCommit, Seq, StateChange, Then, TxStep,
 };
 
+/// How much of a statement a commit needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A row and nothing else.
+    Lean,
+    /// A row and how the run ended.
+    Close,
+    /// Anything.
+    Full,
+}
+
 /// A commit without its step; the fields are those of [`RunCommit`].
 pub(crate) struct Plain {
     pub(crate) execution: ExecutionId,
@@ -56,20 +67,26 @@ impl Plain {
         RunCommit { execution, owner, seq, nonce, rows, blobs, inbox_seen, outbox, sent, change, status, then, tx }
     }
 
-    /// Whether it is a row and nothing else.
-    pub(crate) fn is_lean(&self) -> bool {
-        matches!(&self.rows[..], [row] if !row.more) && self.is_rows_alone()
+    /// What there is to write for it, if its run is settled.
+    pub(crate) fn shape(&self) -> Shape {
+        match (&self.rows[..], &self.change, &self.then) {
+            ([row], None, Then::Keep) if !row.more && self.is_of_the_run_alone() => Shape::Lean,
+            ([row], Some(_), Then::End) if !row.more && self.is_of_the_run_alone() => Shape::Close,
+            _ => Shape::Full,
+        }
     }
 
     /// Whether it is rows and nothing else.
     pub(crate) fn is_rows_alone(&self) -> bool {
+        self.change.is_none() && self.then == Then::Keep && self.is_of_the_run_alone()
+    }
+
+    fn is_of_the_run_alone(&self) -> bool {
         self.blobs.is_empty()
             && self.inbox_seen.is_none()
             && self.outbox.is_empty()
             && self.sent.is_empty()
-            && self.change.is_none()
             && self.status.is_none()
-            && self.then == Then::Keep
     }
 
     /// About how many bytes it is for the server.

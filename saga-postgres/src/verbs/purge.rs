@@ -14,10 +14,11 @@ const BATCH: usize = 500;
 pub(crate) async fn purge(db: &Db, before: Timestamp, budget: usize) -> Result<Purged, Abort> {
     let mut purged = Purged { runs: 0, more: true };
     let mut left = budget;
+    let journal = format!("{}.journal", sql::quote(&db.schema));
     while left > 0 && purged.more {
         let batch = left.min(BATCH);
         let dead = i16::from(RunState::Dead.code());
-        let rows = db.query(For::Clients, sql::PURGE, &[&before.as_micros(), &dead, &number(batch)]).await?;
+        let rows = db.query(For::Clients, sql::PURGE, &[&before.as_micros(), &dead, &number(batch), &journal]).await?;
         let (runs, more) = rows.first().map_or((0, false), |row| (row.get::<_, i64>(0), row.get(1)));
         purged = Purged { runs: purged.runs + runs.cast_unsigned(), more };
         left -= batch;

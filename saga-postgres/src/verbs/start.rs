@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Started};
+use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Seq, Started};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Slices, index, place};
 use crate::db::{Db, For};
 use crate::error::{Abort, unavailable};
+use crate::heads::Heads;
 use crate::sql::{self, Sql};
 
 /// A batch gives up waiting for an id that an open transaction holds after so long, and its
@@ -33,10 +34,12 @@ struct Done {
     /// Starts whose id an open transaction holds.
     held: Vec<usize>,
     ready: bool,
+    /// New runs that a worker of this process has at once.
+    owned: Vec<usize>,
 }
 
 /// Starts each run on its own, in as few statements as can be.
-pub(crate) async fn start(db: &Db, runs: &[NewRun]) -> Result<(Vec<Started>, Vec<Hint>), Abort> {
+pub(crate) async fn start(db: &Db, heads: &Heads, runs: &[NewRun]) -> Result<(Vec<Started>, Vec<Hint>), Abort> {
     let mut answers: Vec<Option<Started>> = vec![None; runs.len()];
     let mut ready = false;
     let mut group = sorted(runs);
@@ -48,6 +51,9 @@ pub(crate) async fn start(db: &Db, runs: &[NewRun]) -> Result<(Vec<Started>, Vec
             send_all(db, runs, vec![one], &mut done).await?;
         }
         ready |= done.ready;
+        for (run, owner) in done.owned.iter().filter_map(|at| Some((&runs[*at], runs[*at].claim_for?))) {
+            heads.settled(run.execution, owner, Seq(0));
+        }
         done.answers.into_iter().for_each(|(at, answer)| answers[at] = Some(answer));
         if let Some(held) = done.held.first() {
             let id = &runs[*held].id;
@@ -85,6 +91,7 @@ async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Re
             Ok(added) => {
                 let missed: Vec<usize> = part.iter().map(|(at, _)| *at).filter(|at| !added.contains_key(at)).collect();
                 done.ready |= added.values().any(|free| *free);
+                done.owned.extend(added.iter().filter_map(|(at, free)| (!free).then_some(*at)));
                 done.answers.extend(added.into_keys().map(|at| (at, Started::New)));
                 look_at(db, runs, missed, done).await?;
             }

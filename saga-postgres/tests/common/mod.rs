@@ -55,9 +55,12 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Locks the row of a run that a commit moves on.
+    /// Takes the place of a run's record 1, which a commit waits for, and locks the run's row.
     pub(crate) async fn run(schema: &str, execution: ExecutionId) -> Self {
-        let sql = format!("SELECT FROM {schema}.live WHERE execution = '{execution}' FOR UPDATE");
+        let sql = format!(
+            "SELECT FROM {schema}.live WHERE execution = '{execution}' FOR UPDATE;
+             INSERT INTO {schema}.journal (execution, seq, nonce, more, body) VALUES ('{execution}', 1, 0, false, '')"
+        );
         Self::sql(&sql).await
     }
 

@@ -155,6 +155,14 @@ fn sort(error: &Error, place: &str) -> (ErrorKind, String) {
         if what.contains("does not allow writes") || what.contains("database does not accept") {
             return (ErrorKind::Unavailable, read_only(place));
         }
+        if what.contains("does not support TLS") || what.contains("TLS was not") {
+            let hint = "do without (sslmode=disable), or set the server up for it (ssl = on)";
+            return (ErrorKind::Invalid, format!("{place} does not encrypt sessions, and sslmode asks for it; {hint}"));
+        }
+        if what.contains("CertificateRequired") {
+            let hint = "name a certificate and its key in sslcert and sslkey";
+            return (ErrorKind::Invalid, format!("{place} asks for a certificate of this side; {hint}"));
+        }
         if what.contains("certificate") {
             let hint = "name the root certificates in sslrootcert, or do without TLS (sslmode=disable)";
             return (ErrorKind::Invalid, format!("the certificate of {place} cannot be verified: {what}; {hint}"));

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use proxy::Proxy;
-pub use server::TestServer;
+pub use server::{TestServer, free_port};
 
 /// The server that all tests of this process share. No test stops it.
 pub fn shared() -> &'static TestServer {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
-use crate::programs::{as_user, programs, run, unprivileged, unprivileged_user};
+use crate::programs::{as_user, make_over, programs, run, unprivileged, unprivileged_user};
 
 /// Waits until its standard input ends, which it does however this process ends, then stops the
 /// server and removes its folder.
@@ -69,11 +69,27 @@ impl TestServer {
     ///
     /// If there are no server programs, or the server does not start.
     pub fn start_private(configuration: &str) -> Self {
+        Self::start_with(configuration, &[])
+    }
+
+    /// The same, with more files beside its configuration, which nobody else may read: keys and
+    /// certificates, or another `pg_hba.conf`.
+    ///
+    /// # Panics
+    ///
+    /// If there are no server programs, or the server does not start.
+    pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Self {
         let (server, user) = Self::folder_of_a_new_one();
         run(as_user(&user, &programs().join("initdb"))
             .args(["--username=saga", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"])
             .arg("--pgdata")
             .arg(server.data()));
+        for (name, text) in files {
+            let path = server.data().join(name);
+            std::fs::write(&path, text).expect("a file can be written");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a file has permissions");
+            make_over(&path, &user);
+        }
         server.configure(&format!("{SETTINGS}{configuration}\n"));
         server.control(&["-w", "start"]);
         server
@@ -199,6 +215,16 @@ struct Parts<'u> {
     host: &'u str,
     database: &'u str,
     parameters: &'u str,
+}
+
+/// A port of this machine that nobody listens on now, for a server that has to have one.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it has an address").port()
 }
 
 fn guard(programs: &Path, folder: &Path, user: &[String]) -> (Child, ChildStdin) {

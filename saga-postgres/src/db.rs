@@ -13,6 +13,7 @@ use tokio_postgres::{Error, Row};
 use crate::address::Address;
 use crate::error::{Abort, unavailable};
 use crate::options::Options;
+use crate::rights;
 use crate::sql::{self, Sql, Texts};
 
 /// Values of a statement.
@@ -97,18 +98,18 @@ impl Db {
             session.query(&statement, values).await
         };
         let answer = tokio::time::timeout(PATIENCE, sent).await;
-        self.settle(session, sql.name, answer)
+        self.settle(session, sql.name, answer).await
     }
 
     /// Sends one statement whose text is not always the same, with the types of its values.
     pub(crate) async fn query_text(&self, name: &str, text: &str, values: TypedValues<'_>) -> Result<Vec<Row>, Abort> {
         let session = self.session(For::Clients).await?;
         let answer = tokio::time::timeout(PATIENCE, session.query_typed(text, values)).await;
-        self.settle(session, name, answer)
+        self.settle(session, name, answer).await
     }
 
-    /// Gives up a session that is of no further use.
-    fn settle(
+    /// Gives up a session that is of no further use, and finds out which right was missing.
+    async fn settle(
         &self,
         session: Object,
         name: &str,
@@ -120,6 +121,8 @@ impl Db {
                 let abort = Abort::from(error);
                 if abort.is_stale_session() {
                     drop(Object::take(session));
+                } else if abort.is_lack_of_rights() {
+                    return Err(abort.lacking(rights::missing(&session, &self.schema, false).await));
                 }
                 Err(abort)
             }

@@ -12,6 +12,8 @@ use tokio_postgres::error::SqlState;
 pub(crate) enum Abort {
     /// A session failed, or a statement in it.
     Postgres(Error),
+    /// The user lacks a right, and these are the ones that it lacks.
+    Lacking(Error, String),
     /// Anything else, ready for the caller.
     Store(StoreError),
 }
@@ -79,10 +81,23 @@ impl Abort {
         .contains(&error.code())
     }
 
+    /// Whether the user lacks a right.
+    pub(crate) fn is_lack_of_rights(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+    }
+
+    /// With the rights that the user lacks, if that is known.
+    pub(crate) fn lacking(self, rights: Option<String>) -> Self {
+        match (self, rights) {
+            (Self::Postgres(error), Some(rights)) => Self::Lacking(error, rights),
+            (abort, _) => abort,
+        }
+    }
+
     /// What is wrong, for people.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Postgres(error) => describe(error),
+            Self::Postgres(error) | Self::Lacking(error, _) => describe(error),
             Self::Store(error) => error.to_string(),
         }
     }
@@ -92,7 +107,7 @@ impl Abort {
     pub(crate) fn into_call_error(self, place: &str) -> StoreError {
         match self {
             Self::Store(error) => error,
-            Self::Postgres(_) => {
+            Self::Postgres(_) | Self::Lacking(..) => {
                 let of_the_row = self.is_of_the_row();
                 let error = self.into_open_error(place);
                 match error.kind() {
@@ -112,6 +127,11 @@ impl Abort {
             Self::Postgres(error) => {
                 let (kind, message) = sort(&error, place);
                 StoreError::new(kind, message).with_source(error)
+            }
+            Self::Lacking(error, rights) => {
+                let what = describe(&error);
+                let message = format!("rights are missing at {place} ({what}); to be granted are {rights}");
+                StoreError::new(ErrorKind::Invalid, message).with_source(error)
             }
         }
     }

@@ -19,7 +19,7 @@
 //! - `verbs`: what the calls do, one idea a file. `sql`: their statements.
 //! - `ledger`: numbers of claims, so that none is lost with its answer.
 //! - `tx`: users' own code in transactions, and starts within them.
-//! - `db`: the sessions. `hints`: who is told, in this process and others. `error`.
+//! - `rights`: which are missing. `db`: the sessions. `hints`: who is told, in this process and others. `error`.
 
 mod address;
 mod db;
@@ -29,6 +29,7 @@ mod hints;
 mod ledger;
 mod migrate;
 mod options;
+mod rights;
 mod sql;
 mod store;
 mod tls;

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use crate::db::{Db, For};
 use crate::error::Abort;
 use crate::options::Migrate;
+use crate::rights;
 use crate::sql::{fill, quote};
 
 /// The oldest server that has all that the statements need.
@@ -58,19 +59,28 @@ struct Found {
 pub(crate) async fn prepare(db: &Db, migrate: Migrate) -> Result<(), StoreError> {
     let open = async {
         let mut session = db.session(For::Clients).await?;
-        check_server(&session, &db.address.place).await?;
-        let mut found = check(&session, db).await?;
-        if found.is_none_or(|found| found.version < VERSION) {
-            if migrate == Migrate::Verify {
-                return Err(Abort::Store(to_be_migrated(db, found)));
+        match prepare_in(&mut session, db, migrate).await {
+            Err(abort) if abort.is_lack_of_rights() => {
+                Err(abort.lacking(rights::missing(&session, &db.schema, migrate == Migrate::Run).await))
             }
-            run(&mut session, db).await?;
-            found = check(&session, db).await?;
+            done => done,
         }
-        let version = found.map_or(VERSION, |found| found.version);
-        tables::verify(&session, db, version).await
     };
     open.await.map_err(|abort: Abort| abort.into_open_error(&db.address.place))
+}
+
+async fn prepare_in(session: &mut Object, db: &Db, migrate: Migrate) -> Result<(), Abort> {
+    check_server(session, &db.address.place).await?;
+    let mut found = check(session, db).await?;
+    if found.is_none_or(|found| found.version < VERSION) {
+        if migrate == Migrate::Verify {
+            return Err(Abort::Store(to_be_migrated(db, found)));
+        }
+        run(session, db).await?;
+        found = check(session, db).await?;
+    }
+    let version = found.map_or(VERSION, |found| found.version);
+    tables::verify(session, db, version).await
 }
 
 /// What a DBA has to run before this build can work, if anything.

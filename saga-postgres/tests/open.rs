@@ -109,9 +109,69 @@ async fn a_missing_right_is_named() {
     let (_, url) = common::role("").await;
     let error = PostgresStore::builder(&url).schema(fresh_name()).connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    for part in ["CREATE on the database", "schema of its own"] {
+    let database = session().await.query_one("SELECT quote_ident(current_database())", &[]).await.unwrap();
+    let right = format!("to be granted are CREATE on the database {}", database.get::<_, &str>(0));
+    assert!(error.to_string().ends_with(&right), "{error}");
+}
+
+#[tokio::test]
+async fn a_schema_that_a_user_may_not_enter_is_named() {
+    let (schema, (_, url)) = (fresh_name(), common::role("").await);
+    drop(common::open(&schema).await);
+    let error = PostgresStore::builder(&url).schema(&schema).connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains(&format!("USAGE on the schema {schema}")), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused_with_the_version_that_is_needed() {
+    let ((role, url), old) = (common::role("SUPERUSER").await, fresh_name());
+    // Its sessions see a server of another version.
+    let disguise = format!(
+        "CREATE SCHEMA {old};
+         CREATE FUNCTION {old}.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT CASE $1
+            WHEN 'server_version_num' THEN '120017' WHEN 'server_version' THEN '12.17'
+            ELSE pg_catalog.current_setting($1) END $$;
+         ALTER ROLE {role} SET search_path = {old}, pg_catalog"
+    );
+    session().await.batch_execute(&disguise).await.unwrap();
+    let schema = fresh_name();
+    let error = PostgresStore::builder(&url).schema(&schema).connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Incompatible);
+    assert!(error.to_string().contains("PostgreSQL 12.17; version 13 or later is needed"), "{error}");
+    let made = "SELECT count(*) FROM pg_namespace WHERE nspname = $1";
+    assert_eq!(session().await.query_one(made, &[&schema]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn all_sessions_of_a_server_being_taken_is_told() {
+    let server = TestServer::start_private("max_connections = 4\nsuperuser_reserved_connections = 0");
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        taken.push(client);
+    }
+    let error = PostgresStore::connect(&server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    for part in ["takes no more connections", "too many clients", "raise max_connections"] {
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_standby_is_refused_until_it_is_the_primary_and_beside_it_the_primary_is_found() {
+    let primary = TestServer::start_private("");
+    let standby = primary.standby("second");
+    let error = PostgresStore::connect(&standby.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("is a read-only replica; name the primary"), "{error}");
+    let [first, second] = [&primary, &standby].map(|server| server.folder().unwrap().display().to_string());
+    let both = format!("postgres://saga@/postgres?host={second},{first}");
+    Lab::new(PostgresStore::connect(&both).await.unwrap()).pending("ORD-1").await;
+    primary.control(&["-w", "-m", "immediate", "stop"]);
+    standby.control(&["-w", "promote"]);
+    PostgresStore::connect(&standby.url()).await.unwrap();
 }
 
 #[tokio::test]

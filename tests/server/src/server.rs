@@ -164,6 +164,15 @@ impl TestServer {
         assert!(status.success(), "pg_ctl {arguments:?} failed: {}", said());
     }
 
+    /// What a private server has logged so far.
+    ///
+    /// # Panics
+    ///
+    /// If this server is not private.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data().join("server.log")).unwrap_or_default()
+    }
+
     /// Where it is.
     pub fn url(&self) -> String {
         self.url.clone()

@@ -104,6 +104,8 @@ mod tests {
             execution: ExecutionId::from_bytes([0; 16]),
             workflow: order_saga::NAME.to_owned(),
             version: 1,
+            lane: String::new(),
+            priority: 0,
             state,
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),

@@ -100,6 +100,14 @@ impl Teller {
             Entry::EventReceived(event) => {
                 self.line(at, '✉', Tone::Plain, "event", format!("{} {}", event.name, shown(&event.value)));
             }
+            Entry::EventSent(sent) => {
+                let text = format!("{} sent: {}", sent.event.name, shown(&sent.event.value));
+                self.line(at, '✉', Tone::Plain, "event", text);
+            }
+            Entry::Continued(next) => {
+                let text = format!("version {} with {}", next.version, shown(&next.input));
+                self.line(at, '▸', Tone::Plain, "goes on as new", text);
+            }
             Entry::EventAwaited(_, name) => self.line(at, '▸', Tone::Plain, "event", format!("{name} awaited")),
             Entry::Value(value) => self.line(at, '·', Tone::Plain, "value", shown(&value.value)),
             other => self.line(at, '·', Tone::Plain, "other", format!("{other:?}")),
@@ -156,6 +164,7 @@ impl Teller {
             Conclusion::Cancelled(_) => (Tone::Warning, "cancelled", "all is undone".to_owned()),
             Conclusion::Terminated(_) => (Tone::Warning, "terminated", "nothing was undone".to_owned()),
             Conclusion::Dead { reason } => (Tone::Bad, "dead", format!("needs an operator: {reason}")),
+            Conclusion::Continued { next } => (Tone::Good, "continued", format!("in execution {next}")),
             other => (Tone::Bad, "ended", format!("{other:?}")),
         };
         self.line(at, '■', tone, subject, text);
@@ -220,6 +229,7 @@ mod tests {
             undo,
             deadline: None,
             errand: None,
+            at_call: None,
         })
     }
 

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use saga_store::wire::ParentEnd;
+use saga_store::Timestamp;
+use saga_store::wire::{INLINE_LIMIT, ParentEnd, Payload, StartTerms};
+use serde::Serialize;
 
 use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall};
-use crate::codec;
-use crate::workflow::Workflow;
+use crate::codec::{self, CodecError};
+use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// A call of an activity: its input, and what this call sets. Nothing runs until a workflow
 /// awaits it. Awaiting gives `Result<A::Output, ActivityError<A::Error>>`.
@@ -116,10 +118,67 @@ pub struct WorkflowCall<W: Workflow> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallOptions {
     pub(crate) id: Option<String>,
-    pub(crate) lane: String,
-    pub(crate) priority: i16,
+    pub(crate) lane: Option<String>,
+    pub(crate) priority: Option<i16>,
     pub(crate) on_parent_end: Option<ParentEnd>,
     pub(crate) no_compensation: bool,
+    pub(crate) begin: Begin,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) memo: Option<Result<Payload, CodecError>>,
+}
+
+/// When a run begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Begin {
+    #[default]
+    Now,
+    After(Duration),
+    At(Timestamp),
+}
+
+impl CallOptions {
+    /// When the run begins, if not at once.
+    pub(crate) fn begins_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.begin {
+            Begin::Now => None,
+            Begin::After(delay) => Some(now.after(delay)),
+            Begin::At(moment) => Some(moment),
+        }
+    }
+
+    /// When it is cancelled if it has not ended.
+    pub(crate) fn ends_by(&self, now: Timestamp) -> Option<Timestamp> {
+        let begin = self.begins_at(now).unwrap_or(now).max(now);
+        self.deadline.map(|deadline| begin.after(deadline))
+    }
+
+    /// What is noted beside the run.
+    pub(crate) fn memo(&self) -> Result<Option<Payload>, CodecError> {
+        let memo = self.memo.clone().transpose()?;
+        match memo.as_ref().map(Payload::len) {
+            Some(len) if len > INLINE_LIMIT as u64 => {
+                Err(CodecError::new(format!("the memo has {len} bytes, the limit is {INLINE_LIMIT}")))
+            }
+            _ => Ok(memo),
+        }
+    }
+
+    /// What a workflow's record says of a run that it starts; nothing if the call says nothing.
+    pub(crate) fn terms(
+        &self,
+        definition: &WorkflowDefinition,
+        now: Timestamp,
+    ) -> Result<Option<StartTerms>, CodecError> {
+        let terms = StartTerms {
+            begin: self.begins_at(now).map(Timestamp::as_micros),
+            deadline: self.ends_by(now).map(Timestamp::as_micros),
+            undo_continues: definition.undo_continues.then_some(true),
+            attributes: (!self.attributes.is_empty()).then(|| self.attributes.clone()),
+            memo: self.memo()?,
+        };
+        Ok((terms != StartTerms::default()).then_some(terms))
+    }
 }
 
 impl<W: Workflow> WorkflowCall<W> {
@@ -144,13 +203,46 @@ impl<W: Workflow> WorkflowCall<W> {
 
     /// The lane (a tenant, say) by which workers share out their slots.
     pub fn lane(mut self, lane: impl Into<String>) -> Self {
-        self.options.lane = lane.into();
+        self.options.lane = Some(lane.into());
         self
     }
 
     /// Higher goes first within a lane.
     pub fn priority(mut self, priority: i16) -> Self {
-        self.options.priority = priority;
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// Begins the run that much later; it is there at once, and can be cancelled. The moment is
+    /// recorded with the call.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.options.begin = Begin::After(delay);
+        self
+    }
+
+    /// Begins the run at this moment of the store's clock; at once if it has passed.
+    pub fn at(mut self, moment: impl Into<Timestamp>) -> Self {
+        self.options.begin = Begin::At(moment.into());
+        self
+    }
+
+    /// Cancels the run, and so undoes it, if it has not ended so long after it may begin. The moment
+    /// is recorded with the call: a crash does not extend it.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// Adds a search attribute, by which runs can be listed.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.attributes.push((name.into(), value.into()));
+        self
+    }
+
+    /// Notes something beside the run, which lists and `show` give back and nobody searches.
+    /// Recorded as JSON; 64 KiB at most, since lists read it.
+    pub fn memo<T: Serialize + ?Sized>(mut self, memo: &T) -> Self {
+        self.options.memo = Some(codec::encode(memo));
         self
     }
 

@@ -60,6 +60,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecE
     Ok(payload)
 }
 
+/// A value that somebody else has encoded: a JSON text, kept as it is.
+pub(crate) fn of_json(text: &str) -> Result<Payload, CodecError> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map_err(|error| CodecError::new(format!("no JSON: {error}")))?;
+    if text.len() > PAYLOAD_LIMIT {
+        return Err(CodecError::new(format!("the text has {} bytes, the limit is {PAYLOAD_LIMIT}", text.len())));
+    }
+    Ok(Payload::json(text.as_bytes().to_vec()))
+}
+
 /// Decodes a value.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, CodecError> {
     if payload.encoding != Encoding::JSON {

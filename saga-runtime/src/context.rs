@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use saga_store::wire::{ChildEnd, Entry, Failure, OpId, Payload, StepFailed};
+use saga_store::wire::{ChildEnd, Continued, Entry, EventMessage, Failure, OpId, Payload, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
 
 use crate::activity::{ActivityDefinition, Overrides};
@@ -59,6 +59,8 @@ enum Slot {
 #[derive(Debug)]
 pub(crate) struct Context {
     execution: ExecutionId,
+    /// The name under which the workflow was started.
+    workflow: String,
     now: Timestamp,
     seed: u64,
     scope: OpId,
@@ -76,6 +78,8 @@ pub(crate) struct Context {
     awaited_events: BTreeMap<String, VecDeque<OpId>>,
     /// Children whose handles were dropped in this poll.
     dropped_handles: Vec<OpId>,
+    /// The place at which the workflow ended, to go on in another execution.
+    continuing: Option<OpId>,
     fatal: Option<String>,
     status: Option<Payload>,
     patches: Patches,
@@ -91,9 +95,10 @@ struct Patches {
 }
 
 impl Context {
-    pub(crate) fn new(execution: ExecutionId, seed: u64, now: Timestamp) -> Self {
+    pub(crate) fn new(execution: ExecutionId, workflow: String, seed: u64, now: Timestamp) -> Self {
         Self {
             execution,
+            workflow,
             now,
             seed,
             scope: OpId::root(),
@@ -107,6 +112,7 @@ impl Context {
             early_events: BTreeMap::new(),
             awaited_events: BTreeMap::new(),
             dropped_handles: Vec::new(),
+            continuing: None,
             fatal: None,
             status: None,
             patches: Patches::default(),
@@ -123,6 +129,11 @@ impl Context {
     /// The run's journal.
     pub(crate) fn execution(&self) -> ExecutionId {
         self.execution
+    }
+
+    /// The name under which the workflow was started.
+    pub(crate) fn workflow(&self) -> &str {
+        &self.workflow
     }
 
     /// The time of the record that was last fed.
@@ -244,6 +255,31 @@ impl Context {
         self.awaited_events.values().any(|ops| !ops.is_empty())
     }
 
+    /// The workflow ends here, and its run goes on in another execution.
+    pub(crate) fn continue_as_new(&mut self, continued: Continued) {
+        if self.continuing.is_none() {
+            self.continuing = Some(continued.op.clone());
+            self.note(Entry::Continued(continued));
+        }
+    }
+
+    /// Whether the workflow ended so; it did not if it goes on, or has ended in another way.
+    pub(crate) fn take_continuing(&mut self, ended: bool) -> bool {
+        let continuing = self.continuing.take().is_some();
+        if continuing && !ended {
+            self.decisions.retain(|decision| !matches!(decision.entry, Entry::Continued(_)));
+        }
+        continuing && ended
+    }
+
+    /// Events that came and that no operation has taken.
+    pub(crate) fn take_early_events(&mut self) -> Vec<EventMessage> {
+        let early = std::mem::take(&mut self.early_events).into_iter();
+        early
+            .flat_map(|(name, values)| values.into_iter().map(move |value| EventMessage { name: name.clone(), value }))
+            .collect()
+    }
+
     /// A branch is let go: nothing will arrive for its operations, and what they did is undone.
     /// One that has begun nothing leaves no trace.
     pub(crate) fn drop_branch(&mut self, branch: &Branch) {
@@ -251,6 +287,9 @@ impl Context {
             return;
         }
         self.hold_again(&branch.path);
+        if self.continuing.as_ref().is_some_and(|op| op.is_within(&branch.path)) {
+            self.take_continuing(false);
+        }
         self.slots.retain(|op, _| !op.is_within(&branch.path));
         self.count_slots();
         for waiting in self.awaited_events.values_mut() {
@@ -410,6 +449,11 @@ pub(crate) fn with<R>(what: &str, f: impl FnOnce(&mut Context) -> R) -> R {
         Some(context) => f(context),
         None => panic!("{what} was used outside a workflow: it works in functions annotated with `#[workflow]` or `#[durable]`, on the engine's own poll"),
     })
+}
+
+/// Whether the workflow that is being polled has ended to go on in another execution.
+pub(crate) fn is_continuing() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|context| context.continuing.is_some()))
 }
 
 /// The same where nothing is to be done if no workflow is being polled.

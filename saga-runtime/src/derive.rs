@@ -9,12 +9,23 @@ pub(crate) fn child(parent: ExecutionId, op: &OpId, at: Timestamp) -> ExecutionI
     ExecutionId::generate(at, &digest(parent, op, "child"))
 }
 
+/// The execution in which a run goes on by this operation: later than the one that goes on, in the
+/// order of ids as well.
+pub(crate) fn next(of: ExecutionId, op: &OpId, at: Timestamp) -> ExecutionId {
+    let earliest = time_of(of).after(std::time::Duration::from_millis(1));
+    ExecutionId::generate(at.max(earliest), &digest(of, op, "next"))
+}
+
 /// The run that settles what became of a step that another run attempted: of the time of that one.
 pub(crate) fn settling(first: ExecutionId, op: &OpId) -> ExecutionId {
+    ExecutionId::generate(time_of(first), &digest(first, op, "settle"))
+}
+
+/// The millisecond that an execution's id says.
+pub(crate) fn time_of(execution: ExecutionId) -> Timestamp {
     let mut millis = [0; 8];
-    millis[2..].copy_from_slice(&first.as_bytes()[..6]);
-    let at = Timestamp::from_micros(i64::from_be_bytes(millis).saturating_mul(1000));
-    ExecutionId::generate(at, &digest(first, op, "settle"))
+    millis[2..].copy_from_slice(&execution.as_bytes()[..6]);
+    Timestamp::from_micros(i64::from_be_bytes(millis).saturating_mul(1000))
 }
 
 /// What the child's random values derive from.

@@ -245,7 +245,7 @@ impl Future for Body {
             if let Some((activity, input)) = self.step.take() {
                 self.op = cx.next_op();
                 let (op, undo) = (self.op.clone(), UndoPlan::Nothing);
-                let step = StepScheduled { op, activity, input, undo, deadline: None, errand: None };
+                let step = StepScheduled { op, activity, input, undo, deadline: None, errand: None, at_call: None };
                 cx.decide(self.op.clone(), Decision { entry: Entry::StepScheduled(step), step: None });
             }
             match cx.take(&self.op) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use saga_store::Timestamp;
 use saga_store::wire::{
-    ChildEnd, Conclusion, Entry, Failure, Payload, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
+    ChildEnd, Conclusion, Entry, Failure, Payload, Recipient, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -210,6 +210,18 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::ChildCancelled(op) => format!("child {op} is asked to stop"),
         Entry::ChildDetached(op) => format!("child {op} goes on by itself"),
         Entry::Pivot(op) => format!("point of no return {op}: what was done before it stays"),
+        Entry::EventSent(sent) => {
+            let to = match &sent.to {
+                Recipient::Run(id) => format!("run {id}"),
+                Recipient::Child(op) => format!("child {op}"),
+                other => format!("{other:?}"),
+            };
+            format!("event `{}` sent at {} to {to}: {}", sent.event.name, sent.op, shown(&sent.event.value))
+        }
+        Entry::Continued(next) => {
+            format!("goes on as new at {}: version {} with {}", next.op, next.version, shown(&next.input))
+        }
+        Entry::BegunAnew => "what was under way elsewhere is begun anew".to_owned(),
         Entry::Dropped(scope) => format!("branch {scope} dropped"),
         Entry::Value(value) => format!("value {} recorded: {}", value.op, shown(&value.value)),
         Entry::Concluded(conclusion) => match conclusion {
@@ -218,6 +230,7 @@ pub(crate) fn describe(entry: &Entry) -> String {
             Conclusion::Cancelled(request) => format!("ended as cancelled{}", because(request.reason.as_deref())),
             Conclusion::Terminated(request) => format!("terminated{}", because(request.reason.as_deref())),
             Conclusion::Dead { reason } => format!("dead: {reason}"),
+            Conclusion::Continued { next } => format!("goes on in execution {next}"),
             other => format!("{other:?}"),
         },
         other => format!("{other:?}"),

@@ -74,22 +74,24 @@ pub use event::Event;
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
-    ChildError, ChildHandle, Elapsed, attempt, deprecate_patch, event, for_each_concurrent, join_all, new_uuid, now,
-    patched, pivot, random, set_status, side_effect, sleep, sleep_until, spawn, try_join_all, undo,
+    ChildError, ChildHandle, Elapsed, SendError, attempt, continue_as_new, deprecate_patch, event, for_each_concurrent,
+    join_all, new_uuid, now, patched, pivot, random, send, set_status, side_effect, sleep, sleep_until, spawn,
+    try_join_all, undo,
 };
 pub use plan::Plan;
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
+pub use saga_store::Timestamp;
 pub use saga_store::wire::ParentEnd;
 pub use workflow::{Workflow, WorkflowDefinition};
 
 /// What programs that use the framework import.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Engine, Event, MemoryStore, Outcome,
-        ParentEnd, RetryPolicy, RunError, activity, attempt, deprecate_patch, durable, event, for_each_concurrent,
-        join, join_all, new_uuid, now, patched, pivot, random, select, set_status, side_effect, sleep, sleep_until,
-        spawn, try_join, try_join_all, undo, workflow,
+        ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Elapsed, Engine, Event, MemoryStore,
+        Outcome, ParentEnd, RetryPolicy, RunError, SendError, Timestamp, activity, attempt, continue_as_new,
+        deprecate_patch, durable, event, for_each_concurrent, join, join_all, new_uuid, now, patched, pivot, random,
+        select, send, set_status, side_effect, sleep, sleep_until, spawn, try_join, try_join_all, undo, workflow,
     };
 }

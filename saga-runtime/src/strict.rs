@@ -7,7 +7,7 @@ use crate::activity::Activity;
 use crate::call::{ActivityCall, WorkflowCall};
 use crate::durable::Helper;
 use crate::event::Event;
-use crate::ops::{EventTimeout, EventWait, Pivot, SideEffect, Sleep};
+use crate::ops::{ContinueAsNew, EventTimeout, EventWait, Pivot, SideEffect, Sleep};
 use crate::plan::{Arm, JoinKind, Node};
 use crate::workflow::Workflow;
 
@@ -141,6 +141,11 @@ impl Awaitable for Sleep {
 
 impl Awaitable for Pivot {
     const SUMMARY: Summary = Summary::of(Declared::Pivot);
+}
+
+/// The execution ends there, as by a `return`.
+impl<W: Workflow> Awaitable for ContinueAsNew<W> {
+    const SUMMARY: Summary = Summary::NEUTRAL;
 }
 
 impl<E: Event> Awaitable for EventWait<E> {

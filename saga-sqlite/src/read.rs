@@ -11,7 +11,8 @@ use saga_store::{
 macro_rules! view_columns {
     () => {
         "SELECT r.run, r.id, r.execution, r.workflow, r.version, r.state, r.created_at, r.updated_at, r.status, \
-         r.conclusion, r.memo FROM saga_runs r "
+         r.conclusion, r.memo, (SELECT l.lane FROM saga_live l WHERE l.run = r.run), \
+         (SELECT l.priority FROM saga_live l WHERE l.run = r.run) FROM saga_runs r "
     };
 }
 
@@ -212,6 +213,8 @@ fn view(row: &Row<'_>) -> Result<(i64, RunView)> {
         status: optional_bytes(row, 8)?,
         conclusion: optional_bytes(row, 9)?,
         memo: optional_bytes(row, 10)?,
+        lane: row.get(11)?,
+        priority: row.get(12)?,
     };
     Ok((row.get(0)?, view))
 }

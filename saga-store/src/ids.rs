@@ -201,6 +201,27 @@ impl Timestamp {
     }
 }
 
+/// A moment of the machine's own calendar, to the microsecond.
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(moment: std::time::SystemTime) -> Self {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(match moment.duration_since(std::time::UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => micros(before.duration()).saturating_neg(),
+        })
+    }
+}
+
+/// The same moment of the calendar; the epoch if the machine's time does not reach so far.
+impl From<Timestamp> for std::time::SystemTime {
+    fn from(moment: Timestamp) -> Self {
+        let distance = Duration::from_micros(moment.0.unsigned_abs());
+        let found =
+            if moment.0 >= 0 { Self::UNIX_EPOCH.checked_add(distance) } else { Self::UNIX_EPOCH.checked_sub(distance) };
+        found.unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-11-21T07:06:05.123Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -235,6 +256,14 @@ mod tests {
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_micros(1_709_164_800_123_456).to_string(), "2024-02-29T00:00:00.123Z");
         assert_eq!(Timestamp::from_micros(-1000).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_timestamp_is_a_moment_of_the_calendar_and_back() {
+        for micros in [0, 1, -1, 1_709_164_800_123_456, -62_135_596_800_000_000] {
+            let moment = Timestamp::from_micros(micros);
+            assert_eq!(Timestamp::from(std::time::SystemTime::from(moment)), moment);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
-pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, EventMessage};
+pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, EventMessage, NextStart};
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,10 @@ pub enum MessageBody {
     /// End without undo.
     #[n(4)]
     Terminate(#[n(0)] CancelRequest),
+    /// Start the next execution of a run that goes on. It is in outboxes only; what arrives is the
+    /// execution.
+    #[n(20)]
+    StartNext(#[n(0)] NextStart),
 }
 
 impl MessageBody {

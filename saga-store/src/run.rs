@@ -30,11 +30,13 @@ pub enum RunState {
     Terminated,
     /// It needs an operator.
     Dead,
+    /// This execution has ended, and its run goes on in another one under the same id.
+    Continued,
 }
 
 impl RunState {
     /// All states, in the order of a run's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pending,
         Self::Running,
         Self::Waiting,
@@ -45,21 +47,27 @@ impl RunState {
         Self::Cancelled,
         Self::Terminated,
         Self::Dead,
+        Self::Continued,
     ];
 
-    /// Whether no record will follow but an operator's.
+    /// Whether no record will follow but an operator's. A run whose execution is
+    /// [`RunState::Continued`] goes on in another one.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Terminated | Self::Dead)
+        matches!(
+            self,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Terminated | Self::Dead | Self::Continued
+        )
     }
 
     /// The state of a run that has ended so.
     pub const fn of(conclusion: &Conclusion) -> Self {
         match conclusion {
-            Conclusion::Completed(_) | Conclusion::Continued { .. } => Self::Completed,
+            Conclusion::Completed(_) => Self::Completed,
             Conclusion::Failed { .. } => Self::Failed,
             Conclusion::Cancelled(_) => Self::Cancelled,
             Conclusion::Terminated(_) => Self::Terminated,
             Conclusion::Dead { .. } => Self::Dead,
+            Conclusion::Continued { .. } => Self::Continued,
         }
     }
 
@@ -76,6 +84,7 @@ impl RunState {
             Self::Cancelled => "cancelled",
             Self::Terminated => "terminated",
             Self::Dead => "dead",
+            Self::Continued => "continued",
         }
     }
 
@@ -108,6 +117,21 @@ pub enum OnExisting {
     /// Answer with the run that is there, as [`OnExisting::Return`] does; the caller takes that for
     /// an error.
     Reject,
+    /// Start this execution if, and only if, the newest one is this and has gone on
+    /// ([`RunState::Continued`]); else answer with the run that is there.
+    Succeed(ExecutionId),
+}
+
+impl OnExisting {
+    /// Whether a start takes the place of this execution, the newest of its run and in this state.
+    /// One that has gone on has its successor already, though that may not have been started yet.
+    pub fn replaces(self, newest: ExecutionId, state: RunState) -> bool {
+        match self {
+            Self::Return | Self::Reject => false,
+            Self::ReplaceFinished => state.is_final() && state != RunState::Continued,
+            Self::Succeed(of) => state == RunState::Continued && newest == of,
+        }
+    }
 }
 
 /// A run to start.
@@ -230,6 +254,10 @@ pub struct RunView {
     pub workflow: String,
     /// The workflow's version.
     pub version: u32,
+    /// The lane that claims are shared out by.
+    pub lane: String,
+    /// Higher goes first within a lane.
+    pub priority: i16,
     /// Where it stands.
     pub state: RunState,
     /// When it was started.

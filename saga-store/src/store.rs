@@ -187,7 +187,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads runs with their journals and unconsumed messages; unknown ones are left out.
     fn load(&self, executions: &[ExecutionId]) -> impl Future<Output = Result<Vec<LoadedRun>, StoreError>> + Send;
 
-    /// Reads messages beyond a position, in order.
+    /// Reads messages beyond a position that no commit has consumed, in order; also of an execution
+    /// that has ended.
     fn inbox(
         &self,
         execution: ExecutionId,

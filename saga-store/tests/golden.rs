@@ -12,9 +12,10 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
-    Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Conclusion, Encoding, Entry, Failure,
-    FailureKind, OpId, OpValue, Parent, ParentEnd, Payload, PayloadData, Record, Repair, Retry, RunStarted, RunTerms,
-    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
+    AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Conclusion, Continued,
+    Encoding, Entry, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent, ParentEnd, Payload,
+    PayloadData, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms, StepEnded, StepFailed,
+    StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
 };
 use saga_store::{BlobId, ExecutionId, MessageBody, Timestamp};
 
@@ -57,14 +58,45 @@ fn failed_step() -> StepFailed {
 }
 
 fn scheduled(undo: UndoPlan) -> Entry {
-    Entry::StepScheduled(StepScheduled {
+    Entry::StepScheduled(step(undo))
+}
+
+fn step(undo: UndoPlan) -> StepScheduled {
+    StepScheduled {
         op: op(&[2]),
         activity: "charge_payment".to_owned(),
         input: Payload::json("{\"cents\":1177}"),
         undo,
         deadline: Some(1_795_246_800_000_000),
         errand: None,
-    })
+        at_call: None,
+    }
+}
+
+fn start_terms() -> StartTerms {
+    StartTerms {
+        begin: Some(1),
+        deadline: Some(2),
+        undo_continues: Some(true),
+        attributes: Some(vec![("customer".to_owned(), "4".to_owned())]),
+        memo: Some(Payload::json("[]")),
+    }
+}
+
+fn continued() -> Continued {
+    Continued {
+        op: op(&[7]),
+        next: execution(),
+        version: 2,
+        input: Payload::json("{\"month\":5}"),
+        terms: Some(start_terms()),
+        lane: Some("tenant".to_owned()),
+        priority: Some(-3),
+    }
+}
+
+fn sent(to: Recipient) -> Entry {
+    Entry::EventSent(EventSent { op: op(&[3, 0, 1]), to, event: event() })
 }
 
 fn execution() -> ExecutionId {
@@ -87,6 +119,7 @@ fn child() -> ChildScheduled {
         at_end: Some(ParentEnd::Terminate),
         lane: "tenant".to_owned(),
         priority: -1,
+        terms: None,
     }
 }
 
@@ -136,7 +169,13 @@ fn entries() -> Vec<(&'static str, Entry)> {
         copied: Some(3),
         undo_continues: Some(true),
         begin: Some(-1),
+        forked: None,
     };
+    let forked = RunStarted {
+        terms: Some(RunTerms { copied: Some(0), forked: Some(true), ..RunTerms::default() }),
+        ..started.clone()
+    };
+    let at_call = AtCall { timeout: Some(1_000_000), retry: Some(undo().retry) };
     let with_terms = RunStarted { terms: Some(terms), ..started.clone() };
     let attempted = Attempted {
         op: op(&[4, 1, 0]),
@@ -157,6 +196,16 @@ fn entries() -> Vec<(&'static str, Entry)> {
             Entry::Claimed(Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") }),
         ),
         ("started_with_terms", Entry::Started(with_terms)),
+        ("started_by_a_fork", Entry::Started(forked)),
+        ("begun_anew", Entry::BegunAnew),
+        ("event_sent_to_a_run", sent(Recipient::Run("ORD-2".to_owned()))),
+        ("event_sent_to_a_child", sent(Recipient::Child(op(&[2])))),
+        ("continued", Entry::Continued(continued())),
+        (
+            "step_scheduled_as_the_call_says",
+            Entry::StepScheduled(StepScheduled { at_call: Some(at_call), ..step(UndoPlan::Nothing) }),
+        ),
+        ("child_scheduled_with_terms", Entry::ChildScheduled(ChildScheduled { terms: Some(start_terms()), ..child() })),
         ("suspended", Entry::Suspended(cancel())),
         ("resumed", Entry::Resumed(CancelRequest::default())),
         ("repaired_by_resume", Entry::Repaired(Repair::Resume)),
@@ -245,11 +294,23 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
 }
 
 fn messages() -> Vec<(&'static str, MessageBody)> {
-    let start = ChildStart { child: child(), parent: parent(), seed: 7 };
+    let start = ChildStart { child: child(), parent: parent(), seed: 7, replaces: None };
+    let next = NextStart {
+        continued: continued(),
+        of: execution(),
+        id: "ORD-1".to_owned(),
+        workflow: "order_saga".to_owned(),
+        seed: 7,
+        deadline: Some(3),
+        parent: Some(parent()),
+        events: vec![event()],
+    };
     vec![
         ("cancel", MessageBody::Cancel(cancel())),
         ("event", MessageBody::Event(event())),
-        ("start_child", MessageBody::StartChild(start)),
+        ("start_child", MessageBody::StartChild(start.clone())),
+        ("start_child_in_place", MessageBody::StartChild(ChildStart { replaces: Some(true), ..start })),
+        ("start_next", MessageBody::StartNext(next)),
         ("child_ended", MessageBody::ChildEnded(ended_child(None))),
         ("terminate", MessageBody::Terminate(cancel())),
         ("suspend", MessageBody::Suspend(cancel())),

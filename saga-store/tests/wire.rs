@@ -218,6 +218,7 @@ impl Dice {
                 undo: UndoPlan::Known(self.undo()),
                 deadline: self.maybe(time),
                 errand: None,
+                at_call: None,
             }),
             4 => Entry::TimerSet(TimerSet { op: self.op(), due: time(self) }),
             5 => Entry::EventReceived(EventMessage { name: self.text(), value: self.payload() }),

@@ -8,6 +8,7 @@ mod orders;
 mod patience;
 mod place;
 mod program;
+mod recorder;
 pub mod steps;
 mod victim;
 mod world;
@@ -19,6 +20,7 @@ pub use orders::Figures;
 pub use patience::{holds_in_time, last, until};
 pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};
 pub use program::{Random, program};
+pub use recorder::{Recorder, Write, write_again};
 pub use victim::Victim;
 pub use world::{Act, Attempt, StepError, World};
 

@@ -104,6 +104,14 @@ impl World {
         lock(&self.0.effects).clone()
     }
 
+    /// What happened, by idempotency key: the names under which it was asked for.
+    pub fn done(&self) -> BTreeMap<String, String> {
+        let effects = self.effects();
+        let attempts = lock(&self.0.attempts);
+        let names = attempts.iter().filter(|attempt| effects.contains(&attempt.key));
+        names.map(|attempt| (attempt.key.clone(), attempt.name.clone())).collect()
+    }
+
     /// Says that something has happened.
     pub fn signal(&self, name: &str) {
         self.semaphore(name).add_permits(1);

@@ -40,6 +40,11 @@ fn gpu_queue_renders_where_the_graphics_cards_are() {
 }
 
 #[test]
+fn subscription_goes_on_month_by_month() {
+    prints_its_output("subscription");
+}
+
+#[test]
 fn encrypted_hides_what_runs_say() {
     prints_its_output("encrypted");
 }

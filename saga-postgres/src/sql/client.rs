@@ -6,12 +6,15 @@ use super::{owner, statements};
 macro_rules! view {
     () => {
         "r.id, r.execution, r.workflow, r.version, r.state, r.created_at, r.updated_at, r.attributes, r.status, \
-         r.conclusion, r.memo"
+         r.conclusion, r.memo, r.lane, r.priority"
     };
 }
 
 /// The same for lists.
 pub(super) const VIEW: &str = view!();
+
+/// How many columns that are.
+pub(crate) const VIEW_WIDTH: usize = 13;
 
 statements! { owner::END;
     GET = concat!("-- get\nSELECT ", view!(), " FROM @.runs r WHERE r.id = $1 AND r.newest");

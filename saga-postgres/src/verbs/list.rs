@@ -8,7 +8,7 @@ use super::{number, read};
 use crate::db::{Db, For};
 use crate::error::Abort;
 use crate::sql::list::{self, FEW, Key, Source, Text};
-use crate::sql::{self, fill};
+use crate::sql::{self, VIEW_WIDTH, fill};
 
 /// A statement looks at so many runs at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -47,10 +47,12 @@ pub(crate) async fn list(db: &Db, query: &Query) -> Result<Page, Abort> {
             let next = runs.last().map(|last| last.execution);
             return Ok(Page { runs, next });
         }
-        let Some(last) = rows.first().and_then(|row| Some((row.get::<_, Option<i64>>(12)?, row.get(13)))) else {
+        let Some(last) =
+            rows.first().and_then(|row| Some((row.get::<_, Option<i64>>(VIEW_WIDTH + 1)?, row.get(VIEW_WIDTH + 2))))
+        else {
             return Ok(Page { runs, next: None });
         };
-        let count = rows.first().map_or(0, |row| row.get::<_, i64>(11));
+        let count = rows.first().map_or(0, |row| row.get::<_, i64>(VIEW_WIDTH));
         let count = usize::try_from(count).unwrap_or_default();
         if count < at_once {
             return Ok(Page { runs, next: None });

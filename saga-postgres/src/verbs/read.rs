@@ -107,6 +107,8 @@ pub(crate) fn view(row: &Row) -> Result<RunView, Abort> {
         status: optional_bytes(row, 8),
         conclusion: optional_bytes(row, 9),
         memo: optional_bytes(row, 10),
+        lane: row.get(11),
+        priority: row.get(12),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Seq, Started};
+use saga_store::{ExecutionId, Hint, NewRun, RunState, Seq, Started};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -165,8 +165,13 @@ fn values<'r>(
         message_bodies.extend(run.messages.iter().map(|(_, body)| &body[..]));
         of_messages.push(before, messages.len());
     }
-    let finished: Vec<i16> =
-        RunState::ALL.into_iter().filter(|state| state.is_final()).map(|state| state.code().into()).collect();
+    // Those that replace go one at a time.
+    let gives_way = |state: &RunState| {
+        group.iter().any(|(at, replaces)| {
+            replaces.is_some_and(|of| runs[*at].on_existing.replaces(ExecutionId::from_uuid(of), *state))
+        })
+    };
+    let finished: Vec<i16> = RunState::ALL.into_iter().filter(gives_way).map(|state| state.code().into()).collect();
     vec![
         Box::new(order),
         Box::new(ids),
@@ -256,7 +261,7 @@ fn answer(runs: &[NewRun], rows: &[Row], done: &mut Done) {
         let workflow: String = row.get(2);
         if workflow != new.workflow {
             done.answers.push((at, Started::Conflict { workflow }));
-        } else if new.on_existing == OnExisting::ReplaceFinished && state.is_final() && own.is_none() {
+        } else if new.on_existing.replaces(ExecutionId::from_uuid(execution), state) && own.is_none() {
             done.again.push((at, Some(execution)));
         } else {
             let same_input = row.get::<_, i64>(4) == new.input_digest.cast_signed();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use saga_store::wire::Retry;
+use saga_store::wire::{AtCall, Retry};
 
 /// What `#[activity(…)]` says. What it leaves out has the defaults named here.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -204,6 +204,19 @@ pub(crate) struct Overrides {
 }
 
 impl Overrides {
+    /// What of it a record keeps, so that it holds also where no code says it again.
+    pub(crate) fn at_call(&self) -> Option<AtCall> {
+        let at_call = AtCall { timeout: self.timeout.map(micros), retry: self.retry.map(RetryPolicy::to_wire) };
+        (at_call.timeout.is_some() || at_call.retry.is_some()).then_some(at_call)
+    }
+
+    /// What a record kept.
+    pub(crate) fn recorded(at_call: Option<&AtCall>) -> Self {
+        let timeout = at_call.and_then(|at_call| at_call.timeout).map(Duration::from_micros);
+        let retry = at_call.and_then(|at_call| at_call.retry.as_ref()).map(RetryPolicy::from_wire);
+        Self { timeout, retry, ..Self::default() }
+    }
+
     /// The attempt timeout that holds.
     pub(crate) fn timeout(&self, options: &ActivityOptions) -> Duration {
         self.timeout.or(options.timeout).unwrap_or(ActivityOptions::DEFAULT_TIMEOUT)

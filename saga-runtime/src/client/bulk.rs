@@ -4,8 +4,10 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use saga_store::{Query, RunId, RunView};
+use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::{Query, RunId, RunView, Target};
 
+use super::operate::Subject;
 use super::{Client, ClientError, Repair};
 
 /// Runs of one page.
@@ -33,6 +35,11 @@ pub enum Action {
     Repair(Repair),
     /// See [`Client::retry`].
     Retry,
+    /// See [`Client::fork`]: the new execution has the run's id.
+    Fork {
+        /// The step from which it is done anew.
+        step: String,
+    },
 }
 
 /// What became of an action on many runs.
@@ -126,15 +133,19 @@ impl Bulk {
             let why = "a newer execution has taken its place".to_owned();
             return Err(ClientError::NotPossible { id: view.id.clone(), why });
         }
+        let subject = Subject::Execution(view.execution);
+        let to = Target::Execution(view.execution);
+        let tell = async |body: MessageBody| client.send_body(to.clone(), view.id.clone(), &body).await.map(drop);
         let mut round = 0;
         loop {
             let done = match &self.action {
-                Action::Cancel => client.cancel(id).await,
-                Action::Terminate { reason } => client.terminate(id, reason.clone()).await,
-                Action::Suspend => client.suspend(id).await,
-                Action::Resume => client.resume(id).await,
-                Action::Repair(repair) => client.repair(id, repair.clone()).await,
+                Action::Cancel => client.cancel_run(view.clone(), to.clone(), None).await.map(drop),
+                Action::Terminate { reason } => client.terminate_run(&view.id, &subject, reason.clone()).await,
+                Action::Suspend => tell(MessageBody::Suspend(CancelRequest::default())).await,
+                Action::Resume => tell(MessageBody::Resume(CancelRequest::default())).await,
+                Action::Repair(repair) => client.repair_run(view.id.clone(), &subject, repair).await,
                 Action::Retry => client.retry(id).await.map(drop),
+                Action::Fork { step } => client.fork(id, step).await.map(drop),
             };
             match done {
                 Err(error) if error.is_retryable() && round < OUTAGE_ROUNDS => {

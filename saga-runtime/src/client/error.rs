@@ -61,6 +61,11 @@ pub enum ClientError {
         /// The run.
         id: RunId,
     },
+    /// The run goes on in a new execution, and no worker has started that yet. Nothing was done.
+    GoesOn {
+        /// The run.
+        id: RunId,
+    },
     /// Too many starts of this process wait for the store already. Nothing was done.
     Overloaded {
         /// How many wait.
@@ -118,7 +123,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Busy { .. } | Self::Overloaded { .. } => true,
+            Self::Busy { .. } | Self::GoesOn { .. } | Self::Overloaded { .. } => true,
             _ => false,
         }
     }
@@ -141,6 +146,9 @@ impl fmt::Display for ClientError {
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),
             Self::Busy { id } => {
                 write!(f, "run {id} goes on too fast to be reached now; try again, or suspend it first")
+            }
+            Self::GoesOn { id } => {
+                write!(f, "run {id} goes on in a new execution, which no worker has started yet; try again")
             }
             Self::Overloaded { waiting, retry_after } => {
                 write!(f, "{waiting} starts wait for the store already; try again after {retry_after:?}")

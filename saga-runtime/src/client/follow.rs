@@ -1,13 +1,18 @@
 //! Following a run: its state and what it says of itself.
 
+use std::time::Duration;
+
 use futures_util::Stream;
 use saga_store::wire::Payload;
 use saga_store::{ExecutionId, RunId, RunState};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Receiver;
 
-use super::{Client, ClientError, view, watch};
+use super::{Client, ClientError, chain, view, watch};
 use crate::codec;
+
+/// How soon it is looked again whether a run has gone on.
+const GOES_ON: Duration = Duration::from_millis(20);
 
 /// How a run stood at some moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +61,12 @@ impl RunWatch {
                 () = parts.clock.sleep_until(parts.clock.now().after(parts.slow_poll)) => {}
             }
             match self.read().await {
+                // Its next execution is about to be started, and of that nobody tells.
+                Ok(update) if update.state == RunState::Continued => {
+                    let parts = &self.client.parts;
+                    parts.clock.sleep_until(parts.clock.now().after(GOES_ON)).await;
+                    self.changed.mark_changed();
+                }
                 Ok(update) if self.last.as_ref() == Some(&update) => {}
                 Ok(update) => {
                     self.over = update.state.is_final();
@@ -80,11 +91,15 @@ impl RunWatch {
         futures_util::stream::unfold(self, |mut watch| async move { watch.next().await.map(|update| (update, watch)) })
     }
 
-    async fn read(&self) -> Result<RunUpdate, ClientError> {
-        let store = &*self.client.parts.store;
-        let found = store.get_execution(self.execution).await?;
-        let view = found.ok_or_else(|| ClientError::NoRun { id: self.id.clone() })?;
-        Ok(RunUpdate { state: view.state, payload: view::status(store, &view).await? })
+    async fn read(&mut self) -> Result<RunUpdate, ClientError> {
+        let parts = &self.client.parts;
+        let view = chain::last(parts, &self.id, self.execution).await?;
+        if view.execution != self.execution {
+            self.execution = view.execution;
+            self.changed = parts.watchers.follow(view.execution);
+            self.changed.mark_changed();
+        }
+        Ok(RunUpdate { state: view.state, payload: view::status(&*parts.store, &view).await? })
     }
 }
 

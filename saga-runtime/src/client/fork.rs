@@ -10,7 +10,7 @@ use saga_store::{
     Timestamp,
 };
 
-use super::operate::{self, Place};
+use super::operate::{self, Place, Subject};
 use super::{Client, ClientError, repair, start};
 use crate::externalize::{externalize, internalize};
 
@@ -72,7 +72,7 @@ impl Fork {
     async fn make(self) -> Result<ExecutionId, ClientError> {
         let of = RunId::new(&self.of)?;
         let parts = &self.client.parts;
-        let (run, mut records) = operate::read(parts, &of).await?;
+        let (run, mut records) = operate::read(parts, &of, &Subject::Run).await?;
         internalize(&*parts.store, run.view.execution, &mut records).await?;
         let Some(conclusion) = operate::conclusion(&records) else { return Err(ClientError::IsLive { id: of }) };
         let history = History::of(&records, conclusion);
@@ -160,7 +160,7 @@ impl IntoFuture for Fork {
 fn adopt(started: &mut RunStarted, id: &RunId, copied: usize) {
     id.as_str().clone_into(&mut started.id);
     let undo_continues = started.terms.as_ref().and_then(|terms| terms.undo_continues);
-    let terms = RunTerms { copied: (copied > 0).then_some(copied as u64), undo_continues, deadline: None, begin: None };
+    let terms = RunTerms { copied: (copied > 0).then_some(copied as u64), undo_continues, ..RunTerms::default() };
     started.terms = (terms != RunTerms::default()).then_some(terms);
 }
 

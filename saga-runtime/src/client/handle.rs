@@ -2,22 +2,31 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
-use saga_store::message::{EventMessage, MessageBody};
+use saga_store::message::{CancelRequest, EventMessage, MessageBody};
 use saga_store::{ExecutionId, Hint, RunId, RunView, Target};
 
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, Outcome, RunError, RunWatch, UndoError, show, view, watch};
+use super::operate::Subject;
+use super::{Client, ClientError, Outcome, RunError, RunWatch, UndoError, chain, show, view, watch};
 use crate::codec;
 use crate::event::Event;
 use crate::workflow::Workflow;
 
 /// A run of workflow `W`: wait for it, send to it, cancel it. Dropping it changes nothing.
+///
+/// It is for one execution, and those in which that goes on
+/// ([`continue_as_new`](crate::continue_as_new())): whatever is asked of it is asked of the last of
+/// these. It is not for an execution that took the place of this one after its end, by a new start or
+/// a fork: for that, [`attach`](Client::attach) again.
 pub struct RunHandle<W> {
     client: Client,
     id: RunId,
     execution: ExecutionId,
+    /// How far the run is known to have gone on.
+    last: Mutex<ExecutionId>,
     is_new: bool,
     input_differs: bool,
     workflow: PhantomData<fn() -> W>,
@@ -25,7 +34,8 @@ pub struct RunHandle<W> {
 
 impl<W: Workflow> RunHandle<W> {
     pub(crate) fn new(client: Client, id: RunId, execution: ExecutionId) -> Self {
-        Self { client, id, execution, is_new: false, input_differs: false, workflow: PhantomData }
+        let last = Mutex::new(execution);
+        Self { client, id, execution, last, is_new: false, input_differs: false, workflow: PhantomData }
     }
 
     pub(crate) fn started(mut self, is_new: bool, input_differs: bool) -> Self {
@@ -39,7 +49,7 @@ impl<W: Workflow> RunHandle<W> {
         &self.id
     }
 
-    /// The execution that this handle is for.
+    /// The execution that this handle is for; the first of those in which the run goes on.
     pub fn execution(&self) -> ExecutionId {
         self.execution
     }
@@ -74,14 +84,30 @@ impl<W: Workflow> RunHandle<W> {
 
     /// Waits for the run to end, however it does. In the engine's own process this costs no read.
     pub async fn outcome(&self) -> Result<Outcome<W::Output, W::Error>, ClientError> {
-        let conclusion = watch::conclusion(&self.client, &self.id, self.execution).await?;
+        let (execution, conclusion) = watch::conclusion(&self.client, &self.id, self.last()).await?;
+        self.went_on(execution);
         Ok(Outcome::from_conclusion(&conclusion)?)
     }
 
     /// The run as it stands.
     pub async fn view(&self) -> Result<RunView, ClientError> {
-        let view = self.client.parts.store.get_execution(self.execution).await?;
-        view.ok_or_else(|| ClientError::NoRun { id: self.id.clone() })
+        let view = chain::last(&self.client.parts, &self.id, self.last()).await?;
+        self.went_on(view.execution);
+        Ok(view)
+    }
+
+    fn last(&self) -> ExecutionId {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn went_on(&self, execution: ExecutionId) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = execution;
+    }
+
+    async fn tell(&self, body: &MessageBody) -> Result<(), ClientError> {
+        let to = Target::Execution(self.last());
+        self.went_on(self.client.send_body(to, self.id.clone(), body).await?);
+        Ok(())
     }
 
     /// What of the run is not undone, because an undo step failed for good: empty for most. Reads the
@@ -117,37 +143,36 @@ impl<W: Workflow> RunHandle<W> {
     /// # Ok(()) }
     /// ```
     pub fn watch(&self) -> RunWatch {
-        RunWatch::new(self.client.clone(), self.id.clone(), self.execution)
+        RunWatch::new(self.client.clone(), self.id.clone(), self.last())
     }
 
     /// Asks the run to stop and undo its steps. See [`Client::cancel`].
     pub async fn cancel(&self) -> Result<(), ClientError> {
-        let body = MessageBody::Cancel(saga_store::message::CancelRequest::default());
-        let execution = self.execution;
-        self.client.cancel_run(self.view().await?, |_| Target::Execution(execution), &body).await
+        let view = self.view().await?;
+        let to = Target::Execution(view.execution);
+        self.went_on(self.client.cancel_run(view, to, None).await?);
+        Ok(())
     }
 
     /// Ends the run at once, without undo. See [`Client::terminate`].
     pub async fn terminate(&self, reason: impl Into<Option<String>>) -> Result<(), ClientError> {
-        self.client.terminate(self.id.as_str(), reason).await
+        self.client.terminate_run(&self.id, &Subject::Execution(self.last()), reason.into()).await
     }
 
     /// Stops the run until it is resumed. See [`Client::suspend`].
     pub async fn suspend(&self) -> Result<(), ClientError> {
-        let body = MessageBody::Suspend(saga_store::message::CancelRequest::default());
-        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+        self.tell(&MessageBody::Suspend(CancelRequest::default())).await
     }
 
     /// Lets the run go on. See [`Client::resume`].
     pub async fn resume(&self) -> Result<(), ClientError> {
-        let body = MessageBody::Resume(saga_store::message::CancelRequest::default());
-        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+        self.tell(&MessageBody::Resume(CancelRequest::default())).await
     }
 
     /// Sends an event. Returns when it is durable; the run receives it once, in order.
     pub async fn send<E: Event>(&self, event: E) -> Result<(), ClientError> {
-        let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: codec::encode(&event)? });
-        self.client.send_body(Target::Execution(self.execution), self.id.clone(), &body).await
+        let value = codec::encode(&event)?;
+        self.tell(&MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value })).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! process.
 
 mod bulk;
+mod chain;
 mod error;
 mod follow;
 mod fork;
@@ -31,11 +32,12 @@ pub use error::ClientError;
 pub use follow::{RunUpdate, RunWatch};
 pub use fork::Fork;
 pub use handle::RunHandle;
+use operate::Subject;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
 pub use show::{RunDetails, UndoError};
-pub(crate) use start::newborn_view;
 pub use start::{StartRun, StartWithin};
+pub(crate) use start::{digest, inbox_of, newborn_view};
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};
@@ -43,6 +45,7 @@ use crate::codec;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
+use crate::event::Event;
 use crate::spawn::{Spawner, Task};
 use crate::watchers::Watchers;
 use crate::workflow::{Workflow, WorkflowDefinition};
@@ -213,21 +216,21 @@ impl Client {
         reason: impl Into<Option<String>>,
     ) -> Result<(), ClientError> {
         let view = self.get(id).await?;
-        let body = MessageBody::Cancel(CancelRequest { reason: reason.into() });
-        self.cancel_run(view, Target::Run, &body).await
+        let to = Target::Run(view.id.clone());
+        self.cancel_run(view, to, reason.into()).await.map(drop)
     }
 
     /// Sends a cancel to a run, unless it would be refused.
     pub(crate) async fn cancel_run(
         &self,
         view: RunView,
-        to: impl FnOnce(RunId) -> Target,
-        body: &MessageBody,
-    ) -> Result<(), ClientError> {
+        to: Target,
+        reason: Option<String>,
+    ) -> Result<ExecutionId, ClientError> {
         if !view.state.is_final() {
             pivot::refuse_cancel(&*self.parts.store, &view).await?;
         }
-        self.send_body(to(view.id.clone()), view.id, body).await
+        self.send_body(to, view.id, &MessageBody::Cancel(CancelRequest { reason })).await
     }
 
     /// Ends a run at once, without undo: nothing that it did is taken back, and what is under way
@@ -245,10 +248,16 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn terminate(&self, id: impl AsRef<str>, reason: impl Into<Option<String>>) -> Result<(), ClientError> {
-        let id = RunId::new(id)?;
-        let conclusion = Conclusion::Terminated(CancelRequest { reason: reason.into() });
-        let execution = operate::append(self, &id, |records| match operate::conclusion(records) {
-            None | Some(Conclusion::Dead { .. }) => Ok(operate::Append::end(conclusion.clone())),
+        self.terminate_run(&RunId::new(id)?, &Subject::Run, reason.into()).await
+    }
+
+    async fn terminate_run(&self, id: &RunId, subject: &Subject, reason: Option<String>) -> Result<(), ClientError> {
+        let conclusion = Conclusion::Terminated(CancelRequest { reason });
+        let execution = operate::append(self, id, subject, |records| match operate::conclusion(records) {
+            // One that goes on ends here if nobody can start the execution in which it would.
+            None | Some(Conclusion::Dead { .. } | Conclusion::Continued { .. }) => {
+                Ok(operate::Append::end(conclusion.clone()))
+            }
             Some(_) => Err(ClientError::HasEnded { id: id.clone() }),
         })
         .await?;
@@ -266,7 +275,7 @@ impl Client {
     pub async fn suspend(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
         let id = RunId::new(id)?;
         let body = MessageBody::Suspend(CancelRequest::default());
-        self.send_body(Target::Run(id.clone()), id, &body).await
+        self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
     }
 
     /// Lets a suspended run go on, with what came meanwhile. One that is not suspended does not
@@ -274,11 +283,30 @@ impl Client {
     pub async fn resume(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
         let id = RunId::new(id)?;
         let body = MessageBody::Resume(CancelRequest::default());
-        self.send_body(Target::Run(id.clone()), id, &body).await
+        self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
+    }
+
+    /// Sends an event to the newest execution of a run, whatever its workflow. Returns when it is
+    /// durable; the run receives it once. Events that one caller sends one after another come in their
+    /// order; a run takes those of each type in the order in which they came.
+    ///
+    /// ```no_run
+    /// # use saga_runtime::prelude::*;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Event)]
+    /// # struct Approval { by: String }
+    /// # async fn example(client: Client) -> Result<(), saga_runtime::ClientError> {
+    /// client.send("ORD-1", Approval { by: "ann".to_owned() }).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn send<E: Event>(&self, id: impl AsRef<str>, event: E) -> Result<(), ClientError> {
+        let id = RunId::new(id)?;
+        let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: codec::encode(&event)? });
+        self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
     }
 
     /// Sends an event by its durable name, with its value as JSON: for programs that do not have its
-    /// type. Returns when it is durable; the run receives it once, in order.
+    /// type. The text is recorded as it is, to the last digit of its numbers. Returns when it is
+    /// durable; the run receives it once, in order.
     ///
     /// The text must be JSON, and if an event type of this name is linked into this program, be one
     /// of its values; both are checked before anything is sent. A value that only the run's worker
@@ -297,29 +325,48 @@ impl Client {
     ) -> Result<(), ClientError> {
         let (id, name, json) = (RunId::new(id)?, name.into(), json.as_ref());
         let refused = |why: String| ClientError::Event { name: name.clone(), why };
-        let parsed: serde_json::Value =
-            serde_json::from_str(json).map_err(|error| refused(format!("no JSON: {error}")))?;
-        let value = codec::encode(&parsed)?;
+        let value = codec::of_json(json).map_err(|error| refused(error.to_string()))?;
         if let Some(why) = crate::event::unreadable(&name, &value) {
             return Err(refused(why.to_string()));
         }
         let body = MessageBody::Event(EventMessage { name, value });
-        self.send_body(Target::Run(id.clone()), id, &body).await
+        self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
     }
 
-    pub(crate) async fn send_body(&self, to: Target, id: RunId, body: &MessageBody) -> Result<(), ClientError> {
+    /// Puts a message into the inbox of a run, of its next execution if it goes on; says of which.
+    pub(crate) async fn send_body(
+        &self,
+        mut to: Target,
+        id: RunId,
+        body: &MessageBody,
+    ) -> Result<ExecutionId, ClientError> {
         let parts = &self.parts;
-        let message = Message { id: parts.entropy.message(parts.clock.now()), to, body: body.to_bytes() };
-        match parts.store.deliver(vec![message]).await?.first() {
-            Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => {
-                if let Some(worker) = &parts.worker {
-                    worker.nudge(*execution);
+        let (message_id, body) = (parts.entropy.message(parts.clock.now()), body.to_bytes());
+        let mut goes_on = false;
+        let mut round = 0;
+        while round < chain::ROUNDS {
+            let message = Message { id: message_id, to: to.clone(), body: body.clone() };
+            match parts.store.deliver(vec![message]).await?.first() {
+                Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => {
+                    if let Some(worker) = &parts.worker {
+                        worker.nudge(*execution);
+                    }
+                    return Ok(*execution);
                 }
-                Ok(())
+                Some(Delivery::Ended(execution)) => {
+                    let view = parts.store.get_execution(*execution).await?;
+                    let next = view.as_ref().map(chain::next_of).transpose()?.flatten();
+                    to = Target::Execution(next.ok_or_else(|| ClientError::HasEnded { id: id.clone() })?);
+                    goes_on = true;
+                }
+                Some(Delivery::NoRun) | None if goes_on => {
+                    chain::pause(parts, round).await;
+                    round += 1;
+                }
+                Some(Delivery::NoRun) | None => return Err(ClientError::NoRun { id }),
             }
-            Some(Delivery::Ended(_)) => Err(ClientError::HasEnded { id }),
-            Some(Delivery::NoRun) | None => Err(ClientError::NoRun { id }),
         }
+        Err(ClientError::GoesOn { id })
     }
 }
 

@@ -3,15 +3,13 @@
 //! The append is the fence: whoever drove the run has its next append refused and drops it. If
 //! the run's own worker comes first, the operator looks again and tries again.
 
-use std::time::Duration;
-
 use saga_store::wire::{Conclusion, Entry, Record, encode, join_rows, split_rows};
 use saga_store::{
-    Blob, BuildId, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, LoadedRun, Message, RunCommit, RunId,
-    RunState, Seq, StateChange, StoreError, Then, Timestamp,
+    Blob, BuildId, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, LoadedRun, Message, MessageId,
+    RunCommit, RunId, RunState, Seq, StateChange, StoreError, Then, Timestamp,
 };
 
-use super::{Client, ClientError, Parts};
+use super::{Client, ClientError, Parts, chain};
 use crate::machine::farewells;
 
 /// How often an operator's append comes second before it is given up.
@@ -49,26 +47,48 @@ pub(super) fn conclusion(records: &[Record]) -> Option<&Conclusion> {
     }
 }
 
-/// The journal of a run, as an operator reads it.
-pub(super) async fn read(parts: &Parts, id: &RunId) -> Result<(LoadedRun, Vec<Record>), ClientError> {
+/// Which execution an operator means.
+#[derive(Debug, Clone)]
+pub(super) enum Subject {
+    /// The newest of the run.
+    Run,
+    /// This one, or the one in which it goes on.
+    Execution(ExecutionId),
+}
+
+/// The journal of a run, as an operator reads it. The next execution of one that goes on is waited
+/// for; if it never comes, that one is what there is.
+pub(super) async fn read(
+    parts: &Parts,
+    id: &RunId,
+    subject: &Subject,
+) -> Result<(LoadedRun, Vec<Record>), ClientError> {
     let none = || ClientError::NoRun { id: id.clone() };
-    let view = parts.store.get(id).await?.ok_or_else(none)?;
-    let run = parts.store.load(&[view.execution]).await?.pop().ok_or_else(none)?;
+    let execution = match subject {
+        Subject::Run => parts.store.get(id).await?.ok_or_else(none)?.execution,
+        Subject::Execution(execution) => *execution,
+    };
+    let execution = match chain::settled(parts, id, execution).await {
+        Ok(view) => view.execution,
+        Err(ClientError::GoesOn { .. }) => chain::last(parts, id, execution).await?.execution,
+        Err(error) => return Err(error),
+    };
+    let run = parts.store.load(&[execution]).await?.pop().ok_or_else(none)?;
     let records =
         join_rows(&run.journal).map_err(|error| ClientError::Unreadable { id: id.clone(), why: error.to_string() })?;
     Ok((run, records))
 }
 
-/// Appends to the newest execution of a run what `decide` makes of its journal. Reads the journal
-/// once a try.
+/// Appends to a run what `decide` makes of its journal. Reads the journal once a try.
 pub(super) async fn append(
     client: &Client,
     id: &RunId,
+    subject: &Subject,
     mut decide: impl FnMut(&[Record]) -> Result<Append, ClientError>,
 ) -> Result<ExecutionId, ClientError> {
     let parts = &client.parts;
     for round in 0..ROUNDS {
-        let (run, records) = read(parts, id).await?;
+        let (run, records) = read(parts, id, subject).await?;
         let execution = run.view.execution;
         let Append { entries, change, then } = decide(&records)?;
         let now = parts.clock.now();
@@ -85,9 +105,13 @@ pub(super) async fn append(
                 if let Some(drop_here) = drop_here {
                     drop_here();
                 }
-                return Ok(execution);
+                match chain::next_of(&run.view)? {
+                    // It went on after all, in the last moment.
+                    Some(next) if parts.store.get_execution(next).await?.is_some() => {}
+                    _ => return Ok(execution),
+                }
             }
-            CommitOutcome::Refused { .. } => pause(parts, round).await,
+            CommitOutcome::Refused { .. } => chain::pause(parts, round).await,
             CommitOutcome::Rejected(why) => return Err(ClientError::Rejected { id: id.clone(), why }),
         }
     }
@@ -133,37 +157,47 @@ pub(super) async fn commit(
             Err(CommitError { error, commits: again }) if error.is_retryable() && round < OUTAGE_ROUNDS => {
                 commits = again;
                 round += 1;
-                pause(parts, round * 5).await;
+                chain::pause(parts, round * 5).await;
             }
             Err(CommitError { error, .. }) => return Err(error.into()),
         }
     }
 }
 
-/// Sends what a durable record says. What cannot be sent now is in the outbox, for any worker.
+/// Sends what a durable record says. What cannot be sent now, or not to where it says, is in the
+/// outbox, for any worker.
 async fn send(parts: &Parts, messages: Vec<Message>) {
     if messages.is_empty() {
         return;
     }
-    let ids = messages.iter().map(|message| message.id).collect();
+    let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
     match parts.store.deliver(messages).await {
         Ok(answers) => {
-            for answer in answers {
-                if let (Delivery::New(execution), Some(worker)) = (answer, &parts.worker) {
-                    worker.nudge(execution);
-                }
+            let mut sent = Vec::new();
+            for (id, answer) in ids.into_iter().zip(answers) {
+                let there = match answer {
+                    Delivery::New(execution) | Delivery::Duplicate(execution) => {
+                        if let Some(worker) = &parts.worker {
+                            worker.nudge(execution);
+                        }
+                        true
+                    }
+                    Delivery::NoRun => true,
+                    // It may have gone on.
+                    Delivery::Ended(execution) => parts
+                        .store
+                        .get_execution(execution)
+                        .await
+                        .is_ok_and(|view| view.is_none_or(|view| view.state != RunState::Continued)),
+                };
+                sent.extend(there.then_some(id));
             }
-            if let Err(error) = parts.store.forget(ids).await {
+            if let Err(error) = parts.store.forget(sent).await {
                 tracing::debug!(%error, "delivered messages cannot be forgotten now");
             }
         }
         Err(error) => tracing::warn!(%error, "who is to know of the end of the run cannot be told now"),
     }
-}
-
-async fn pause(parts: &Parts, round: u32) {
-    let pause = Duration::from_millis(u64::from(round.min(50)) * 4);
-    parts.clock.sleep_until(parts.clock.now().after(pause)).await;
 }
 
 fn unanswered() -> StoreError {

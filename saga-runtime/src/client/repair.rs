@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use saga_store::wire::{self, Conclusion, Entry, OpId, Payload, Record};
 use saga_store::{RunId, RunState, StateChange, Timestamp};
 
-use super::operate::{self, Append};
+use super::operate::{self, Append, Subject};
 use super::{Client, ClientError};
 
 /// What to do about a run that cannot go on by itself. Steps are named as
@@ -51,10 +51,13 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn repair(&self, id: impl AsRef<str>, repair: Repair) -> Result<(), ClientError> {
-        let id = RunId::new(id)?;
-        let entry = to_wire(&id, &repair)?;
+        self.repair_run(RunId::new(id)?, &Subject::Run, &repair).await
+    }
+
+    pub(super) async fn repair_run(&self, id: RunId, subject: &Subject, repair: &Repair) -> Result<(), ClientError> {
+        let entry = to_wire(&id, repair)?;
         let now = self.parts.clock.now();
-        operate::append(self, &id, |records| decide(&id, records, entry.clone(), now)).await?;
+        operate::append(self, &id, subject, |records| decide(&id, records, entry.clone(), now)).await?;
         Ok(())
     }
 }

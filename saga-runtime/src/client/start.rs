@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
-use saga_store::wire::{Entry, INLINE_LIMIT, Payload, Record, RunStarted, RunTerms, encode};
+use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
 use saga_store::{
     ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, StartTx, Started,
     StoreError, Timestamp, TxFamily,
@@ -15,106 +15,77 @@ use saga_store::{
 use serde::Serialize;
 
 use super::{Client, ClientError, RunHandle, starts};
-use crate::call::{CallOptions, WorkflowCall};
+use crate::call::WorkflowCall;
 use crate::codec::{self, CodecError};
 use crate::event::Event;
 use crate::externalize::externalize;
 use crate::workflow::Workflow;
-
-/// When a run begins.
-enum Begin {
-    Now,
-    After(Duration),
-    At(Timestamp),
-}
 
 /// A run about to be started: set what is wanted, then await it.
 #[must_use = "a run is started when this is awaited: add `.await`"]
 pub struct StartRun<W: Workflow> {
     client: Client,
     call: WorkflowCall<W>,
-    id: Option<String>,
-    lane: String,
-    priority: i16,
-    begin: Begin,
-    deadline: Option<Duration>,
-    attributes: Vec<(String, String)>,
-    memo: Option<Result<Payload, CodecError>>,
     events: Vec<Result<Bytes, CodecError>>,
     on_existing: OnExisting,
 }
 
 impl<W: Workflow> StartRun<W> {
     pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
-        let CallOptions { id, lane, priority, .. } = call.options.clone();
-        Self {
-            client,
-            call,
-            id,
-            lane,
-            priority,
-            begin: Begin::Now,
-            deadline: None,
-            attributes: Vec::new(),
-            memo: None,
-            events: Vec::new(),
-            on_existing: OnExisting::Return,
-        }
+        Self { client, call, events: Vec::new(), on_existing: OnExisting::Return }
+    }
+
+    /// Sets what a call can set as well.
+    fn call(mut self, set: impl FnOnce(WorkflowCall<W>) -> WorkflowCall<W>) -> Self {
+        self.call = set(self.call);
+        self
     }
 
     /// Names the run: 1 to 512 bytes without control characters. The same id again gives the same
     /// run. Without it the run gets a fresh id.
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.call(|call| call.id(id))
     }
 
     /// The lane (a tenant, say) by which workers share out their slots.
-    pub fn lane(mut self, lane: impl Into<String>) -> Self {
-        self.lane = lane.into();
-        self
+    pub fn lane(self, lane: impl Into<String>) -> Self {
+        self.call(|call| call.lane(lane))
     }
 
     /// Higher goes first within a lane.
-    pub fn priority(mut self, priority: i16) -> Self {
-        self.priority = priority;
-        self
+    pub fn priority(self, priority: i16) -> Self {
+        self.call(|call| call.priority(priority))
     }
 
     /// Begins the run that much later. It is there at once, and can be cancelled; events that come
     /// earlier are kept. The moment is recorded with the start.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.begin = Begin::After(delay);
-        self
+    pub fn delay(self, delay: Duration) -> Self {
+        self.call(|call| call.delay(delay))
     }
 
     /// Begins the run at this moment of the store's clock; at once if it has passed. See
     /// [`StartRun::delay`].
-    pub fn at(mut self, moment: Timestamp) -> Self {
-        self.begin = Begin::At(moment);
-        self
+    pub fn at(self, moment: impl Into<Timestamp>) -> Self {
+        self.call(|call| call.at(moment))
     }
 
     /// Cancels the run, and so undoes it, if it has not ended so long after it may begin (see
     /// [`StartRun::delay`]). The moment is recorded with the start: a crash does not extend it. An
     /// undo that is under way then goes on; a run that is suspended then is cancelled when it is
     /// resumed.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.call(|call| call.deadline(deadline))
     }
 
     /// Adds a search attribute, by which runs can be listed.
-    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.push((name.into(), value.into()));
-        self
+    pub fn attribute(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.call(|call| call.attribute(name, value))
     }
 
     /// Notes something beside the run, which lists and `show` give back and nobody searches.
     /// Recorded as JSON with the start; 64 KiB at most, since lists read it.
-    pub fn memo<T: Serialize + ?Sized>(mut self, memo: &T) -> Self {
-        self.memo = Some(codec::encode(memo));
-        self
+    pub fn memo<T: Serialize + ?Sized>(self, memo: &T) -> Self {
+        self.call(|call| call.memo(memo))
     }
 
     /// Sends the run an event in the same write: it is there when, and only when, the run is. An id
@@ -163,22 +134,25 @@ impl<W: Workflow> StartRun<W> {
             let kind = parts.store.kind();
             let now = parts.clock.now();
             let execution = parts.entropy.execution(now);
-            let id = match &self.id {
-                Some(id) => RunId::new(id)?,
-                None => RunId::new(execution.to_string())?,
+            let id = self.run_id(execution)?;
+            let mut name = W::NAME.to_owned();
+            let started = loop {
+                let (mut new, _) = self.new_run(&id, &name, execution, now)?;
+                // Nobody knows whether it will be there.
+                new.claim_for = None;
+                let Some(schema) = parts.store.start_within(&mut new).filter(|_| kind == F::STORE_KIND) else {
+                    let message = format!(
+                        "a run of a \"{kind}\" store cannot be started within a transaction of a \"{}\" database",
+                        F::STORE_KIND
+                    );
+                    return Err(StoreError::new(saga_store::ErrorKind::Invalid, message).into());
+                };
+                match had_other_name::<W>(tx.start(schema, new).await?, &name) {
+                    Ok(started) => break started,
+                    Err(other) => name = other,
+                }
             };
-            let (mut new, _) = self.new_run(id.clone(), execution, now)?;
-            // Nobody knows whether it will be there.
-            new.claim_for = None;
-            let rejects = new.on_existing == OnExisting::Reject;
-            let Some(schema) = parts.store.start_within(&mut new).filter(|_| kind == F::STORE_KIND) else {
-                let message = format!(
-                    "a run of a \"{kind}\" store cannot be started within a transaction of a \"{}\" database",
-                    F::STORE_KIND
-                );
-                return Err(StoreError::new(saga_store::ErrorKind::Invalid, message).into());
-            };
-            let started = tx.start(schema, new).await?;
+            let rejects = self.on_existing == OnExisting::Reject;
             handle(client.clone(), id, execution, started, rejects)
         };
         StartWithin(Box::pin(starting))
@@ -189,17 +163,37 @@ impl<W: Workflow> StartRun<W> {
         let parts = &client.parts;
         let now = parts.clock.now();
         let execution = parts.entropy.execution(now);
-        let id = match &self.id {
+        let id = self.run_id(execution)?;
+        let named = self.call.options.id.is_some();
+        starts::check(parts, named)?;
+        let mut name = W::NAME.to_owned();
+        let started = loop {
+            let (new, entry) = self.new_run(&id, &name, execution, now)?;
+            match had_other_name::<W>(Self::send(&client, new, entry, named, now).await?, &name) {
+                Ok(started) => break started,
+                Err(other) => name = other,
+            }
+        };
+        handle(client, id, execution, started, self.on_existing == OnExisting::Reject)
+    }
+
+    fn run_id(&self, execution: ExecutionId) -> Result<RunId, ClientError> {
+        Ok(match &self.call.options.id {
             Some(id) => RunId::new(id)?,
             None => RunId::new(execution.to_string())?,
-        };
-        let named = self.id.is_some();
-        starts::check(parts, named)?;
-        let (new, entry) = self.new_run(id.clone(), execution, now)?;
+        })
+    }
+
+    async fn send(
+        client: &Client,
+        new: NewRun,
+        entry: Option<Entry>,
+        named: bool,
+        now: Timestamp,
+    ) -> Result<Started, ClientError> {
+        let parts = &client.parts;
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, now);
-        let rejects = new.on_existing == OnExisting::Reject;
-        let replaces = new.on_existing == OnExisting::ReplaceFinished;
         let inbox = inbox_of(&new, now);
         let again = claimed.is_some().then(|| new.clone());
         let started = match starts::start(parts, new, named).await {
@@ -220,44 +214,33 @@ impl<W: Workflow> StartRun<W> {
             let run = LoadedRun { view, journal: vec![row], inbox };
             worker.launch(run, W::definition(), claimed_for);
         }
-        match started {
-            // The run was started when the workflow had another name.
-            Started::Conflict { workflow } if W::definition().is_called(&workflow) && !replaces => {
-                let execution = client.get(id.as_str()).await?.execution;
-                if rejects { Err(ClientError::Exists { id }) } else { Ok(RunHandle::new(client, id, execution)) }
-            }
-            started => handle(client, id, execution, started, rejects),
-        }
+        Ok(started)
     }
 
     /// The run as the store takes it, and its first entry if that had to be changed for it.
     fn new_run(
-        self,
-        id: RunId,
+        &self,
+        id: &RunId,
+        workflow: &str,
         execution: ExecutionId,
         now: Timestamp,
     ) -> Result<(NewRun, Option<Entry>), ClientError> {
         let parts = &self.client.parts;
+        let options = &self.call.options;
         let input = codec::encode(self.call.input())?;
         let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
         let is_large = input.len() > INLINE_LIMIT as u64;
-        let memo = self.memo.transpose()?;
-        if let Some(memo) = memo.as_ref().filter(|memo| memo.len() > INLINE_LIMIT as u64) {
-            let why = format!("the memo has {} bytes, the limit is {INLINE_LIMIT}", memo.len());
-            return Err(ClientError::Payload(CodecError::new(why)));
-        }
-        let events = self.events.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let not_before = match self.begin {
-            Begin::Now => None,
-            Begin::After(delay) => Some(now.after(delay)),
-            Begin::At(moment) => Some(moment),
+        let memo = options.memo()?;
+        let events = self.events.iter().cloned().collect::<Result<Vec<_>, _>>()?;
+        let not_before = options.begins_at(now);
+        let terms = RunTerms {
+            deadline: options.ends_by(now).map(Timestamp::as_micros),
+            begin: not_before.map(Timestamp::as_micros),
+            undo_continues: W::definition().undo_continues.then_some(true),
+            ..RunTerms::default()
         };
-        let deadline = self.deadline.map(|deadline| not_before.unwrap_or(now).max(now).after(deadline).as_micros());
-        let undo_continues = W::definition().undo_continues.then_some(true);
-        let begin = not_before.map(Timestamp::as_micros);
-        let terms = RunTerms { deadline, begin, undo_continues, ..RunTerms::default() };
         let started = RunStarted {
-            workflow: W::NAME.to_owned(),
+            workflow: workflow.to_owned(),
             version: W::VERSION,
             id: id.as_str().to_owned(),
             input,
@@ -269,18 +252,18 @@ impl<W: Workflow> StartRun<W> {
         let whole = is_large.then(|| entries[0].clone());
         let blobs = externalize(&mut entries, &parts.entropy, now);
         let claim_for = match not_before {
-            None => parts.worker.as_ref().and_then(|worker| worker.claims_for(W::NAME, W::VERSION)),
+            None => parts.worker.as_ref().and_then(|worker| worker.claims_for(workflow, W::VERSION)),
             Some(_) => None,
         };
         let new = NewRun {
-            id,
+            id: id.clone(),
             execution,
-            workflow: W::NAME.to_owned(),
+            workflow: workflow.to_owned(),
             version: W::VERSION,
-            lane: self.lane,
-            priority: self.priority,
+            lane: options.lane.clone().unwrap_or_default(),
+            priority: options.priority.unwrap_or_default(),
             not_before,
-            attributes: self.attributes,
+            attributes: options.attributes.clone(),
             memo: memo.as_ref().map(encode),
             input_digest,
             first: Record::new(now, entries).to_bytes(),
@@ -291,6 +274,14 @@ impl<W: Workflow> StartRun<W> {
             on_existing: self.on_existing,
         };
         Ok((new, whole))
+    }
+}
+
+/// The name under which the run that is there was started, if the workflow had another one then.
+fn had_other_name<W: Workflow>(started: Started, name: &str) -> Result<Started, String> {
+    match started {
+        Started::Conflict { workflow } if workflow != name && W::definition().is_called(&workflow) => Err(workflow),
+        started => Ok(started),
     }
 }
 
@@ -346,7 +337,10 @@ impl<W: Workflow> IntoFuture for StartRun<W> {
 
 impl<W: Workflow> std::fmt::Debug for StartRun<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StartRun").field("workflow", &W::NAME).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("StartRun")
+            .field("workflow", &W::NAME)
+            .field("id", &self.call.options.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -357,6 +351,8 @@ pub(crate) fn newborn_view(new: &NewRun, now: Timestamp) -> RunView {
         execution: new.execution,
         workflow: new.workflow.clone(),
         version: new.version,
+        lane: new.lane.clone(),
+        priority: new.priority,
         state: RunState::Running,
         created_at: now,
         updated_at: now,
@@ -367,7 +363,8 @@ pub(crate) fn newborn_view(new: &NewRun, now: Timestamp) -> RunView {
     }
 }
 
-fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
+/// What is in its inbox from the start.
+pub(crate) fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
     let receive = |(position, (id, body)): (u64, &(MessageId, Bytes))| InboxMessage {
         position,
         id: *id,
@@ -378,6 +375,6 @@ fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
 }
 
 /// FNV-1a: the same for all builds and machines.
-pub(super) fn digest(bytes: &[u8]) -> u64 {
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -15,13 +15,35 @@ use crate::externalize::internalize_conclusion;
 /// What [`Parts::slow_poll`] is in a real process.
 pub(super) const SLOW_POLL: Duration = Duration::from_secs(2);
 
-/// Waits for the end of an execution.
-pub(super) async fn conclusion(client: &Client, id: &RunId, execution: ExecutionId) -> Result<Ended, ClientError> {
+/// Waits for the end of an execution, or of the last one in which it goes on: which that was, and how
+/// it ended.
+pub(super) async fn conclusion(
+    client: &Client,
+    id: &RunId,
+    mut execution: ExecutionId,
+) -> Result<(ExecutionId, Ended), ClientError> {
+    let mut began = true;
+    loop {
+        let ended = end_of(client, id, execution, began).await?;
+        match *ended {
+            // It is about to be started.
+            Conclusion::Continued { next } => (execution, began) = (next, false),
+            _ => return Ok((execution, ended)),
+        }
+    }
+}
+
+/// Waits for the end of an execution. One that has not begun may not be there yet.
+async fn end_of(client: &Client, id: &RunId, execution: ExecutionId, began: bool) -> Result<Ended, ClientError> {
     let parts = &client.parts;
+    let read = async || match read(&*parts.store, id, execution).await {
+        Err(ClientError::NoRun { .. }) if !began => Ok(None),
+        read => read,
+    };
     let mut ended = parts.endings.wait(execution);
     let driven_here = parts.worker.as_ref().is_some_and(|worker| worker.drives(execution));
     if !driven_here {
-        if let Some(conclusion) = read(&*parts.store, id, execution).await? {
+        if let Some(conclusion) = read().await? {
             return Ok(conclusion);
         }
         listen(client);
@@ -39,7 +61,7 @@ pub(super) async fn conclusion(client: &Client, id: &RunId, execution: Execution
                 if parts.worker.as_ref().is_some_and(|worker| worker.drives(execution)) {
                     continue;
                 }
-                match read(&*parts.store, id, execution).await {
+                match read().await {
                     Ok(Some(conclusion)) => return Ok(conclusion),
                     Ok(None) => {}
                     Err(error) if error.is_retryable() => {}

@@ -328,11 +328,11 @@ impl Driver {
     fn check_history(&mut self, before: Seq) {
         let (records, limit) = (self.next.0, self.shared.history_limit);
         if before.0 < LONG_HISTORY && records >= LONG_HISTORY {
-            tracing::warn!(run = %self.run.id, records, limit, "the history is long; split the work into several runs");
+            tracing::warn!(run = %self.run.id, records, limit, "the history is long; `continue_as_new` goes on with a fresh one, child runs share the work out");
         }
         if records >= limit && !self.machine.has_ended() && !self.machine.is_undoing() {
             let reason = format!(
-                "its history has {records} records, and the limit is {limit}; split the work into several runs, or raise `max_history`"
+                "its history has {records} records, and the limit is {limit}; go on with a fresh one by `continue_as_new`, share the work out to child runs, or raise `max_history`"
             );
             self.machine.park(self.shared.clock.now(), reason);
         }

@@ -39,6 +39,10 @@ impl Driver {
 
     /// Feeds one message.
     pub(crate) fn receive(&mut self, position: u64, body: &[u8]) {
+        if self.machine.has_ended() {
+            // Unread, it goes on with the run where that goes on.
+            return;
+        }
         self.inbox_seen = self.inbox_seen.max(position);
         let now = self.shared.clock.now();
         match MessageBody::from_bytes(body) {

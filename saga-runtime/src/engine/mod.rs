@@ -23,6 +23,7 @@ mod open;
 mod post;
 mod shared;
 mod start_error;
+mod successor;
 mod surroundings;
 mod suspicion;
 mod transaction;

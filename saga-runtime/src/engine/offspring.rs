@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted, RunTerms};
-use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError};
+use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted, RunTerms, StartTerms, encode};
+use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError, Timestamp};
 
 use super::intake;
 use super::membership::Tenure;
 use super::shared::Shared;
-use crate::client::{LocalWorker as _, newborn_view};
+use crate::client::{LocalWorker as _, inbox_of, newborn_view};
 use crate::externalize::externalize;
 
 /// Who may take the children.
@@ -75,10 +75,12 @@ pub(crate) async fn start(
 
 /// The child as the store takes it, and its first record with large payloads in their places.
 fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(NewRun, Record), String> {
-    let ChildStart { child, parent, seed } = order;
-    let ChildScheduled { workflow, version, id, execution, input, lane, priority, .. } = child;
-    let continues = shared.registry.workflow(workflow, *version).is_some_and(|code| code.undo_continues);
-    let terms = continues.then(|| RunTerms { undo_continues: Some(true), ..RunTerms::default() });
+    let ChildStart { child, parent, seed, replaces } = order;
+    let ChildScheduled { workflow, version, id, execution, input, lane, priority, terms, .. } = child;
+    let said = terms.clone().unwrap_or_default();
+    let terms = run_terms(&said, None);
+    let not_before = said.begin.map(Timestamp::from_micros);
+    let claims = birth == Birth::Here && not_before.is_none();
     let started = RunStarted {
         workflow: workflow.clone(),
         version: *version,
@@ -99,23 +101,31 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
         version: *version,
         lane: lane.clone(),
         priority: *priority,
-        not_before: None,
-        attributes: Vec::new(),
-        memo: None,
+        not_before,
+        attributes: said.attributes.unwrap_or_default(),
+        memo: said.memo.as_ref().map(encode),
         input_digest: 0,
         first: Record::new(now, entries).to_bytes(),
         nonce: shared.entropy.nonce(),
         blobs,
         messages: Vec::new(),
-        claim_for: (birth == Birth::Here).then(|| shared.claims_for(workflow, *version)).flatten(),
-        on_existing: OnExisting::Return,
+        claim_for: claims.then(|| shared.claims_for(workflow, *version)).flatten(),
+        on_existing: if *replaces == Some(true) { OnExisting::ReplaceFinished } else { OnExisting::Return },
     };
     Ok((new, whole))
 }
 
+/// What the first record of a run says of what a workflow said of its start. Without a word the run
+/// has this deadline.
+pub(super) fn run_terms(said: &StartTerms, deadline: Option<i64>) -> Option<RunTerms> {
+    let deadline = said.deadline.or(deadline);
+    let terms = RunTerms { begin: said.begin, deadline, undo_continues: said.undo_continues, ..RunTerms::default() };
+    (terms != RunTerms::default()).then_some(terms)
+}
+
 /// What the answer to a start means for its parent. `unknown` if the start was sent before, and
 /// got no answer.
-async fn settle(
+pub(super) async fn settle(
     shared: &Arc<Shared>,
     run: NewRun,
     whole: Record,
@@ -129,7 +139,7 @@ async fn settle(
             if run.claim_for == Some(membership.incarnation()) {
                 let view = newborn_view(&run, whole.at());
                 let row = JournalRow { seq: Seq::FIRST, nonce: run.nonce, more: false, body: whole.to_bytes() };
-                let born = LoadedRun { view, journal: vec![row], inbox: Vec::new() };
+                let born = LoadedRun { view, journal: vec![row], inbox: inbox_of(&run, whole.at()) };
                 intake::launch(shared, born, None, Tenure::own(membership));
             }
             Some(Ok(()))

@@ -136,13 +136,14 @@ impl AttemptEnvironment {
 struct Held {
     at: Timestamp,
     entries: Vec<Entry>,
+    status: Option<Payload>,
 }
 
 impl Driver {
     /// Makes the attempt that a turn schedules, and commits both together if nothing else
     /// happens meanwhile.
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
-        let held = Held { at: turn.at, entries: turn.entries };
+        let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
         let (begun, mut attempt) = self.attempt(start);
         if self.schedule(&held).rows.len() > 1 {
@@ -213,7 +214,8 @@ impl Driver {
         let at = held.as_ref().map_or_else(|| self.shared.clock.now(), |held| held.at);
         let before = held.iter().flat_map(|held| held.entries.iter().cloned());
         let entries = before.chain([end_entry(&start, output.clone(), undo.clone())]).collect();
-        let commit = self.commit_of(at, entries);
+        let status = held.as_ref().and_then(|held| held.status.clone());
+        let commit = self.commit_of(at, entries, status);
         let kept = Kept { start, output, undo, at, seq: commit.seq, nonce: commit.nonce, rows: commit.rows.len() };
         let mut committing = tx.commit(commit);
         let outcome = loop {
@@ -261,7 +263,7 @@ impl Driver {
             Some(held) => self.schedule(held),
             None => {
                 let claimed = Entry::Claimed(Claimed::by(self.membership.incarnation().to_string()));
-                self.commit_of(self.shared.clock.now(), vec![claimed])
+                self.commit_of(self.shared.clock.now(), vec![claimed], None)
             }
         };
         let rows = commit.rows.len() as u64;
@@ -332,12 +334,13 @@ impl Driver {
     }
 
     fn schedule(&self, held: &Held) -> RunCommit {
-        self.commit_of(held.at, held.entries.clone())
+        self.commit_of(held.at, held.entries.clone(), held.status.clone())
     }
 
-    fn commit_of(&self, at: Timestamp, mut entries: Vec<Entry>) -> RunCommit {
-        let blobs = externalize(&mut entries, &self.shared.entropy, at);
-        RunCommit { rows: split_rows(Record::new(at, entries).to_bytes()), blobs, ..self.empty_commit() }
+    fn commit_of(&self, at: Timestamp, mut entries: Vec<Entry>, status: Option<Payload>) -> RunCommit {
+        let mut blobs = externalize(&mut entries, &self.shared.entropy, at);
+        let status = self.status(status, at, &mut blobs);
+        RunCommit { rows: split_rows(Record::new(at, entries).to_bytes()), blobs, status, ..self.empty_commit() }
     }
 }
 

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_store::message::MessageBody;
 use saga_store::wire::{
-    CancelRequest, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Conclusion, Entry, OpId, Parent, ParentEnd,
-    Record, UndoPlan, UndoStep,
+    CancelRequest, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Conclusion, Entry, EventSent, OpId, Parent,
+    ParentEnd, Recipient, Record, UndoPlan, UndoStep,
 };
-use saga_store::{ExecutionId, Message, Target, Timestamp};
+use saga_store::{ExecutionId, Message, RunId, Target, Timestamp};
 
 use super::{Machine, Phase};
 use crate::context::Arrival;
@@ -115,6 +115,7 @@ impl Machine {
                 id: self.identity.id.as_str().to_owned(),
             },
             seed: derive::seed(self.identity.execution, &scheduled.op),
+            replaces: self.control.forked.then_some(true),
         };
         // The id is checked by whoever delivers the start: here it only names the target.
         self.post(&scheduled.op, "start", Target::Execution(scheduled.execution), &MessageBody::StartChild(start));
@@ -130,6 +131,18 @@ impl Machine {
         let id = derive::message(self.identity.execution, op, what, self.at);
         self.outbox.push(Message { id, to, body: body.to_bytes() });
         self.must_commit = true;
+    }
+
+    /// Sends an event with the record that is being made: to a child, if it has not ended.
+    pub(super) fn send_event(&mut self, sent: &EventSent) {
+        let to = match &sent.to {
+            Recipient::Run(id) => RunId::new(id).ok().map(Target::Run),
+            Recipient::Child(op) => self.children.get(op).map(|child| Target::Execution(child.scheduled.execution)),
+            _ => None,
+        };
+        if let Some(to) = to {
+            self.post(&sent.op, "event", to, &MessageBody::Event(sent.event.clone()));
+        }
     }
 
     /// The workflow asks a child to stop.

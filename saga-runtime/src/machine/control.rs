@@ -8,11 +8,16 @@ use super::{Change, HELD, Machine, Phase, TimerKey};
 
 /// What stands between a run and its going on.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Control {
     /// An operator stopped it: nothing is attempted, and the workflow is told of nothing.
     pub(super) suspended: bool,
     /// Undoing goes on after an undo that failed for good.
     pub(super) undo_continues: bool,
+    /// When the run is cancelled if it has not ended.
+    pub(super) deadline: Option<i64>,
+    /// It is another execution of a run that has been.
+    pub(super) forked: bool,
     /// Its moment to begin has not come.
     early: bool,
     /// A cancel that came while it was suspended.
@@ -36,6 +41,8 @@ impl Machine {
     pub(super) fn agree(&mut self, terms: Option<&RunTerms>) {
         let Some(terms) = terms else { return };
         self.control.undo_continues = terms.undo_continues.unwrap_or_default();
+        self.control.forked = terms.forked.unwrap_or_default();
+        self.control.deadline = terms.deadline;
         if let Some(begin) = terms.begin {
             self.control.early = true;
             self.timers.insert((Timestamp::from_micros(begin), TimerKey::Begin));

@@ -103,10 +103,11 @@ impl Machine {
             at_end: None,
             lane: String::new(),
             priority: 0,
+            terms: None,
         };
         let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));
         let parent = Parent { execution: self.identity.execution, op: op.clone(), id };
-        let start = MessageBody::StartChild(ChildStart { child, parent, seed });
+        let start = MessageBody::StartChild(ChildStart { child, parent, seed, replaces: None });
         let what = if again { "start again" } else { "start" };
         self.post(op, what, Target::Execution(execution), &start);
     }

@@ -8,8 +8,7 @@ use std::task::{Context as PollContext, Poll, Wake, Waker};
 use saga_store::Timestamp;
 use saga_store::message::MessageBody;
 use saga_store::wire::{
-    Attempted, Conclusion, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet,
-    UndoCause, UndoPlan, UndoStep,
+    Attempted, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet, UndoPlan, UndoStep,
 };
 
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey, errands};
@@ -232,10 +231,7 @@ impl Machine {
             MessageBody::Event(event) => {
                 self.open_turn(now);
                 self.push(Entry::EventReceived(event.clone()));
-                if let Some(context) = &mut self.context {
-                    context.receive_event(&event.name, event.value);
-                }
-                self.poll_body();
+                self.take_event(event);
             }
             other => self.park(now, format!("this build does not know the message {other:?}")),
         }
@@ -258,12 +254,21 @@ impl Machine {
         if self.control.holds_back() {
             return;
         }
-        let (Some(mut body), Some(context)) = (self.body.take(), self.context.take()) else { return };
+        let (Some(body), Some(context)) = (self.body.take(), self.context.take()) else { return };
+        let mut body = Some(body);
         let before = Arc::strong_count(&self.waker);
         let waker = Waker::from(Arc::clone(&self.waker));
         let replaying = self.unconfirmed.is_some();
         let (mut context, polled) = context::enter(context, || {
-            let poll = AssertUnwindSafe(|| body.as_mut().poll(&mut PollContext::from_waker(&waker)));
+            let poll = AssertUnwindSafe(|| {
+                let Some(running) = &mut body else { return Poll::Pending };
+                let polled = running.as_mut().poll(&mut PollContext::from_waker(&waker));
+                if polled.is_pending() && context::is_continuing() {
+                    // What it holds is let go, as by a return.
+                    body = None;
+                }
+                polled
+            });
             if replaying {
                 // No log line is repeated.
                 tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || catch_unwind(poll))
@@ -273,6 +278,7 @@ impl Machine {
         });
         drop(waker);
         let foreign = Arc::strong_count(&self.waker) > before;
+        let continues = context.take_continuing(matches!(polled, Ok(Poll::Pending)));
         let fatal = context.fatal();
         let waiting = context.is_waiting();
         if !matches!(polled, Ok(Poll::Pending | Poll::Ready(BodyEnd::Returned(_)))) {
@@ -280,8 +286,9 @@ impl Machine {
         }
         context.end_poll();
         let mut decisions = context.take_decisions(std::mem::take(&mut self.decided));
+        let fatal = fatal.or_else(|| self.refuse_to_continue(continues, &mut decisions));
         self.status = context.take_status().or(self.status.take());
-        self.body = Some(body);
+        self.body = body;
         self.context = Some(context);
         self.deciding = true;
         for decision in decisions.drain(..) {
@@ -293,6 +300,7 @@ impl Machine {
             return self.stop_dead(reason);
         }
         match polled {
+            Ok(Poll::Pending) if continues => self.body_continues(),
             Ok(Poll::Pending) if foreign => self.stop_dead(
                 "the workflow waits for something that is not durable (a foreign future took its waker); \
                  move it into an activity"
@@ -306,46 +314,6 @@ impl Machine {
             Err(panic) => {
                 let message = crate::codec::panic_message(panic.as_ref());
                 self.stop_dead(format!("the workflow panicked: {message}"));
-            }
-        }
-    }
-
-    fn stop_dead(&mut self, reason: String) {
-        self.drop_body();
-        self.ended_by_body(Ending::Dead(reason));
-    }
-
-    fn body_ended(&mut self, end: BodyEnd) {
-        self.drop_body();
-        self.ended_by_body(match end {
-            BodyEnd::Returned(output) => Ending::Completed(output),
-            BodyEnd::Failed { error, message } => Ending::Failed { error, message },
-            BodyEnd::Unrecordable(reason) => Ending::Dead(reason),
-        });
-    }
-
-    fn ended_by_body(&mut self, ending: Ending) {
-        if self.unconfirmed.is_some() {
-            self.replayed_ending = Some(ending);
-            return;
-        }
-        self.apply_ending(ending);
-    }
-
-    pub(super) fn apply_ending(&mut self, ending: Ending) {
-        match ending {
-            Ending::Completed(output) => {
-                self.end_children(&OpId::root());
-                if self.has_orphans() {
-                    self.closing = Some(Ending::Completed(output));
-                } else {
-                    self.conclude(Conclusion::Completed(output));
-                }
-            }
-            Ending::Failed { error, message } => self.begin_undo(UndoCause::Failed { error, message }),
-            Ending::Dead(reason) => {
-                let reason = format!("{reason} (workflow `{}`, run {})", self.identity.workflow, self.identity.id);
-                self.conclude(Conclusion::Dead { reason });
             }
         }
     }
@@ -381,6 +349,8 @@ impl Machine {
             Entry::ChildCancelled(op) => self.cancel_child(op),
             Entry::ChildDetached(op) => self.detach_child(op),
             Entry::Pivot(op) => self.pivot_decided(position, op),
+            Entry::EventSent(sent) => self.send_event(sent),
+            Entry::Continued(continued) => self.next = Some(Box::new(continued.clone())),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
             }
@@ -391,7 +361,7 @@ impl Machine {
     fn open_step(&mut self, position: u64, scheduled: &StepScheduled, code: Option<StepCode>) {
         let definition = self.definition_for(code, &scheduled.activity);
         let options = definition.map_or(ActivityOptions::DEFAULT, |definition| definition.options);
-        let overrides = code.map_or_else(Overrides::default, |code| code.overrides);
+        let overrides = code.map_or_else(|| Overrides::recorded(scheduled.at_call.as_ref()), |code| code.overrides);
         let deadline = scheduled.deadline.map(Timestamp::from_micros);
         if let Some(deadline) = deadline {
             self.timers.insert((deadline, TimerKey::Deadline(scheduled.op.clone())));
@@ -446,18 +416,14 @@ impl Machine {
             timeout: step.timeout,
             default_timeout: match &self.order {
                 Some(order) => order.default_timeout,
-                None => !overridden && definition.options.timeout.is_none(),
+                None => {
+                    let default = ActivityOptions::DEFAULT_TIMEOUT;
+                    !overridden && definition.options.timeout.is_none() && step.timeout == default
+                }
             },
             on_behalf: self.order.as_ref().map(|order| Arc::clone(&order.on_behalf)),
             key,
             definition,
         })
     }
-}
-
-/// How the workflow's body ended.
-pub(super) enum Ending {
-    Completed(Payload),
-    Failed { error: Payload, message: String },
-    Dead(String),
 }

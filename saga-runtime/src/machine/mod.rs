@@ -6,6 +6,7 @@
 
 mod children;
 mod control;
+mod ending;
 mod errands;
 mod forward;
 mod orphans;
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Attempted, Conclusion, Entry, OpId, Parent, Payload, UndoCause};
+use saga_store::wire::{Attempted, Conclusion, Continued, Entry, EventMessage, OpId, Parent, Payload, UndoCause};
 use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
 use crate::activity::{ActivityDefinition, RetryPolicy};
@@ -163,7 +164,11 @@ pub(crate) struct Machine {
     dropped: bool,
     pivots: pivot::Pivots,
     /// The workflow has ended, and what dropped branches did is still being undone.
-    closing: Option<forward::Ending>,
+    closing: Option<ending::Ending>,
+    /// How the run goes on in another execution, once the workflow has said so.
+    next: Option<Box<Continued>>,
+    /// Events that came and that go on with it.
+    left_over: Vec<EventMessage>,
     control: control::Control,
     /// While replaying: where the run stood when it ended, for an operator may have repaired it.
     ended_from: Option<Phase>,
@@ -195,7 +200,7 @@ pub(crate) struct Machine {
     /// While replaying: what the code has decided and the journal has not yet confirmed.
     unconfirmed: Option<VecDeque<Decision>>,
     /// While replaying: how the code ended, before the journal says so.
-    replayed_ending: Option<forward::Ending>,
+    replayed_ending: Option<ending::Ending>,
 }
 
 /// In place of a step's record: it was scheduled when the run was suspended, and not attempted since.

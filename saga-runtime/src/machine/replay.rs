@@ -99,7 +99,7 @@ impl Machine {
             let body = (definition.begin)(input).map_err(|error| {
                 ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name))
             })?;
-            let mut context = Box::new(Context::new(identity.execution, *seed, at));
+            let mut context = Box::new(Context::new(identity.execution, identity.workflow.clone(), *seed, at));
             context.set_recorded(
                 entries()
                     .filter_map(|entry| match entry {
@@ -129,6 +129,8 @@ impl Machine {
             dropped: false,
             pivots: super::pivot::Pivots::default(),
             closing: None,
+            next: None,
+            left_over: Vec::new(),
             control: super::control::Control::default(),
             ended_from: None,
             last_word,
@@ -195,12 +197,7 @@ impl Machine {
                 self.timers.retain(|(_, timer)| *timer != TimerKey::Sleep(op.clone()));
                 self.replay_arrival(op, Arrival::Fired);
             }
-            Entry::EventReceived(event) => {
-                if let Some(context) = &mut self.context {
-                    context.receive_event(&event.name, event.value.clone());
-                    self.poll_body();
-                }
-            }
+            Entry::EventReceived(event) => self.take_event(event.clone()),
             Entry::ChildEnded(ended) => {
                 self.close_child(position, &ended.op, &ended.end, ended.undo.as_ref());
                 self.replay_arrival(&ended.op, Arrival::Child(ended.end.clone()));
@@ -223,6 +220,8 @@ impl Machine {
             | Entry::ChildDetached(_)
             | Entry::Pivot(_)
             | Entry::Patched(_)
+            | Entry::EventSent(_)
+            | Entry::Continued(_)
             | Entry::Value(_) => {
                 self.confirm(position, entry)?;
             }
@@ -383,6 +382,8 @@ fn same_decision(code: &Entry, journal: &Entry) -> bool {
         | (Entry::ChildDetached(a), Entry::ChildDetached(b)) => a == b,
         (Entry::ChildScheduled(a), Entry::ChildScheduled(b)) => a.op == b.op && a.workflow == b.workflow,
         (Entry::Patched(a), Entry::Patched(b)) => a == b,
+        (Entry::EventSent(a), Entry::EventSent(b)) => a.op == b.op && a.event.name == b.event.name,
+        (Entry::Continued(a), Entry::Continued(b)) => a.op == b.op && a.version == b.version,
         (Entry::UndoAdded(a, undo), Entry::UndoAdded(b, other)) => a == b && undo.activity == other.activity,
         _ => false,
     }
@@ -397,6 +398,8 @@ fn describe(entry: &Entry) -> String {
         Entry::TimerFired(op) => format!("the end of the sleep at {op}"),
         Entry::EventAwaited(op, name) => format!("waiting for event `{name}` at {op}"),
         Entry::EventReceived(event) => format!("event `{}`", event.name),
+        Entry::EventSent(sent) => format!("sending event `{}` at {}", sent.event.name, sent.op),
+        Entry::Continued(next) => format!("going on as new, as version {}, at {}", next.version, next.op),
         Entry::Patched(id) => format!("the choice of patch `{id}` (see `deprecate_patch`)"),
         Entry::Value(value) => format!("a side effect at {}", value.op),
         Entry::UndoAdded(op, undo) => format!("the undo `{}` at {op}", undo.activity),

@@ -102,7 +102,9 @@ impl State {
                     |(name, version): &(String, u32)| *name == run.view.workflow && *version == run.view.version;
                 claim.filter.workflows.iter().any(serves) && !run.refused_by.contains(&claim.build)
             })
-            .filter_map(|run| Some((Reverse(run.priority), run.due_since(now)?, run.view.execution, &run.lane)))
+            .filter_map(|run| {
+                Some((Reverse(run.view.priority), run.due_since(now)?, run.view.execution, &run.view.lane))
+            })
             .collect();
         due.sort_unstable();
         let mut lanes = BTreeMap::<String, VecDeque<ExecutionId>>::new();

@@ -51,8 +51,6 @@ pub(super) struct Sent {
 /// One execution.
 pub(super) struct Run {
     pub(super) view: RunView,
-    pub(super) lane: String,
-    pub(super) priority: i16,
     pub(super) input_digest: u64,
     pub(super) journal: Vec<JournalRow>,
     pub(super) blobs: BTreeMap<BlobId, Bytes>,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use saga_store::{
-    Applied, CommitOutcome, Delivery, ExecutionId, Hint, JournalRow, Message, NewRun, OnExisting, RunCommit, RunState,
-    RunView, Seq, Started, Target, Then, Timestamp,
+    Applied, CommitOutcome, Delivery, ExecutionId, Hint, JournalRow, Message, NewRun, RunCommit, RunState, RunView,
+    Seq, Started, Target, Then, Timestamp,
 };
 
 use super::state::{Hold, Run, Sent, State};
@@ -27,6 +27,8 @@ impl State {
                 execution,
                 workflow: new.workflow,
                 version: new.version,
+                lane: new.lane,
+                priority: new.priority,
                 state: if owner.is_some() { RunState::Running } else { RunState::Pending },
                 created_at: now,
                 updated_at: now,
@@ -35,8 +37,6 @@ impl State {
                 status: None,
                 conclusion: None,
             },
-            lane: new.lane,
-            priority: new.priority,
             input_digest: new.input_digest,
             journal: vec![JournalRow { seq: Seq::FIRST, nonce: new.nonce, more: false, body: new.first }],
             blobs: new.blobs.into_iter().map(|blob| (blob.id, blob.bytes)).collect(),
@@ -73,7 +73,7 @@ impl State {
         }
         // A start that is sent again must not start once more after its own run has ended.
         let applied = self.chains.get(&new.id).is_some_and(|chain| chain.contains(&new.execution));
-        let replace = new.on_existing == OnExisting::ReplaceFinished && run.view.state.is_final() && !applied;
+        let replace = new.on_existing.replaces(run.view.execution, run.view.state) && !applied;
         (!replace).then_some(Started::Existing {
             execution: run.view.execution,
             state: run.view.state,

@@ -7,15 +7,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use saga_store::RunId;
-use saga_store::wire::{ChildEnd, ChildScheduled, Entry, OpId, UndoPlan};
+use saga_store::wire::{ChildEnd, ChildScheduled, Entry, OpId, Recipient, UndoPlan};
 use serde::{Deserialize, Serialize};
 
+use super::send::{self, SendError};
 use crate::activity::UndoKind;
 use crate::call::WorkflowCall;
 use crate::codec;
 use crate::context::{self, Arrival, Decision};
 use crate::derive;
 use crate::durable::{Durable, sealed::Sealed};
+use crate::event::Event;
 use crate::workflow::Workflow;
 
 /// Why a child run has no result.
@@ -156,6 +158,19 @@ impl<W: Workflow> ChildHandle<W> {
         context::with("a child's `cancel`", |cx| cx.note(Entry::ChildCancelled(op.clone())));
     }
 
+    /// Sends the child an event: to its newest execution, also if the child has not been started yet.
+    /// Recorded and delivered as by [`send`](crate::send()); dropped if the child has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Event`] if the event cannot be recorded.
+    pub fn send<E: Event>(&self, event: E) -> Result<(), SendError> {
+        let event = send::message(&event)?;
+        let to = Recipient::Child(self.held.op.clone());
+        context::with("a child's `send`", |cx| send::note(cx, to, event));
+        Ok(())
+    }
+
     /// Lets the child go on by itself, whatever becomes of this workflow. So does dropping the
     /// handle, unless the workflow, or the `attempt` around, fails in the same breath.
     pub fn detach(self) {
@@ -284,6 +299,7 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
     context::with(W::NAME, |cx| {
         let op = cx.next_op();
         let WorkflowCall { input, options } = call;
+        let terms = options.terms(W::definition(), cx.now()).map_err(|error| unrecordable("the memo", error))?;
         let id = match options.id {
             Some(id) => RunId::new(id),
             None => RunId::new(format!("{}/{op}", cx.execution())),
@@ -311,8 +327,9 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
             input,
             undo,
             at_end: options.on_parent_end,
-            lane: options.lane,
-            priority: options.priority,
+            lane: options.lane.unwrap_or_default(),
+            priority: options.priority.unwrap_or_default(),
+            terms,
         });
         cx.decide(op.clone(), Decision { entry, step: None });
         Ok((op, id))

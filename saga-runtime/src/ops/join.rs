@@ -292,8 +292,12 @@ mod tests {
     impl Joined {
         /// Of so many branches; the last one waits for something that began before the join.
         fn of(branches: usize) -> Self {
-            let mut context =
-                Box::new(RunContext::new(saga_store::ExecutionId::from_bytes([1; 16]), 1, Timestamp::from_micros(0)));
+            let mut context = Box::new(RunContext::new(
+                saga_store::ExecutionId::from_bytes([1; 16]),
+                String::new(),
+                1,
+                Timestamp::from_micros(0),
+            ));
             let before = begin(&mut context);
             let polls: Vec<_> = (0..branches).map(|_| Rc::default()).collect();
             let probe = |(at, polls): (usize, &Rc<Cell<u32>>)| Probe {

@@ -2,12 +2,14 @@
 
 mod attempt;
 mod child;
+mod continue_as_new;
 mod event;
 mod join;
 mod many;
 mod patch;
 mod pivot;
 mod select;
+mod send;
 mod sleep;
 mod status;
 mod step;
@@ -16,12 +18,14 @@ mod value;
 
 pub use attempt::{Attempt, AttemptFuture, attempt};
 pub use child::{ChildError, ChildFuture, ChildHandle, Spawn, SpawnFuture, spawn};
+pub use continue_as_new::{ContinueAsNew, ContinueFuture, continue_as_new};
 pub use event::{Elapsed, EventFuture, EventTimeout, EventTimeoutFuture, EventWait, event};
 pub use join::{JoinAll, JoinAllFuture, JoinFuture, JoinPair, join_all};
 pub use many::{ForEachConcurrent, ForEachFuture, TryJoinAll, TryJoinAllFuture, for_each_concurrent, try_join_all};
 pub use patch::{deprecate_patch, patched};
 pub use pivot::{Pivot, PivotFuture, pivot};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
+pub use send::{SendError, SendEvent, SendFuture, send};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
 pub use status::set_status;
 pub use step::StepFuture;

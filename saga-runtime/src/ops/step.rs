@@ -102,6 +102,7 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
             input,
             undo,
             deadline,
+            at_call: call.overrides.at_call().filter(|_| errand.is_none()),
             errand,
         });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };

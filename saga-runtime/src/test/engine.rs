@@ -20,7 +20,7 @@ use crate::history::{History, describe};
 use crate::memory::MemoryStore;
 use crate::state::States;
 use crate::workflow::Workflow;
-use saga_store::wire::Entry;
+use saga_store::wire::{Conclusion, Entry};
 
 /// An engine for tests: everything in memory, in virtual time, on the test's own thread.
 ///
@@ -152,21 +152,27 @@ impl TestEngine {
     ///
     /// If the run can never end.
     pub async fn outcome<W: Workflow>(&self, run: &RunHandle<W>) -> Outcome<W::Output, W::Error> {
+        let mut last = run.execution();
         let conclusion = self
             .world
             .until(|| {
-                let view = AnyStore::get_execution(&self.store, run.execution()).now_or_never()?.ok()??;
-                view.conclusion.filter(|_| view.state.is_final())
+                let view = AnyStore::get_execution(&self.store, last).now_or_never()?.ok()??;
+                let conclusion = view.conclusion.filter(|_| view.state.is_final())?;
+                match saga_store::wire::decode(&conclusion) {
+                    Ok(Conclusion::Continued { next }) => {
+                        last = next;
+                        None
+                    }
+                    _ => Some(conclusion),
+                }
             })
             .await;
         let conclusion = saga_store::wire::decode(&conclusion).map_err(|error| error.to_string());
         let outcome = match conclusion {
-            Ok(mut conclusion) => {
-                crate::externalize::internalize_conclusion(&self.store, run.execution(), &mut conclusion)
-                    .await
-                    .map_err(|error| error.to_string())
-                    .and_then(|()| Outcome::from_conclusion(&conclusion).map_err(|error| error.to_string()))
-            }
+            Ok(mut conclusion) => crate::externalize::internalize_conclusion(&self.store, last, &mut conclusion)
+                .await
+                .map_err(|error| error.to_string())
+                .and_then(|()| Outcome::from_conclusion(&conclusion).map_err(|error| error.to_string())),
             Err(error) => Err(error),
         };
         match outcome {

@@ -89,6 +89,7 @@ enum Recorded {
     Open,
     Cancelled,
     Completed,
+    Continued,
     Failed(String),
 }
 
@@ -128,7 +129,8 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
     let matches = match (&recorded, ended) {
         (Recorded::Open, _)
         | (Recorded::Cancelled, None | Some(Entry::UndoBegan(UndoCause::Cancelled(_))))
-        | (Recorded::Completed, Some(Entry::Concluded(Conclusion::Completed(_)))) => true,
+        | (Recorded::Completed, Some(Entry::Concluded(Conclusion::Completed(_))))
+        | (Recorded::Continued, Some(Entry::Concluded(Conclusion::Continued { .. }))) => true,
         (Recorded::Failed(recorded), Some(Entry::UndoBegan(UndoCause::Failed { message, .. }))) => recorded == message,
         _ => false,
     };
@@ -170,6 +172,7 @@ fn forward(records: &[Record]) -> (Vec<Record>, Option<(usize, &Entry, Recorded)
             Entry::UndoBegan(UndoCause::Failed { message, .. }) => Recorded::Failed(message.clone()),
             Entry::UndoBegan(UndoCause::Cancelled(_)) => Recorded::Cancelled,
             Entry::Concluded(Conclusion::Completed(_)) => Recorded::Completed,
+            Entry::Concluded(Conclusion::Continued { .. }) => Recorded::Continued,
             // A dead run is there to be mended: its code may do something else now.
             _ => Recorded::Open,
         };

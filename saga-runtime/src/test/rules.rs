@@ -134,6 +134,7 @@ mod tests {
             undo: UndoPlan::Known(undo),
             deadline: None,
             errand: None,
+            at_call: None,
         })
     }
 

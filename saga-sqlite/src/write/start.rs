@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use rusqlite::types::Null;
-use saga_store::{ExecutionId, Hint, NewRun, OnExisting, RunState, Seq, Started};
+use saga_store::{ExecutionId, Hint, NewRun, RunState, Seq, Started};
 
 use super::Cx;
 use crate::core::Head;
@@ -47,8 +47,7 @@ fn existing(cx: &Cx<'_, '_>, new: &NewRun, newest: &Newest) -> Result<Option<Sta
     if newest.workflow != new.workflow {
         return Ok(Some(Started::Conflict { workflow: newest.workflow.clone() }));
     }
-    let replace = new.on_existing == OnExisting::ReplaceFinished
-        && newest.state.is_final()
+    let replace = new.on_existing.replaces(newest.execution, newest.state)
         // A start that is sent again must not start once more after its own run has ended.
         && cx
             .session

@@ -135,6 +135,16 @@ pub async fn an_inbox_is_read_beyond_a_position<S: Store>(lab: &Lab<S>) {
     assert_eq!(positions(lab, lab.execution(), 0).await, [0_u64; 0]);
 }
 
+pub async fn what_an_ended_run_has_not_consumed_can_still_be_read<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let execution = lab.owned("ORD-1", worker).await;
+    let messages = [lab.send(execution).await, lab.send(execution).await, lab.send(execution).await];
+    lab.apply(RunCommit { inbox_seen: Some(1), ..lab.end(execution, worker, 1) }).await;
+    assert_eq!(lab.inbox(execution).await, [(2, messages[1]), (3, messages[2])]);
+    assert_eq!(lab.load(execution).await.inbox.len(), 2);
+    assert_eq!(lab.claim(worker).await, [], "nobody has to drive it for that");
+}
+
 pub async fn a_sent_message_is_in_the_outbox_until_it_is_known_to_be_delivered<S: Store>(lab: &Lab<S>) {
     let worker = lab.worker().await;
     let execution = lab.owned("ORD-1", worker).await;

@@ -109,6 +109,9 @@ macro_rules! __conformance_list {
                 a_replacing_start_answers_with_a_run_that_is_live
                 a_replacing_start_begins_a_new_execution_of_a_finished_run
                 a_replacing_start_that_is_sent_again_replaces_once
+                the_next_execution_of_a_run_that_goes_on_takes_the_place_of_that_one
+                nobody_else_takes_the_place_of_a_run_that_goes_on
+                nothing_succeeds_a_run_that_does_not_go_on
             }
             fence {
                 a_place_that_is_taken_refuses_the_commit_and_tells_the_head
@@ -177,6 +180,7 @@ macro_rules! __conformance_list {
                 a_position_is_never_given_twice
                 a_consumed_message_that_is_sent_again_is_still_recognised
                 an_inbox_is_read_beyond_a_position
+                what_an_ended_run_has_not_consumed_can_still_be_read
                 a_sent_message_is_in_the_outbox_until_it_is_known_to_be_delivered
                 the_oldest_messages_leave_the_outbox_first
                 the_outbox_of_a_dead_worker_goes_with_its_runs

@@ -27,7 +27,7 @@ pub async fn a_run_is_seen_as_it_was_started<S: Store>(lab: &Lab<S>) {
     let before = lab.now().await;
     let attributes = vec![pair("customer", "4"), pair("region", "eu")];
     let memo = Some(Bytes::from_static(&[0, 255, 10]));
-    let new = NewRun { version: u32::MAX, attributes, memo, ..lab.new_run("ORD-1") };
+    let new = NewRun { version: u32::MAX, attributes, memo, priority: i16::MIN, ..lab.new_run("ORD-1") };
     lab.started(new.clone()).await;
     let view = lab.view(new.execution).await;
     assert!(view.created_at >= before && view.created_at <= lab.now().await);
@@ -38,6 +38,8 @@ pub async fn a_run_is_seen_as_it_was_started<S: Store>(lab: &Lab<S>) {
         execution: new.execution,
         workflow: new.workflow,
         version: new.version,
+        lane: new.lane,
+        priority: new.priority,
         state: RunState::Pending,
         created_at: view.created_at,
         updated_at: view.created_at,

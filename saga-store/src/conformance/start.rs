@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::lab::{HOUR, Lab, executions, run_id};
 use crate::{
-    Delivery, ExecutionId, InboxMessage, JournalRow, Message, NewRun, OnExisting, RunState, Seq, Started, Store, Target,
+    Delivery, ExecutionId, InboxMessage, Incarnation, JournalRow, Message, NewRun, OnExisting, RunCommit, RunState,
+    Seq, Started, StateChange, Store, Target,
 };
 
 fn existing(execution: ExecutionId, state: RunState) -> Started {
@@ -150,4 +151,55 @@ pub async fn a_replacing_start_that_is_sent_again_replaces_once<S: Store>(lab: &
     lab.apply(lab.end(new, worker, 1)).await;
     assert_eq!(lab.start(replacing).await, existing(new, RunState::Completed));
     assert_eq!(lab.journal(new).await.len(), 2);
+}
+
+/// An execution that has ended because its run goes on in another one.
+async fn gone_on<S: Store>(lab: &Lab<S>, id: &str, worker: Incarnation) -> ExecutionId {
+    let execution = lab.owned(id, worker).await;
+    let change = Some(StateChange { state: RunState::Continued, conclusion: Some(Bytes::from_static(b"goes on")) });
+    lab.apply(RunCommit { change, ..lab.end(execution, worker, 1) }).await;
+    execution
+}
+
+fn next<S: Store>(lab: &Lab<S>, of: ExecutionId) -> NewRun {
+    NewRun { on_existing: OnExisting::Succeed(of), ..lab.new_run("ORD-1") }
+}
+
+pub async fn the_next_execution_of_a_run_that_goes_on_takes_the_place_of_that_one<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let old = gone_on(lab, "ORD-1", worker).await;
+    let messages = vec![(lab.message_id(), Bytes::from_static(b"left over"))];
+    let new = NewRun { claim_for: Some(worker), messages, ..next(lab, old) };
+    lab.started(new.clone()).await;
+    assert_eq!(lab.store.get(&run_id("ORD-1")).await.unwrap().unwrap().execution, new.execution);
+    assert_eq!(lab.view(old).await.state, RunState::Continued);
+    assert_eq!(lab.inbox(new.execution).await, [(1, new.messages[0].0)]);
+    assert_eq!(lab.start(new.clone()).await, existing(new.execution, RunState::Running));
+    // Also when that has gone on itself.
+    let change = Some(StateChange { state: RunState::Continued, conclusion: Some(Bytes::from_static(b"goes on")) });
+    lab.apply(RunCommit { change, ..lab.end(new.execution, worker, 1) }).await;
+    assert_eq!(lab.start(new.clone()).await, existing(new.execution, RunState::Continued));
+    assert_eq!(lab.start(next(lab, old)).await, existing(new.execution, RunState::Continued));
+    lab.started(next(lab, new.execution)).await;
+}
+
+pub async fn nobody_else_takes_the_place_of_a_run_that_goes_on<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let old = gone_on(lab, "ORD-1", worker).await;
+    for on_existing in [OnExisting::Return, OnExisting::Reject, OnExisting::ReplaceFinished] {
+        let other = NewRun { on_existing, ..lab.new_run("ORD-1") };
+        assert_eq!(lab.start(other).await, existing(old, RunState::Continued));
+    }
+    assert_eq!(lab.start(next(lab, lab.execution())).await, existing(old, RunState::Continued));
+    assert_eq!(lab.claim(worker).await, []);
+}
+
+pub async fn nothing_succeeds_a_run_that_does_not_go_on<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let ended = lab.ended("ORD-1", worker).await;
+    assert_eq!(lab.start(next(lab, ended)).await, existing(ended, RunState::Completed));
+    let live = lab.owned("live", worker).await;
+    let new = NewRun { on_existing: OnExisting::Succeed(live), ..lab.new_run("live") };
+    assert_eq!(lab.start(new).await, existing(live, RunState::Running));
+    assert_eq!(lab.claim(worker).await, []);
 }

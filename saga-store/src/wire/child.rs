@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::chain::StartTerms;
 use super::conclusion::Conclusion;
 use super::entry::{UndoPlan, UndoStep};
 use super::op::OpId;
@@ -42,6 +43,9 @@ pub struct ChildScheduled {
     /// Its priority within the lane.
     #[n(9)]
     pub priority: i16,
+    /// What else the call says.
+    #[n(10)]
+    pub terms: Option<StartTerms>,
 }
 
 /// What becomes of a child when its parent ends, or lets go the branch that started it.
@@ -161,4 +165,8 @@ pub struct ChildStart {
     /// What the child's random values derive from.
     #[n(2)]
     pub seed: u64,
+    /// Whether it takes the place of a run of its id that has ended: its parent is the fork of one
+    /// that had such a child before.
+    #[n(3)]
+    pub replaces: Option<bool>,
 }

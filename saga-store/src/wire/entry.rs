@@ -6,10 +6,12 @@
 
 use minicbor::{Decode, Encode};
 
+use super::chain::Continued;
 use super::child::{ChildEnded, ChildScheduled, Parent};
 use super::conclusion::Conclusion;
 use super::errand::Errand;
-use super::note::{CancelRequest, EventMessage};
+use super::failure::Failure;
+use super::note::{CancelRequest, EventMessage, EventSent};
 use super::op::OpId;
 use super::payload::Payload;
 
@@ -67,6 +69,9 @@ pub enum Entry {
     /// A child run has ended, or could not be started.
     #[n(10)]
     ChildEnded(#[n(0)] ChildEnded),
+    /// The copied part of the journal is over: what was under way elsewhere has been begun anew.
+    #[n(75)]
+    BegunAnew,
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -109,6 +114,12 @@ pub enum Entry {
     /// The workflow lets a child go on by itself.
     #[n(42)]
     ChildDetached(#[n(0)] OpId),
+    /// The workflow sends an event to another run.
+    #[n(70)]
+    EventSent(#[n(0)] EventSent),
+    /// The workflow is over, and its run goes on with a fresh journal.
+    #[n(71)]
+    Continued(#[n(0)] Continued),
 }
 
 impl Entry {
@@ -125,6 +136,8 @@ impl Entry {
             Self::StepFailed(failed) | Self::UndoFailed(failed) => failed.failure.error.iter_mut().for_each(visit),
             Self::Attempted(attempted) => attempted.failure.error.iter_mut().for_each(visit),
             Self::EventReceived(event) | Self::EventRefused(event, _) => visit(&mut event.value),
+            Self::EventSent(sent) => visit(&mut sent.event.value),
+            Self::Continued(continued) => continued.for_each_payload(&mut visit),
             Self::Repaired(Repair::SetResult(_, result)) => visit(result),
             Self::StepScheduled(scheduled) => {
                 visit(&mut scheduled.input);
@@ -145,6 +158,7 @@ impl Entry {
                 if let UndoPlan::Known(undo) = &mut scheduled.undo {
                     visit(&mut undo.input);
                 }
+                scheduled.terms.iter_mut().for_each(|terms| terms.memo.iter_mut().for_each(&mut visit));
             }
             Self::Claimed(_)
             | Self::TimerFired(_)
@@ -153,6 +167,7 @@ impl Entry {
             | Self::Resumed(_)
             | Self::Repaired(_)
             | Self::Begun
+            | Self::BegunAnew
             | Self::Patched(_)
             | Self::UndoEnded(..)
             | Self::TimerSet(_)
@@ -208,6 +223,9 @@ pub struct RunTerms {
     /// When it begins, if later than it was started: microseconds since 1970.
     #[n(3)]
     pub begin: Option<i64>,
+    /// Whether it is another execution of a run that has been, made from a part of its journal.
+    #[n(4)]
+    pub forked: Option<bool>,
 }
 
 /// What an operator did about a run that could not go on by itself.
@@ -340,6 +358,20 @@ pub struct StepScheduled {
     /// The run that makes its attempts, where that is not this one.
     #[n(5)]
     pub errand: Option<Errand>,
+    /// What the call said of the attempts, in place of what the activity's attribute says.
+    #[n(8)]
+    pub at_call: Option<AtCall>,
+}
+
+/// What a call says of a step's attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
+pub struct AtCall {
+    /// How long one may take: microseconds.
+    #[n(0)]
+    pub timeout: Option<u64>,
+    /// The policy.
+    #[n(1)]
+    pub retry: Option<Retry>,
 }
 
 /// How a step will be undone.
@@ -413,54 +445,6 @@ pub struct OpValue {
     /// The value.
     #[n(1)]
     pub value: Payload,
-}
-
-/// Why an attempt, a step or an undo failed.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-pub struct Failure {
-    /// The sort of failure.
-    #[n(0)]
-    pub kind: FailureKind,
-    /// In words.
-    #[n(1)]
-    pub message: String,
-    /// The activity's own error, where it returned one.
-    #[n(2)]
-    pub error: Option<Payload>,
-}
-
-/// The sort of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-#[non_exhaustive]
-pub enum FailureKind {
-    /// The activity returned an error.
-    #[n(0)]
-    Returned,
-    /// An attempt took too long.
-    #[n(1)]
-    TimedOut,
-    /// The activity panicked.
-    #[n(2)]
-    Panicked,
-    /// The circuit breaker let no attempt through.
-    #[n(3)]
-    CircuitOpen,
-    /// The input could not be read by the activity, or the output not be written.
-    #[n(4)]
-    Payload,
-    /// All attempts together took too long.
-    #[n(5)]
-    DeadlinePassed,
-    /// No activity of this name is in the worker.
-    #[n(6)]
-    Unregistered,
-    /// A layer around the attempt refused or failed it.
-    #[n(7)]
-    Layer,
-    /// The run that made the attempts on a worker of a queue ended without a result.
-    #[n(8)]
-    Interrupted,
 }
 
 /// Why a run is undone.

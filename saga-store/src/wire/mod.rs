@@ -4,24 +4,28 @@
 //! what a newer one has added, and a new build finds old fields absent. Numbers are never reused.
 //! Golden files in the test suite pin the encoding of each entry.
 
+mod chain;
 mod child;
 mod conclusion;
 mod entry;
 mod errand;
+mod failure;
 mod note;
 mod op;
 mod payload;
 mod record;
 mod row;
 
+pub use chain::{Continued, NextStart, StartTerms};
 pub use child::{ChildEnd, ChildEnded, ChildScheduled, ChildStart, Parent, ParentEnd};
 pub use conclusion::Conclusion;
 pub use entry::{
-    Attempted, Care, Claimed, Entry, Failure, FailureKind, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded,
-    StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
+    AtCall, Attempted, Care, Claimed, Entry, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded, StepFailed,
+    StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
 pub use errand::Errand;
-pub use note::{CancelRequest, EventMessage};
+pub use failure::{Failure, FailureKind};
+pub use note::{CancelRequest, EventMessage, EventSent, Recipient};
 pub use op::OpId;
 pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
 pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};

@@ -176,6 +176,7 @@ async fn a_journal_that_does_not_match_the_code_is_dead(place: impl Place) {
         undo: UndoPlan::Nothing,
         deadline: None,
         errand: None,
+        at_call: None,
     });
     let id = plant(&place.open().await, "one_step", r#"{"name":"x"}"#, vec![other]).await;
     let engine = engine(&place, &world).await;

@@ -2,8 +2,10 @@
 
 mod cancel;
 mod children;
+mod continued;
 mod control;
 mod cut;
+mod cutting;
 mod drops;
 mod failures;
 mod forks;

@@ -48,30 +48,49 @@ impl Load {
 pub struct Done {
     /// From the first start to the last end.
     pub took: Duration,
-    /// How long each run took, from before its start to the arrival of its result.
+    /// How long each took; of a run, from before its start to the arrival of its result.
     pub times: Vec<Duration>,
 }
 
 /// Starts runs and waits for their results, so many at once.
 pub async fn drive(client: &Client, load: Load) -> anyhow::Result<Done> {
-    let next = Arc::new(AtomicU64::new(0));
     let payload: Arc<str> = "x".repeat(load.payload).into();
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..load.concurrency.min(load.runs))
+    let client = client.clone();
+    each(load.runs, load.concurrency, move |_| {
+        let (client, payload) = (client.clone(), Arc::clone(&payload));
+        async move {
+            if payload.is_empty() {
+                client.start(steps(load.steps)).await?.result().await?;
+            } else {
+                client.start(heavy_steps(load.steps, payload.to_string())).await?.result().await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Does the same again and again with another number, so many at once.
+pub async fn each<F, Fut>(times: u64, at_once: u64, one: F) -> anyhow::Result<Done>
+where
+    F: Fn(u64) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send,
+{
+    let (one, next, begun) = (Arc::new(one), Arc::new(AtomicU64::new(0)), Instant::now());
+    let tasks: Vec<_> = (0..at_once.min(times))
         .map(|_| {
-            let (client, next, payload) = (client.clone(), Arc::clone(&next), Arc::clone(&payload));
+            let (one, next) = (Arc::clone(&one), Arc::clone(&next));
             tokio::spawn(async move {
-                let mut times = Vec::new();
-                while next.fetch_add(1, Ordering::Relaxed) < load.runs {
-                    let begun = Instant::now();
-                    if payload.is_empty() {
-                        client.start(steps(load.steps)).await?.result().await?;
-                    } else {
-                        client.start(heavy_steps(load.steps, payload.to_string())).await?.result().await?;
+                let mut took = Vec::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= times {
+                        return anyhow::Ok(took);
                     }
-                    times.push(begun.elapsed());
+                    let begun = Instant::now();
+                    one(number).await?;
+                    took.push(begun.elapsed());
                 }
-                anyhow::Ok(times)
             })
         })
         .collect();

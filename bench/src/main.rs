@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use saga_bench::verbs::{
-    events, fanout, gate, history, ledger, limit, recover, report, rivals, run, sleepers, start, timers,
+    events, fanout, gate, history, ledger, limit, orders, recover, report, rivals, run, sleepers, start, timers,
 };
 
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Verb {
     Timers(timers::Options),
     /// Runs that only wait: bytes, and what an idle worker does.
     Sleepers(sleepers::Options),
+    /// The order pipeline over a whole file of orders, on each store.
+    Orders(orders::Options),
     /// Taking over the runs of a worker that was killed.
     Recover(recover::Options),
     /// The bounds that a release must keep, as ratios.
@@ -46,6 +48,9 @@ enum Verb {
     /// The other process of `events`.
     #[command(hide = true)]
     ListenWorker(events::Options),
+    /// The other process of `sleepers`.
+    #[command(hide = true)]
+    IdleWorker(saga_bench::verbs::Common),
     /// The process that `recover` kills.
     #[command(hide = true)]
     RecoverWorker(recover::Options),
@@ -64,12 +69,14 @@ async fn main() -> anyhow::Result<()> {
         Verb::Events(options) => events::run(options).await,
         Verb::Timers(options) => timers::run(options).await,
         Verb::Sleepers(options) => sleepers::run(options).await,
+        Verb::Orders(options) => orders::run(options).await,
         Verb::Recover(options) => recover::run(options).await,
         Verb::Gate(options) => gate::run(options).await,
         Verb::Report(options) => report::run(options).await,
         Verb::Rivals(options) => rivals::run(options).await,
         Verb::Worker(options) => run::worker(options).await,
         Verb::ListenWorker(options) => events::worker(options).await,
+        Verb::IdleWorker(common) => sleepers::idle_worker(common).await,
         Verb::RecoverWorker(options) => recover::worker(options).await,
     }
 }

@@ -28,7 +28,7 @@ pub struct Reading {
     pub server_cpu: Option<f64>,
     /// Statements that the server has executed; it needs the extension `pg_stat_statements`.
     pub statements: Option<f64>,
-    /// Group commits: calls of the store's commit statements, or transactions of the file.
+    /// Group commits: calls of the store's statements that start and commit, or transactions of the file.
     pub commits: Option<f64>,
     /// Bytes of the server's log; or all that this process has written, log and file.
     pub bytes: Option<f64>,
@@ -79,7 +79,7 @@ impl Meter {
 
 async fn calls(session: &Client) -> anyhow::Result<(Option<f64>, Option<f64>)> {
     let sql = "SELECT sum(calls)::float8,
-            sum(calls) FILTER (WHERE query LIKE '-- lean%' OR query LIKE '-- full%')::float8
+            sum(calls) FILTER (WHERE query SIMILAR TO '-- (lean|close|full|start)%')::float8
         FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%pg_current_wal%'";
     let row = session.query_one(sql, &[]).await?;
     Ok((row.get(0), row.get::<_, Option<f64>>(1).or(Some(0.0))))

@@ -111,10 +111,14 @@ impl Place {
     pub async fn open(&self) -> anyhow::Result<Opened> {
         Ok(match self {
             Self::Sqlite { path, .. } => Opened::Sqlite(SqliteStore::open(path).await?),
-            Self::Postgres { url, schema, .. } => {
-                Opened::Postgres(PostgresStore::builder(url).schema(schema).connect().await?)
-            }
+            Self::Postgres { .. } => Opened::Postgres(self.server(8).await?),
         })
+    }
+
+    /// Opens the store on a server, with so many sessions for transactions.
+    pub async fn server(&self, transactions: usize) -> anyhow::Result<PostgresStore> {
+        let Self::Postgres { url, schema, .. } = self else { bail!("a file has no sessions") };
+        Ok(PostgresStore::builder(url).schema(schema).transaction_sessions(transactions).connect().await?)
     }
 
     /// A session of its own with the server, if there is one.

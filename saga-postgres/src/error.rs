@@ -52,9 +52,23 @@ impl Abort {
 
     /// Whether another session did the same at the same time: trying again finds what it did.
     pub(crate) fn is_a_race(&self) -> bool {
+        self.is_taken(&["inbox_message"])
+    }
+
+    /// Whether a place in a journal was taken.
+    pub(crate) fn is_taken_place(&self) -> bool {
+        self.is_taken(&["journal_pkey"])
+    }
+
+    /// Whether a run's id, or its execution, was taken.
+    pub(crate) fn is_taken_id(&self) -> bool {
+        self.is_taken(&["runs_newest", "runs_pkey"])
+    }
+
+    fn is_taken(&self, keys: &[&str]) -> bool {
         let Self::Postgres(error) = self else { return false };
         error.as_db_error().is_some_and(|error| {
-            *error.code() == SqlState::UNIQUE_VIOLATION && error.constraint() == Some("inbox_message")
+            *error.code() == SqlState::UNIQUE_VIOLATION && error.constraint().is_some_and(|key| keys.contains(&key))
         })
     }
 

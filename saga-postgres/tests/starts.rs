@@ -147,3 +147,17 @@ async fn what_another_process_writes_gives_a_hint() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_start_that_nobody_named_is_new_once_and_fails_no_neighbour_when_it_is_sent_again() {
+    let (_, lab) = common::lab().await;
+    let unnamed = || {
+        let run = lab.new_run("x");
+        saga_store::NewRun { id: saga_store::conformance::lab::run_id(&run.execution.to_string()), ..run }
+    };
+    let (first, second) = (unnamed(), unnamed());
+    assert_eq!(lab.store.start(vec![first.clone()]).await.unwrap(), [Started::New]);
+    let again = lab.store.start(vec![first.clone(), second]).await.unwrap();
+    assert!(matches!(again[0], Started::Existing { execution, .. } if execution == first.execution), "{again:?}");
+    assert_eq!(again[1], Started::New);
+}

@@ -36,6 +36,13 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the execution's own id as text, as runs are named whose caller chose no name.
+    /// No other run has such a name, but the same one that is sent again.
+    pub fn is_of(&self, execution: ExecutionId) -> bool {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        self.0.as_bytes() == execution.as_uuid().hyphenated().encode_lower(&mut text).as_bytes()
+    }
 }
 
 impl AsRef<str> for RunId {
@@ -250,6 +257,13 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_nobody_named_has_the_name_of_its_execution() {
+        let execution = ExecutionId::from_bytes([0xab; 16]);
+        assert!(RunId::new(execution.to_string()).unwrap().is_of(execution));
+        assert!(!RunId::new("ORD-1").unwrap().is_of(execution));
+    }
 
     #[test]
     fn a_timestamp_prints_as_rfc_3339() {

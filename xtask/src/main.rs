@@ -25,6 +25,8 @@ usage: cargo xtask <chore>
 
   rivals      the no-op workload on other durable execution crates, in one table with ours
   bench-gate  the ratios that a release must keep, measured side by side
+  orders [--orders FILE]
+              the order pipeline over all orders of a file, on each store, with its audit
   build-time  how long a user's crate takes to build, from clean and after a change
   chaos [--minutes N] [--store sqlite|postgres] [--seed N] [--orders N]
               orders under kills, stops, restarts, outages and cut sessions, then an audit
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["ci"] => run(&plan::ci()),
         ["rivals"] => run(&plan::rivals()),
         ["bench-gate"] => run(&plan::bench_gate()),
+        ["orders", arguments @ ..] => run(&plan::orders(arguments)),
         ["build-time"] => build_time::run(),
         ["chaos", arguments @ ..] => run(&plan::chaos(arguments)),
         ["soak", arguments @ ..] => run(&plan::soak(arguments)),

@@ -60,6 +60,16 @@ pub(crate) fn rivals() -> Vec<Step> {
     ]
 }
 
+/// All orders of a file, on each store.
+pub(crate) fn orders(arguments: &[&str]) -> Vec<Step> {
+    const BUILD: &str = "build order-saga";
+    let orders = &["run", "--release", "-p", "saga-bench", "--", "orders"];
+    vec![
+        Step::cargo(BUILD, &["build", "--release", "--bin", "order-saga"]),
+        Step::cargo("orders", orders).with(arguments).after(BUILD),
+    ]
+}
+
 /// The ratios that a release must keep.
 pub(crate) fn bench_gate() -> Vec<Step> {
     vec![Step::cargo("gate", &["run", "--release", "-p", "saga-bench", "--", "gate"])]

@@ -1,5 +1,5 @@
 //! The no-op workload of `saga-bench` on other durable execution crates:
-//! `saga-rivals dbos|durare|duroxide URL RUNS CONCURRENCY STEPS` prints steps per second and the
+//! `saga-rivals dbos|durare|durare-ledger|duroxide URL RUNS CONCURRENCY STEPS` prints steps per second and the
 //! median of a run in milliseconds.
 //!
 //! Each is used as its own documentation shows it, in a process of its own, against the server or
@@ -28,7 +28,7 @@ pub struct Load {
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [rival, url, runs, concurrency, steps] = &arguments[..] else {
-        anyhow::bail!("usage: saga-rivals dbos|durare|duroxide URL RUNS CONCURRENCY STEPS");
+        anyhow::bail!("usage: saga-rivals dbos|durare|durare-ledger|duroxide URL RUNS CONCURRENCY STEPS");
     };
     let load = Load {
         url: url.clone(),
@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
     match &rival[..] {
         "dbos" => with_dbos::run(load).await,
         "durare" => with_durare::run(load).await,
+        "durare-ledger" => with_durare::ledger(load).await,
         "duroxide" => with_duroxide::run(load).await,
         other => anyhow::bail!("there is no rival `{other}`"),
     }

@@ -1,18 +1,25 @@
-//! `duroxide`: its own store in a file.
+//! `duroxide`: its own stores, in a file or on PostgreSQL.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use duroxide::providers::Provider;
 use duroxide::providers::sqlite::SqliteProvider;
 use duroxide::runtime::Runtime;
 use duroxide::runtime::registry::ActivityRegistry;
 use duroxide::{ActivityContext, Client, OrchestrationContext, OrchestrationRegistry, OrchestrationStatus};
 
+use duroxide_pg::PostgresProvider;
+
 use crate::{Load, drive};
 
 /// Measures.
 pub(crate) async fn run(load: Load) -> anyhow::Result<()> {
-    let store = Arc::new(SqliteProvider::new(&load.url, None).await?);
+    let store: Arc<dyn Provider> = if load.url.starts_with("sqlite") {
+        Arc::new(SqliteProvider::new(&load.url, None).await?)
+    } else {
+        Arc::new(PostgresProvider::new_with_schema(&load.url, Some("duroxide")).await?)
+    };
     let activities = ActivityRegistry::builder()
         .register("Nothing", |_: ActivityContext, number: String| async move { Ok(number) })
         .build();

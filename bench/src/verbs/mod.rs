@@ -7,6 +7,7 @@ pub mod gate;
 pub mod history;
 pub mod ledger;
 pub mod limit;
+pub mod orders;
 pub mod recover;
 pub mod report;
 pub mod rivals;

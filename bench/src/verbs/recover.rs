@@ -58,7 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     ));
     let taking = all.saturating_sub(first).as_secs_f64();
     figures
-        .add("first_run_after", first.as_secs_f64(), "s from the kill, the lease of 1.2 s included")
+        .add("first_run_after", first.as_secs_f64(), "s from the kill; on a server the lease of 1.2 s included")
         .add("all_runs_after", all.as_secs_f64(), "s from the kill")
         .add("runs_per_second", count(options.runs) / taking, "from the first to the last")
         .add("entries_per_second", count(options.runs) * f64::from(2 * options.steps + 2) / taking, "")

@@ -5,7 +5,8 @@ use std::process::Stdio;
 use anyhow::Context as _;
 use tokio::process::Command;
 
-use super::run;
+use super::{ledger, run};
+use crate::figures::Figures;
 use crate::load::Load;
 use crate::place::Place;
 
@@ -15,7 +16,7 @@ pub struct Options {
     /// The program of `bench/rivals`.
     program: std::path::PathBuf,
     /// Runs at once.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 256])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256, 1_024])]
     concurrency: Vec<u64>,
     /// Runs in all; a tenth of it one at a time.
     #[arg(long, default_value_t = 2_000)]
@@ -25,10 +26,11 @@ pub struct Options {
     server: String,
 }
 
-/// Measures ours and theirs, each in turn, and prints a row for each.
+/// Measures ours and theirs, each in turn, and prints a row for each. All flush each commit, but
+/// for `durare` on SQLite, which sets `synchronous = NORMAL`.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    println!("| who | store | runs at once | steps/s | p50 of a run |");
-    println!("|---|---|---|---|---|");
+    println!("| who | store | runs at once | steps/s | p50 of a run | ours is |");
+    println!("|---|---|---|---|---|---|");
     for concurrency in &options.concurrency {
         let runs = if *concurrency == 1 { options.runs.div_ceil(10) } else { options.runs };
         let load = Load { runs, concurrency: *concurrency, steps: 10, payload: 0 };
@@ -36,25 +38,56 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             let place = Place::parse(store, None).await?;
             let ours = run::measure(&place, load).await?;
             place.clear().await?;
-            print("saga", &place, load, ours.get("steps_per_second"), ours.get("p50"));
+            let ours = Rate::of(&ours);
+            ours.print("saga", place.kind(), *concurrency, ours);
             let rivals: &[&str] = match &place {
                 Place::Sqlite { .. } => &["durare", "duroxide"],
-                Place::Postgres { .. } => &["dbos", "durare"],
+                Place::Postgres { .. } => &["dbos", "durare", "duroxide"],
             };
             for rival in rivals {
-                match theirs(&options, rival, &place, load).await {
-                    Ok((steps, p50)) => print(rival, &place, load, Some(steps), Some(p50)),
-                    Err(error) => println!("| {rival} | {} | {concurrency} | failed: {error} | |", place.kind()),
-                }
+                compare(&options, rival, &place, load, ours).await;
             }
         }
+    }
+    println!("\nTransactional steps: each reads, increments and writes one of 1,000 rows.\n");
+    println!("| who | store | runs at once | steps/s | p50 of a run | ours is |");
+    println!("|---|---|---|---|---|---|");
+    let load = Load { runs: options.runs, concurrency: 64, steps: 10, payload: 0 };
+    for store in ["sqlite", &options.server] {
+        let place = Place::parse(store, None).await?;
+        let exact = ledger::Load { runs: load.runs, concurrency: load.concurrency, sessions: 16 };
+        let ours = Rate::of(&ledger::measure(&place, exact).await?);
+        place.clear().await?;
+        ours.print("saga", place.kind(), load.concurrency, ours);
+        compare(&options, "durare-ledger", &place, load, ours).await;
     }
     Ok(())
 }
 
-fn print(who: &str, place: &Place, load: Load, steps: Option<f64>, p50: Option<f64>) {
-    let shown = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
-    println!("| {who} | {} | {} | {} | {} ms |", place.kind(), load.concurrency, shown(steps, 0), shown(p50, 2));
+/// Steps a second, and milliseconds of a run.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    steps: f64,
+    p50: f64,
+}
+
+impl Rate {
+    fn of(figures: &Figures) -> Self {
+        let figure = |name: &str| figures.get(name).unwrap_or(f64::NAN);
+        Self { steps: figure("steps_per_second"), p50: figure("p50") }
+    }
+
+    fn print(self, who: &str, store: &str, concurrency: u64, ours: Self) {
+        let Self { steps, p50 } = self;
+        println!("| {who} | {store} | {concurrency} | {steps:.0} | {p50:.2} ms | {:.1} × |", ours.steps / steps);
+    }
+}
+
+async fn compare(options: &Options, rival: &str, place: &Place, load: Load, ours: Rate) {
+    match theirs(options, rival, place, load).await {
+        Ok((steps, p50)) => Rate { steps, p50 }.print(rival, place.kind(), load.concurrency, ours),
+        Err(error) => println!("| {rival} | {} | {} | failed: {error} | | |", place.kind(), load.concurrency),
+    }
 }
 
 async fn theirs(options: &Options, rival: &str, place: &Place, load: Load) -> anyhow::Result<(f64, f64)> {

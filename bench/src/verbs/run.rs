@@ -30,6 +30,11 @@ pub struct Options {
 /// Measures.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let place = options.common.place().await?;
+    if options.workers > 1 {
+        anyhow::ensure!(!options.compare, "--compare measures one worker; leave out --workers");
+        let shares = matches!(place, Place::Postgres { .. });
+        anyhow::ensure!(shares, "a file has one engine: --workers needs a store on a server");
+    }
     let figures = if options.compare {
         super::compare::measure(&place, options.load).await
     } else if options.workers > 1 {
@@ -90,19 +95,36 @@ pub(super) async fn processes(place: &Place, load: Load, workers: u64) -> anyhow
     for child in &mut children {
         child.go().await?;
     }
-    let (mut times, mut cpu) = (Vec::new(), 0.0);
-    for child in children {
-        let (took, used) = child.end().await?;
-        times.extend(took);
-        cpu += used;
+    let (mut times, mut cpu, mut memory) = (Vec::new(), 0.0, 0.0_f64);
+    for child in &mut children {
+        let done = child.done().await?;
+        times.extend(done.times.into_iter().map(Duration::from_micros));
+        cpu += done.cpu;
+        memory = memory.max(done.peak_memory);
     }
+    // The last has ended its work by now; that they leave the store is not counted.
     let took = begun.elapsed();
     let mut used = meter.read().await?.since(&before);
     used.client_cpu = Some(cpu);
     let mut figures = titled(place, load, workers);
     add_times(&mut figures, load, took, &mut times);
     used.add_to(&mut figures, load.all_steps(), load.all_rows());
+    figures.add("peak_memory_of_a_worker", memory, "MiB");
+    for child in children {
+        child.end().await?;
+    }
     Ok(figures)
+}
+
+/// What a worker process prints when all is done.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct WorkerDone {
+    /// Microseconds of each run.
+    times: Vec<u64>,
+    /// Processor seconds.
+    cpu: f64,
+    /// MiB.
+    peak_memory: f64,
 }
 
 /// A worker process: it says `ready`, waits for a line, works, and prints how long each run took.
@@ -138,12 +160,14 @@ impl Worker {
         self.lines.next_line().await?.context("a worker has ended")
     }
 
-    /// How long each run took, and the processor seconds of all.
-    async fn end(mut self) -> anyhow::Result<(Vec<Duration>, f64)> {
-        let line = self.line().await?;
-        let (cpu, times): (f64, Vec<u64>) = serde_json::from_str(&line)?;
-        self.child.wait().await?;
-        Ok((times.into_iter().map(Duration::from_micros).collect(), cpu))
+    async fn done(&mut self) -> anyhow::Result<WorkerDone> {
+        Ok(serde_json::from_str(&self.line().await?)?)
+    }
+
+    async fn end(mut self) -> anyhow::Result<()> {
+        let status = self.child.wait().await?;
+        anyhow::ensure!(status.success(), "a worker failed: {status}");
+        Ok(())
     }
 }
 
@@ -159,8 +183,9 @@ pub async fn worker(options: Options) -> anyhow::Result<()> {
     let before = crate::meter::processor_time();
     let done = drive(engine.client(), options.load).await?;
     let cpu = crate::meter::processor_time().zip(before).map_or(0.0, |(now, before)| now - before);
-    let times: Vec<u64> = done.times.iter().map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).collect();
-    println!("{}", serde_json::to_string(&(cpu, times))?);
+    let times = done.times.iter().map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).collect();
+    let peak_memory = crate::meter::peak_memory().unwrap_or_default();
+    println!("{}", serde_json::to_string(&WorkerDone { times, cpu, peak_memory })?);
     engine.shutdown().await;
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! What a run costs that only waits: in the store alone, and in memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use saga_runtime::Client;
+use tokio::process::Command;
 
 use super::Common;
 use crate::figures::{Figures, count};
+use crate::load::each;
 use crate::meter::{Meter, memory, processor_time};
+use crate::place::Place;
 use crate::work::{endless_wait, sleeper};
 
 /// The most runs that wait in memory: fewer than an engine holds.
@@ -41,15 +42,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     start(engine.client(), options.runs, Waits::ForHours).await?;
     settle(&meter).await?;
     let (suspended, written) = (memory(), meter.read().await?.since(&begun));
-    let live = options.runs.min(IN_MEMORY);
-    start(engine.client(), live, Waits::InMemory).await?;
-    settle(&meter).await?;
-    let waiting = memory();
-
+    // Before any run waits in memory: those have timers that are due now and then.
     let (begun, cpu) = (meter.read().await?, processor_time());
     tokio::time::sleep(Duration::from_secs(options.idle)).await;
     let (idle, cpu_used) = (meter.read().await?.since(&begun), processor_time().zip(cpu).map(|(now, then)| now - then));
+
+    let live = options.runs.min(IN_MEMORY);
+    let before_live = memory();
+    start(engine.client(), live, Waits::InMemory).await?;
+    settle(&meter).await?;
+    let waiting = memory();
     engine.shutdown().await;
+
+    drop(opened);
+    let alone = worker_alone(&place).await?;
     place.clear().await?;
 
     let grown = |from: Option<f64>, to: Option<f64>, runs: u64| Some((to? - from?) / count(runs));
@@ -57,11 +63,29 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     figures
         .add("memory_asleep", grown(before, suspended, options.runs), "bytes a run")
         .add("written_asleep", written.bytes.map(|bytes| bytes / count(options.runs)), "bytes a run, start and release")
-        .add("memory_waiting", grown(suspended, waiting, live), "bytes a run")
+        .add("memory_waiting", grown(before_live, waiting, live), "bytes a run")
         .add("idle_cpu", cpu_used.map(|cpu| cpu / count(options.idle) * 100.0), "% of a core")
         .add("idle_statements", idle.statements.map(|sent| sent / count(options.idle) * 60.0), "a minute")
-        .add("peak_memory", crate::meter::peak_memory(), "MiB");
+        .add("memory_of_a_worker", alone, "MiB, of a process that has only these runs")
+        .add("peak_memory", crate::meter::peak_memory(), "MiB, the starts included");
     figures.print(options.common.json);
+    Ok(())
+}
+
+/// The memory of a worker process that finds all of them asleep, in MiB.
+async fn worker_alone(place: &Place) -> anyhow::Result<Option<f64>> {
+    let output = Command::new(std::env::current_exe()?).arg("idle-worker").args(place.arguments()).output().await?;
+    anyhow::ensure!(output.status.success(), "the worker did not start: {}", output.status);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The process that `worker_alone` starts: it lives for ten heartbeats and prints its memory.
+pub async fn idle_worker(common: Common) -> anyhow::Result<()> {
+    let opened = common.place().await?.open().await?;
+    let engine = opened.engine().start().await?;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    println!("{}", serde_json::to_string(&memory().map(|bytes| bytes / 1024.0 / 1024.0))?);
+    engine.shutdown().await;
     Ok(())
 }
 
@@ -72,25 +96,19 @@ enum Waits {
 }
 
 async fn start(client: &Client, runs: u64, waits: Waits) -> anyhow::Result<()> {
-    let next = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = (0..256)
-        .map(|_| {
-            let (client, next) = (client.clone(), Arc::clone(&next));
-            tokio::spawn(async move {
-                while next.fetch_add(1, Ordering::Relaxed) < runs {
-                    match waits {
-                        Waits::ForHours => client.start(sleeper(36_000)).await.map(drop)?,
-                        Waits::InMemory => client.start(endless_wait()).await.map(drop)?,
-                    }
-                }
-                anyhow::Ok(())
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await??;
-    }
-    Ok(())
+    let client = client.clone();
+    each(runs, 256, move |_| {
+        let client = client.clone();
+        async move {
+            match waits {
+                Waits::ForHours => client.start(sleeper(36_000)).await.map(drop)?,
+                Waits::InMemory => client.start(endless_wait()).await.map(drop)?,
+            }
+            Ok(())
+        }
+    })
+    .await
+    .map(drop)
 }
 
 /// Waits until nothing more is committed.

@@ -1,11 +1,8 @@
 //! Starts: how many a second, by clients that wait for each to be durable.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
 use super::Common;
 use crate::figures::{Figures, count, millis, percentile};
+use crate::load::each;
 use crate::meter::Meter;
 use crate::work::sleeper;
 
@@ -28,31 +25,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let opened = place.open().await?;
     let meter = Meter::new(&place, &opened).await?;
     let client = opened.client();
-    let next = Arc::new(AtomicU64::new(0));
     let before = meter.read().await?;
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..options.concurrency)
-        .map(|_| {
-            let (client, next) = (client.clone(), Arc::clone(&next));
-            tokio::spawn(async move {
-                let mut times = Vec::new();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= options.runs {
-                        return anyhow::Ok(times);
-                    }
-                    let begun = Instant::now();
-                    client.start(sleeper(3600)).id(format!("START-{number}")).await?;
-                    times.push(begun.elapsed());
-                }
-            })
-        })
-        .collect();
-    let mut times: Vec<Duration> = Vec::new();
-    for task in tasks {
-        times.extend(task.await??);
-    }
-    let seconds = begun.elapsed().as_secs_f64();
+    let done = each(options.runs, options.concurrency, move |number| {
+        let client = client.clone();
+        async move { Ok(client.start(sleeper(3600)).id(format!("START-{number}")).await.map(drop)?) }
+    })
+    .await?;
+    let (seconds, mut times) = (done.took.as_secs_f64(), done.times);
     let used = meter.read().await?.since(&before);
     place.clear().await?;
     let starts = count(options.runs);

@@ -68,7 +68,7 @@ statements! { owner::END;
             UPDATE @.runs r SET newest = true FROM gone g
             WHERE g.newest AND r.execution = (
                 SELECT o.execution FROM @.runs o
-                WHERE o.id = g.id AND (o.execution IN (SELECT execution FROM doomed)) IS NOT TRUE
+                WHERE o.id = g.id AND NOT o.newest AND (o.execution IN (SELECT execution FROM doomed)) IS NOT TRUE
                 ORDER BY o.execution DESC LIMIT 1))
         SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8";
 }

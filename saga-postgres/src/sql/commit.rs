@@ -129,15 +129,15 @@ statements! { 0;
     /// Commits of one row each and nothing else, of runs whose heads are known: the common case.
     ///
     /// The insert is the fence, by the journal's key: it looks at the latest state, not at the
-    /// snapshot's, so that a takeover that came first refuses it, however long the statement was
-    /// held up.
+    /// snapshot's, so that a takeover that came first fails the statement, however long it was
+    /// held up. Then each is looked at: that is as rare as takeovers are, and a row that goes in
+    /// on condition writes a third more to the log.
     LEAN = concat!("-- lean
         WITH appended AS (
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT c.execution, c.seq, c.nonce, false, c.body
             FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[]) AS c (execution, seq, nonce, body)
             WHERE ", follows!(), "
-            ON CONFLICT DO NOTHING
             RETURNING execution)
         ", of_all!("appended"));
 
@@ -153,7 +153,6 @@ statements! { 0;
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT c.execution, c.seq, c.nonce, false, c.body FROM l AS c
             WHERE ", follows!(), "
-            ON CONFLICT DO NOTHING
             RETURNING execution),
         ended AS MATERIALIZED (SELECT * FROM c WHERE (c.execution IN (SELECT execution FROM appended)) IS TRUE),
         closed AS (

@@ -176,9 +176,9 @@ impl Text {
             Source::Ids(prefix) => {
                 // By ids alone: with a span of time at hand, or an order, the planner might take
                 // another index.
-                self.put(
-                    "SELECT x.created_at, x.execution FROM (SELECT r.created_at, r.execution FROM @.runs r WHERE true",
-                );
+                self.put("SELECT x.created_at, x.execution FROM (SELECT r.created_at, r.execution FROM @.runs r WHERE r.newest");
+                self.begins_with(prefix);
+                self.put(" UNION ALL SELECT r.created_at, r.execution FROM @.runs r WHERE NOT r.newest");
                 self.begins_with(prefix);
                 self.put(" OFFSET 0) AS x WHERE true");
                 self.span(query, after);

@@ -76,9 +76,10 @@ macro_rules! start {
 statements! { commit::END;
     /// Starts runs; those whose id or execution exists are left out.
     START = start!("ON CONFLICT DO NOTHING");
-    /// Starts runs in place of finished ones; fails, and so leaves the finished one the newest,
-    /// if the new execution exists.
-    REPLACE = start!("");
+    /// Starts runs that are new, or in place of finished ones; fails if an id or an execution
+    /// exists, and so leaves the finished one the newest. A row that goes in on condition costs
+    /// more: each index is searched twice, and one record more is logged.
+    START_NEW = start!("");
 
     /// What is there already of some starts.
     EXISTING = "-- existing

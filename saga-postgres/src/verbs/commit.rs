@@ -176,6 +176,7 @@ impl Batch<'_> {
                     }
                     done.outcomes.extend(applied.into_iter().map(|at| (at, applied_with(false))));
                 }
+                Err(abort) if abort.is_taken_place() => left.extend(part),
                 Err(abort) => self.isolate(abort, part, &mut parts, &mut done)?,
             }
         }

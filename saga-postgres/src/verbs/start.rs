@@ -81,19 +81,25 @@ fn sorted(runs: &[NewRun]) -> Group {
 
 /// Sends a group; halves it as long as a row spoils it, and takes it apart if an id is held.
 async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Result<(), Abort> {
+    // Ids that were made for their runs are new, unless the same is sent again.
+    let mut fresh = group.iter().all(|(at, replaces)| replaces.is_none() && runs[*at].id.is_of(runs[*at].execution));
     let mut parts = vec![group];
     while let Some(mut part) = parts.pop() {
         if part.is_empty() {
             continue;
         }
         let alone = part.len() == 1;
-        match send(db, runs, &part).await {
+        match send(db, runs, &part, fresh).await {
             Ok(added) => {
                 let missed: Vec<usize> = part.iter().map(|(at, _)| *at).filter(|at| !added.contains_key(at)).collect();
                 done.ready |= added.values().any(|free| *free);
                 done.owned.extend(added.iter().filter_map(|(at, free)| (!free).then_some(*at)));
                 done.answers.extend(added.into_keys().map(|at| (at, Started::New)));
                 look_at(db, runs, missed, done).await?;
+            }
+            Err(abort) if fresh && abort.is_taken_id() => {
+                fresh = false;
+                parts.push(part);
             }
             // A replacing start whose execution exists, or that another has come before.
             Err(abort) if alone && part[0].1.is_some() && abort.is_of_the_row() => {
@@ -115,17 +121,23 @@ async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Re
 }
 
 /// The runs that are new, by index, and whether nobody owns them.
-async fn send(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Result<BTreeMap<usize, bool>, Abort> {
+async fn send(
+    db: &Db,
+    runs: &[NewRun],
+    group: &[(usize, Option<Uuid>)],
+    fresh: bool,
+) -> Result<BTreeMap<usize, bool>, Abort> {
     // A call for one run alone waits; one for several tells its caller, who sends each by itself.
     let patience = if runs.len() == 1 { PATIENCE } else { BATCH_PATIENCE };
     let values = values(runs, group, Some(patience));
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-    let sql: Sql = if group.iter().any(|(_, replaces)| replaces.is_some()) { sql::REPLACE } else { sql::START };
+    let must_be_new = fresh || group.iter().any(|(_, replaces)| replaces.is_some());
+    let sql: Sql = if must_be_new { sql::START_NEW } else { sql::START };
     let rows = db.query(For::Clients, sql, &values).await?;
     Ok(rows.iter().map(|row| (group[index(row.get(0))].0, row.get(1))).collect())
 }
 
-/// The values of `START` and `REPLACE`. Without a limit of their own they wait for a held id as
+/// The values of `START` and `START_NEW`. Without a limit of their own they wait for a held id as
 /// long as the session waits for locks.
 fn values<'r>(
     runs: &'r [NewRun],
@@ -212,7 +224,7 @@ pub(crate) async fn start_within(
     let runs = std::slice::from_ref(run);
     let mut replaces = None;
     for _ in 0..ROUNDS {
-        let sql = if replaces.is_some() { sql::REPLACE } else { sql::START };
+        let sql = if replaces.is_some() { sql::START_NEW } else { sql::START };
         let values = values(runs, &[(0, replaces)], None);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
         if !client.query(&sql::text(sql, schema), &values).await?.is_empty() {

@@ -51,7 +51,9 @@ async fn commit_from_both_ends(more: impl Fn(RunCommit) -> RunCommit) {
     let commits = |lab: &Of| -> Vec<RunCommit> { runs.iter().map(|run| more(lab.append(*run, owner, 1))).collect() };
     let (forth, mut back) = (commits(&one), commits(&two));
     // The marks of two labs are alike, those of two workers are not.
-    back.iter_mut().for_each(|commit| commit.nonce = Nonce(commit.nonce.0 ^ (1 << 60)));
+    for commit in &mut back {
+        commit.nonce = Nonce(commit.nonce.0 ^ (1 << 60));
+    }
     back.reverse();
     let [one, two] = [(one, forth), (two, back)].map(|(lab, commits)| async move { lab.store.commit(commits).await });
     let [forth, back] = meet(&schema, &runs, [one.boxed(), two.boxed()]).await;

@@ -2,9 +2,11 @@
 //! names, or private ones in temporary folders that go with the process.
 //!
 //! - `programs`: where the server's programs are, and as whom they run.
+//! - `disk`: a small one, that can be full.
 //! - `server`: a server, what can befall it, and a standby of it.
 //! - `proxy`: the way to it, which can be cut.
 
+mod disk;
 mod programs;
 mod proxy;
 mod server;
@@ -12,6 +14,7 @@ mod server;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use disk::SmallDisk;
 pub use proxy::Proxy;
 pub use server::{TestServer, free_port};
 

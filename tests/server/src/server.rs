@@ -81,7 +81,7 @@ impl TestServer {
     pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Self {
         let (server, user) = Self::folder_of_a_new_one();
         run(as_user(&user, &programs().join("initdb"))
-            .args(["--username=saga", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"])
+            .args(["--username=saga", "--auth=trust", "--encoding=UTF8", "--locale=C"])
             .arg("--pgdata")
             .arg(server.data()));
         for (name, text) in files {

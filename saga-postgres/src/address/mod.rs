@@ -55,7 +55,7 @@ impl Address {
                  (sslmode=verify-full)";
             return Err(invalid(why));
         }
-        if config.get_hosts().iter().all(is_socket) && config.get_ssl_mode() == SslMode::Require {
+        if config.get_hosts().iter().all(is_socket) {
             // A socket is never encrypted, and `libpq` does not ask for it.
             config.ssl_mode(SslMode::Disable);
         }
@@ -204,8 +204,10 @@ mod tests {
         assert_eq!(address.files.roots.as_deref(), Some("/x.pem"));
         assert_eq!(address.config.get_connect_timeout(), Some(&Duration::from_secs(3)));
         assert_eq!(address.tls().err().map(|error| error.kind()), Some(ErrorKind::Invalid));
-        let socket = Address::parse("postgres:///b?host=/tmp&sslmode=verify-full", none).unwrap();
-        assert_eq!(socket.config.get_ssl_mode(), SslMode::Disable);
+        for socket in ["postgres:///b?host=/tmp&sslmode=verify-full", "postgres:///b?host=/tmp"] {
+            let socket = Address::parse(socket, none).unwrap();
+            assert_eq!(socket.config.get_ssl_mode(), SslMode::Disable);
+        }
         let disabled = |name: &str| (name == "PGSSLMODE").then(|| "disable".to_owned());
         assert_eq!(Address::parse("postgres://a/b", disabled).unwrap().config.get_ssl_mode(), SslMode::Disable);
         let address = Address::parse("postgres://a/b?sslmode=prefer", disabled).unwrap();

@@ -82,7 +82,7 @@ fn session(state: &Arc<State>, client: UnixStream) {
 /// Passes on what a client says, and notes when it begins a watched statement.
 fn requests(state: &State, under_way: &Watched, mut from: UnixStream, mut to: UnixStream) {
     let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
-    // The first message has no type.
+    // The first message has no type. It is never a wish for encryption: this is a socket.
     let mut next = read_message(&mut from, false);
     while let Some(message) = next {
         let texts: Vec<&[u8]> = message.get(5..).unwrap_or_default().splitn(3, |byte| *byte == 0).collect();

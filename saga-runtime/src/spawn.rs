@@ -41,6 +41,27 @@ impl Spawner {
             Self::Executor(executor) => executor.spawn(Box::pin(task)),
         }
     }
+
+    /// Lets the other tasks that are ready have their turn.
+    pub(crate) async fn yield_now(&self) {
+        match self {
+            Self::Tokio => tokio::task::yield_now().await,
+            // Tokio would wake the task only when the test's own task has returned to it, which
+            // waits for the tasks: to the executor it would look as if nothing could happen.
+            #[cfg(feature = "test")]
+            Self::Executor(_) => {
+                let mut yielded = false;
+                std::future::poll_fn(|cx| {
+                    if std::mem::replace(&mut yielded, true) {
+                        return std::task::Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    std::task::Poll::Pending
+                })
+                .await;
+            }
+        }
+    }
 }
 
 impl Task {

@@ -298,7 +298,7 @@ impl EngineBuilder {
             lease: self.lease,
         };
         let (membership, joined) = candidate.join().await?;
-        let (committer, committing) = Committer::new(&self.store, &clock);
+        let (committer, committing) = Committer::new(&self.store, &clock, &spawner);
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
             layers: self.layers.around_code(stage.clone()),

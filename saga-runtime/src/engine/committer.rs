@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::erased::AnyStore;
+use crate::spawn::Spawner;
 
 /// The most commits in one call.
 const GROUP_LIMIT: usize = 1024;
@@ -39,9 +40,10 @@ impl Committer {
     pub(crate) fn new(
         store: &Arc<dyn AnyStore>,
         clock: &Arc<dyn Clock>,
+        spawner: &Spawner,
     ) -> (Self, impl Iterator<Item = impl Future<Output = ()> + Send + use<>> + use<>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let intake = Arc::new(Mutex::new(Intake { jobs: receiver, usual: 0 }));
+        let intake = Arc::new(Mutex::new(Intake { jobs: receiver, usual: 0, spawner: spawner.clone() }));
         let (store, clock) = (Arc::clone(store), Arc::clone(clock));
         let lanes = store.commit_lanes().max(1);
         let work = (0..lanes).map(move |_| work(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&intake)));
@@ -62,6 +64,7 @@ struct Intake {
     jobs: mpsc::UnboundedReceiver<Job>,
     /// About how large groups are.
     usual: usize,
+    spawner: Spawner,
 }
 
 impl Intake {
@@ -73,7 +76,7 @@ impl Intake {
         if self.usual > 1 {
             // The first run that the last answers have woken is here before the others have had
             // their turn. Without them the group would be one commit, and the next one waits.
-            tokio::task::yield_now().await;
+            self.spawner.yield_now().await;
             while group.len() < GROUP_LIMIT
                 && let Ok(job) = self.jobs.try_recv()
             {

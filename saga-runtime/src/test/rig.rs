@@ -33,7 +33,7 @@ pub(super) trait Watch: Send + Sync {
     /// An attempt is about to begin: `number` counts all of them, from 0.
     fn before(&self, number: usize, called: &Called) -> Instead;
     /// Its code has ended; `lose` if that was [`Instead::Lose`].
-    fn after(&self, number: usize, end: AttemptEnd, lose: bool) -> After;
+    fn after(&self, number: usize, called: &Called, end: AttemptEnd, lose: bool) -> After;
 }
 
 /// What happens in place of an attempt.
@@ -190,7 +190,7 @@ impl Stage for Rig {
                 call.end = Some(end.clone());
             }
             let Some(watch) = &rig.0.watch else { return end };
-            match watch.after(number, end, lose) {
+            match watch.after(number, &called, end, lose) {
                 After::End(end) => end,
                 After::Hang => std::future::pending().await,
                 After::Later(end, go) => {

@@ -69,6 +69,20 @@ async fn a_sound_saga_survives_everything_whether_it_completes_or_fails() {
     }
 }
 
+/// How fast it is: `cargo test --release -p saga-tests --test test_kit how_fast -- --nocapture`.
+#[tokio::test]
+async fn how_fast_it_is_is_printed() {
+    let (began, mut cases) = (std::time::Instant::now(), 0);
+    for seed in 0..5 {
+        let explored = explore(order_saga(Order::example())).seed(seed).with(Stock::fixture).everything().await;
+        explored.assert_same_outcome();
+        cases += explored.cases();
+    }
+    let took = began.elapsed();
+    let rate = u128::try_from(cases).unwrap_or(0) * 1_000_000 / took.as_micros().max(1);
+    println!("explore: {cases} cases in {:.2} s, {rate} a second", took.as_secs_f64());
+}
+
 #[tokio::test]
 async fn a_saga_that_is_undone_halfway_survives_everything() {
     explore(order_saga(Order::example()))
@@ -82,16 +96,15 @@ async fn a_saga_that_is_undone_halfway_survives_everything() {
 #[tokio::test]
 async fn code_whose_effect_is_not_tied_to_its_key_is_found() {
     #[workflow]
-    async fn rings() -> saga_runtime::Result<()> {
+    async fn rings_once() -> saga_runtime::Result<()> {
         Ok(ring().await?)
     }
-    let look = |house: &House| house.rings.load(Ordering::Relaxed);
-    let explored = explore(rings()).with(House::default).observe(look).run_twice().await;
+    let explored = explore(rings_once()).with(House::default).observe(rings).run_twice().await;
     let found = explored.findings();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("what the test observes changed: undisturbed 1, now 2"), "{}", found[0]);
     assert!(found[0].contains("disturbed by: attempt 0 made twice\n  seed: 0"), "{}", found[0]);
-    let crashed = explore(rings()).with(House::default).observe(look).crash_everywhere().await.findings();
+    let crashed = explore(rings_once()).with(House::default).observe(rings).crash_everywhere().await.findings();
     assert!(crashed.iter().any(|found| found.contains("crash after attempt 0")), "{crashed:?}");
 }
 
@@ -148,4 +161,145 @@ async fn the_budget_ends_an_exploration() {
     let explored = explore(evening(false)).with(House::default).everything().budget(20).await;
     assert_eq!(explored.cases(), 20);
     assert!(!explored.is_complete());
+}
+
+/// Seats that are given back again each time their undo is called.
+#[activity(compensate = give_back(seat))]
+async fn take(#[state] house: &House, #[context] cx: &ActivityContext, seat: String) -> saga_runtime::Result<()> {
+    if house.seats.lock().unwrap().insert(format!("{seat} {}", cx.idempotency_key())) {
+        house.rings.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+#[activity]
+async fn give_back(#[state] house: &House, seat: String) -> saga_runtime::Result<()> {
+    assert!(!seat.is_empty());
+    house.rings.fetch_sub(1, Ordering::Relaxed);
+    Ok(())
+}
+
+#[workflow]
+async fn takes_two() -> saga_runtime::Result<()> {
+    take("1A".to_owned()).await?;
+    take("2A".to_owned()).await?;
+    Ok(())
+}
+
+fn rings(house: &House) -> u32 {
+    house.rings.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn an_undo_that_takes_back_twice_is_found_though_the_saga_completes() {
+    let found = explore(takes_two()).with(House::default).observe(rings).everything().await.findings();
+    assert!(!found.is_empty());
+    let twice = found.iter().find(|found| found.contains("made twice")).unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(twice.contains("disturbed by: cancel after commit 0, then attempt 1 made twice"), "{twice}");
+    assert!(twice.contains("\n  at: attempt 1 of `give_back` at step 0"), "{twice}");
+    assert!(found.iter().all(|found| found.starts_with("what the test observes changed")), "{found:?}");
+    let forward = explore(takes_two()).with(House::default).observe(rings).run_twice().crash_everywhere().await;
+    forward.assert_same_outcome();
+}
+
+#[tokio::test]
+async fn a_finding_is_seen_again_alone_by_its_name() {
+    let again = |only: &str| explore(takes_two()).with(House::default).observe(rings).everything().only(only);
+    let name = "step 1 `take` fails for good, untried, then attempt 2 made twice";
+    let explored = again(name).await;
+    assert_eq!((explored.cases(), explored.findings().len()), (2, 1));
+    assert!(explored.findings()[0].contains(&format!(".seed(0).only({name:?})")), "{:?}", explored.findings());
+    assert!(again("crash after commit 99").await.findings()[0].starts_with("there is no case"));
+}
+
+#[tokio::test]
+async fn a_step_that_needs_an_undo_and_has_none_is_found() {
+    #[workflow]
+    async fn rings_and_books() -> saga_runtime::Result<()> {
+        ring().await?;
+        book("1A".to_owned()).await?;
+        Ok(())
+    }
+    let explored = |call| explore(call).with(House::default).observe(rings).cancel_everywhere().undo_restores();
+    let found = explored(rings_and_books()).await.findings();
+    assert!(found[0].contains("and is undone, and the test observed 0 before it, and 1 now"), "{found:?}");
+    assert!(found[0].contains("disturbed by: cancel after commit"), "{found:?}");
+    explore(evening(false))
+        .with(House::default)
+        .observe(|house: &House| house.seats.lock().unwrap().clone())
+        .fail_everywhere()
+        .cancel_everywhere()
+        .undo_restores()
+        .await
+        .assert_same_outcome();
+}
+
+#[tokio::test]
+async fn a_step_fails_with_each_class_of_error_and_another_end_can_be_right() {
+    static SEEN: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    #[activity(timeout = "5s", retry(max_attempts = 1))]
+    async fn fragile() -> saga_runtime::Result<u32> {
+        Ok(1)
+    }
+    #[workflow]
+    async fn falls_back() -> saga_runtime::Result<u32> {
+        let error = match fragile().await {
+            Ok(number) => return Ok(number),
+            Err(error) => error,
+        };
+        SEEN.lock().unwrap().insert(match error {
+            ActivityError::TimedOut(_) => "timed out",
+            ActivityError::Panicked(_) => "panicked",
+            ref other if other.to_string().contains("refused") => "permanent",
+            ref other if other.to_string().contains("not tried") => "transient, without effect",
+            _ => "transient",
+        });
+        Ok(0)
+    }
+    let strict = explore(falls_back()).fail_everywhere().await;
+    assert!(strict.findings()[0].contains("now it completed with 0, and is not undone"), "{:?}", strict.findings());
+    explore(falls_back())
+        .fail_everywhere()
+        .accept(|outcome| matches!(outcome, Outcome::Completed(0)))
+        .await
+        .assert_same_outcome();
+    let classes = ["panicked", "permanent", "timed out", "transient", "transient, without effect"];
+    assert!(SEEN.lock().unwrap().iter().eq(classes.iter()), "{:?}", SEEN.lock().unwrap());
+}
+
+#[tokio::test]
+async fn a_disturbance_that_comes_in_another_place_is_told() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    #[workflow]
+    async fn swaps() -> saga_runtime::Result<()> {
+        if RUNS.fetch_add(1, Ordering::Relaxed) == 0 {
+            ring().await?;
+        } else {
+            book("1A".to_owned()).await?;
+        }
+        Ok(())
+    }
+    let found = explore(swaps()).with(House::default).run_twice().await.findings();
+    let said =
+        "came in another place: it was to be at \"attempt 1 of `ring` at step 0\", and was at \"attempt 1 of `book`";
+    assert!(found[0].contains(said), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_journals_of_child_runs_are_explored_too() {
+    #[workflow]
+    async fn with_a_child() -> saga_runtime::Result<u32> {
+        let seats = evening(false).await?;
+        book("9A".to_owned()).await?;
+        Ok(u32::try_from(seats.len())?)
+    }
+    let explored = explore(with_a_child())
+        .with(House::default)
+        .observe(|house: &House| house.seats.lock().unwrap().clone())
+        .crash_everywhere()
+        .run_twice()
+        .cancel_everywhere()
+        .await;
+    explored.assert_same_outcome();
+    assert!(explored.cases() > 80, "{explored}");
 }

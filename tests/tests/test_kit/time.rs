@@ -62,6 +62,23 @@ async fn a_year_passes_at_once_and_to_the_microsecond() {
     assert_eq!(env.calls::<take>()[0].at, began.after(YEAR));
 }
 
+/// Their records are one call of the store: whoever gathers them lets the others go first.
+#[tokio::test]
+async fn runs_that_commit_together_keep_time_from_moving_too_early() {
+    #[workflow]
+    async fn many() -> saga_runtime::Result<u32> {
+        let mut sum = 0;
+        for number in join_all((0..5).map(|_| sleeps_a_year())).await {
+            sum += number?;
+        }
+        Ok(sum)
+    }
+    let env = TestEngine::new().start().await;
+    let began = env.now();
+    assert_eq!(env.run(many()).await, Outcome::Completed(20));
+    assert_eq!(env.now(), began.after(YEAR));
+}
+
 #[tokio::test]
 async fn an_event_comes_on_cue_before_its_timeout_or_too_late() {
     let env = TestEngine::new().start().await;

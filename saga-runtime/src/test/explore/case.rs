@@ -6,6 +6,7 @@ use std::sync::Arc;
 use saga_store::wire::{Conclusion, decode};
 
 use super::fault::Fault;
+use super::places::Places;
 use super::plan::Plan;
 use crate::erased::AnyStore;
 use crate::history::History;
@@ -26,22 +27,44 @@ pub(super) struct Case {
     /// Which of the answers that are there goes first, at each place where there are several;
     /// none lets all go as they come.
     pub(super) order: Option<Vec<usize>>,
+    /// Whether the next of several tasks is drawn: such a case is about more than its places.
+    pub(super) drawn: bool,
+}
+
+impl Case {
+    /// These disturbances, one after another.
+    pub(super) fn of(faults: Vec<Fault>) -> Self {
+        Self { faults, ..Self::default() }
+    }
+
+    /// What is done in it, in words, by which it can be asked for again.
+    pub(super) fn name(&self) -> String {
+        let mut parts: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        if let Some(order) = &self.order {
+            parts.push(format!("answers of steps side by side in the order {order:?}"));
+        }
+        if parts.is_empty() { "nothing, the run by itself".to_owned() } else { parts.join(", then ") }
+    }
 }
 
 /// What was seen of a case.
 pub(super) struct Seen {
+    /// What was done in it.
+    pub(super) case: Case,
     /// How the run ended; none if it never does.
     pub(super) conclusion: Option<Conclusion>,
-    pub(super) history: History,
+    /// The journals, the run's own first, those of its children after it.
+    pub(super) histories: Vec<History>,
     /// What took effect: by its key the activity and its input.
     pub(super) effects: BTreeMap<String, (&'static str, String)>,
     /// Keys that were used for two different things.
     pub(super) mixed: Vec<String>,
-    pub(super) observed: Vec<String>,
-    pub(super) fired: Vec<bool>,
-    pub(super) commits: usize,
-    /// The attempts, in their order: key, activity, whether an undo.
-    pub(super) attempts: Vec<(String, &'static str, bool)>,
+    /// What the test observes, before the run and after it.
+    pub(super) observed: [Vec<String>; 2],
+    /// Where each disturbance happened, if it did.
+    pub(super) fired: Vec<Option<String>>,
+    /// Where disturbances could have happened.
+    pub(super) places: Places,
     /// How many answers there were to choose from, at each place where there were several.
     pub(super) choices: Vec<usize>,
 }
@@ -58,13 +81,13 @@ pub(super) struct Stand<'a> {
 impl Stand<'_> {
     /// Plays one case.
     pub(super) async fn play<W: Workflow>(&self, input: &saga_store::wire::Payload, case: &Case) -> Seen {
-        let plan = Plan::new(case.faults.clone(), case.order.is_some());
+        let plan = Plan::new(case);
         let mut setup = (self.setup)().seed(self.seed);
         setup.watch = Some(Arc::new(plan.clone()));
-        // The order of tasks is drawn where a case is about more than crashes one by one.
-        let dice = (case.faults.len() > 1).then(|| Dice::new(self.seed));
+        let dice = case.drawn.then(|| Dice::new(self.seed));
         let world = World::new(setup.begin, Tasks::new(dice));
         let mut env = TestEngine::prepare(setup, world.clone());
+        let before = self.observe(&env);
         let store = env.store.hooked(Arc::new(plan.clone()));
         env.live(store.clone()).await;
         let call = match crate::codec::decode::<W>(input) {
@@ -99,44 +122,50 @@ impl Stand<'_> {
                 break;
             }
         }
-        self.seen(&env, &plan, conclusion, choices)
+        let observed = [before, self.observe(&env)];
+        seen(&env, run.id().as_str(), &plan, case, conclusion, choices, observed)
+    }
+
+    fn observe(&self, env: &TestEngine) -> Vec<String> {
+        self.observe.iter().map(|observe| observe(env)).collect()
     }
 
     async fn ended<W: Workflow>(&self, env: &TestEngine, run: &crate::client::RunHandle<W>) -> Option<Conclusion> {
         let view = AnyStore::get_execution(&env.store, run.execution()).await.ok()??;
         decode(&view.conclusion.filter(|_| view.state.is_final())?).ok()
     }
+}
 
-    fn seen(&self, env: &TestEngine, plan: &Plan, conclusion: Option<Conclusion>, choices: Vec<usize>) -> Seen {
-        let (mut effects, mut mixed) = (BTreeMap::new(), Vec::new());
-        let calls = env.rig.calls().clone();
-        let text = |payload: &saga_store::wire::Payload| {
-            payload.inline().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
-        };
-        let mut uses: BTreeMap<&str, (&'static str, String)> = BTreeMap::new();
-        for call in &calls {
-            let is = (call.activity, text(&call.input));
-            let was = uses.entry(call.key.as_str()).or_insert_with(|| is.clone());
-            if *was != is {
-                mixed.push(format!("{}: `{}` with {}, then `{}` with {}", call.key, was.0, was.1, is.0, is.1));
-            }
-            if matches!(call.end, Some(Ok(_))) {
-                effects.insert(call.key.to_string(), is);
-            }
+fn seen(
+    env: &TestEngine,
+    run: &str,
+    plan: &Plan,
+    case: &Case,
+    conclusion: Option<Conclusion>,
+    choices: Vec<usize>,
+    observed: [Vec<String>; 2],
+) -> Seen {
+    let (mut effects, mut mixed) = (BTreeMap::new(), Vec::new());
+    let calls = env.rig.calls().clone();
+    let text = |payload: &saga_store::wire::Payload| {
+        payload.inline().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    };
+    let mut uses: BTreeMap<&str, (&'static str, String)> = BTreeMap::new();
+    for call in &calls {
+        let is = (call.activity, text(&call.input));
+        let was = uses.entry(call.key.as_str()).or_insert_with(|| is.clone());
+        if *was != is {
+            mixed.push(format!("{}: `{}` with {}, then `{}` with {}", call.key, was.0, was.1, is.0, is.1));
         }
-        let history = env.histories().into_iter().next();
-        let attempts = calls.iter().map(|call| (call.key.to_string(), call.activity, call.undo)).collect();
-        let state = plan.lock();
-        Seen {
-            conclusion,
-            history: history.unwrap_or_else(|| panic!("the run is not in its store")),
-            effects,
-            mixed,
-            observed: self.observe.iter().map(|observe| observe(env)).collect(),
-            fired: state.fired.clone(),
-            commits: state.commits,
-            attempts,
-            choices,
+        if matches!(call.end, Some(Ok(_))) {
+            effects.insert(call.key.to_string(), is);
         }
     }
+    let mut histories = env.histories();
+    // Runs that began in one moment come in any order.
+    histories.sort_by_key(|history| history.run != run);
+    assert!(histories.first().is_some_and(|first| first.run == run), "the run is not in its store");
+    let state = plan.lock();
+    let (case, fired, places) = (case.clone(), state.fired.clone(), state.places.clone());
+    Seen { case, conclusion, histories, effects, mixed, observed, fired, places, choices }
 }

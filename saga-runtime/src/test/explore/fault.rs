@@ -56,6 +56,22 @@ impl Fault {
         )
     }
 
+    /// The commit around which it happens.
+    pub(super) fn commit(&self) -> Option<usize> {
+        match self {
+            Self::CrashBeforeCommit(number) | Self::CrashAfterCommit(number) | Self::CancelAfterCommit(number) => {
+                Some(*number)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether places are written down in words while it is looked what comes of this: so that
+    /// more can be done at those places.
+    pub(super) fn is_surveyed(&self) -> bool {
+        !self.changes_nothing()
+    }
+
     /// Whether the run must end exactly as it would have, with the same effects.
     pub(super) fn changes_nothing(&self) -> bool {
         self.is_crash() || matches!(self, Self::Twice(_))

@@ -2,6 +2,7 @@
 //!
 //! - `fault`: what is done to a run, and where.
 //! - `plan`: the disturbances of one case while it runs.
+//! - `places`: where something can go wrong, and what.
 //! - `case`: one case, from its start to its end.
 //! - `judge`: whether it came to what it may come to.
 //! - `report`: what was found.
@@ -9,6 +10,7 @@
 mod case;
 mod fault;
 mod judge;
+mod places;
 mod plan;
 mod report;
 
@@ -20,7 +22,9 @@ use std::sync::Arc;
 use saga_store::wire::Payload;
 
 use case::{Case, Observe, Seen, Stand};
-use fault::{Fault, How};
+use fault::Fault;
+use judge::Demands;
+use places::Kinds;
 pub use report::Explored;
 use report::Finding;
 
@@ -28,6 +32,7 @@ use super::dice::Dice;
 use super::engine::TestEngine;
 use super::setup::TestSetup;
 use crate::call::WorkflowCall;
+use crate::client::Outcome;
 use crate::codec;
 use crate::workflow::Workflow;
 
@@ -42,7 +47,9 @@ type Configure = Arc<dyn Fn(TestSetup) -> TestSetup + Send + Sync>;
 /// A crash, and code that runs twice, must change nothing: neither the outcome nor the side
 /// effects, which are compared by their idempotency keys (and with
 /// [`observe`](Exploration::observe) in the test's own state). After an error or a cancel the run
-/// must end as it would have, or be undone in full. The journal must keep the engine's rules.
+/// must end as it would have, or be undone in full; then each such way back is disturbed in its
+/// turn, by crashes and by undos that run twice. The journals, those of child runs as well, must
+/// keep the engine's rules, and each disturbance must really have happened where it was to.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -98,6 +105,8 @@ pub fn explore<W: Workflow>(call: WorkflowCall<W>) -> Exploration<W> {
         seed: 0,
         budget: 2_000,
         kinds: Kinds::default(),
+        demands: Demands::default(),
+        only: None,
         workflow: PhantomData,
     }
 }
@@ -111,17 +120,9 @@ pub struct Exploration<W> {
     seed: u64,
     budget: usize,
     kinds: Kinds,
+    demands: Demands,
+    only: Option<String>,
     workflow: PhantomData<fn() -> W>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "kinds of disturbances, chosen one by one")]
-struct Kinds {
-    crashes: bool,
-    failures: bool,
-    twice: bool,
-    orders: bool,
-    cancels: bool,
 }
 
 impl<W: Workflow> Exploration<W> {
@@ -162,10 +163,33 @@ impl<W: Workflow> Exploration<W> {
         self
     }
 
-    /// The most cases. Default: 2,000. Each single disturbance comes first; what is left goes to
-    /// several crashes in one case, drawn from the seed.
+    /// The most cases. Default: 2,000. Each single disturbance comes first, then the orders, then
+    /// the ways back; what is left goes to several crashes in one case, drawn from the seed.
     pub fn budget(mut self, cases: usize) -> Self {
         self.budget = cases;
+        self
+    }
+
+    /// Only this case, as a finding names it: to see it again, in a debugger or with a log.
+    pub fn only(mut self, case: impl Into<String>) -> Self {
+        self.only = Some(case.into());
+        self
+    }
+
+    /// Such an outcome is right as well, where a step fails, the run is cancelled, or steps end in
+    /// another order: a saga that tries something else after an error ends well, but not as it
+    /// would have. Crashes still must not change the outcome.
+    pub fn accept(mut self, outcome: impl Fn(&Outcome<W::Output, W::Error>) -> bool + Send + Sync + 'static) -> Self {
+        self.demands
+            .also
+            .push(Arc::new(move |conclusion| Outcome::from_conclusion(conclusion).is_ok_and(|ended| outcome(&ended))));
+        self
+    }
+
+    /// A run that is undone leaves what is [observed](Self::observe) as it was before the run: this
+    /// finds a step that has no undo and needs one, and an undo that takes back something else.
+    pub fn undo_restores(mut self) -> Self {
+        self.demands.restores = true;
         self
     }
 
@@ -177,13 +201,16 @@ impl<W: Workflow> Exploration<W> {
     }
 
     /// Lets each step fail in each way: for good, at each attempt, with its answer lost once and
-    /// always, by a panic, by never ending.
+    /// always, by a panic, by never ending; each undo of the undisturbed run in each way that it can
+    /// survive.
     pub fn fail_everywhere(mut self) -> Self {
         self.kinds.failures = true;
         self
     }
 
-    /// Runs the code of each attempt twice, of undos as well, with one key.
+    /// Runs the code of each attempt twice, with one key: also of undos, which a run that completes
+    /// has only where [`fail_everywhere`](Self::fail_everywhere) or
+    /// [`cancel_everywhere`](Self::cancel_everywhere) makes it turn back.
     pub fn run_twice(mut self) -> Self {
         self.kinds.twice = true;
         self
@@ -212,25 +239,24 @@ impl<W: Workflow> Exploration<W> {
         let stand = Stand { setup: &setup, observe: &self.observe, seed: self.seed };
         let base = stand.play::<W>(&self.input, &Case::default()).await;
         let mut explored = Explored::new(W::NAME, self.seed, base.conclusion.as_ref());
-        if let Err(why) = judge::judge(&base, &Case::default(), &base) {
-            explored.found(Finding::new(&base, &Case::default(), &base, why));
+        if let Err(why) = judge::judge(&self.demands, &base, &base) {
+            explored.found(Finding::new(&base, &base, why));
             return explored;
         }
+        let mut turned_back = Vec::new();
         for fault in self.kinds.single(&base) {
-            self.case(&stand, &base, &mut explored, Case { faults: vec![fault], order: None }).await;
+            let seen = self.case(&stand, &base, &mut explored, Case::of(vec![fault])).await;
+            turned_back.extend(seen.filter(|seen| seen.case.faults.iter().all(Fault::is_surveyed)));
         }
         if self.kinds.orders {
             self.orders(&stand, &base, &mut explored).await;
         }
+        self.ways_back(&stand, turned_back, &mut explored).await;
         if self.kinds.crashes {
-            let singles = Kinds { crashes: true, ..Kinds::default() }.single(&base);
-            let mut dice = Dice::new(self.seed);
-            while singles.len() > 1 && explored.cases() < self.budget.min(singles.len() * 8) {
-                let mut faults: Vec<Fault> =
-                    (0..2 + dice.below(2)).map(|_| singles[dice.below(singles.len())].clone()).collect();
-                faults.dedup();
-                self.case(&stand, &base, &mut explored, Case { faults, order: None }).await;
-            }
+            self.several_crashes(&stand, &base, &mut explored).await;
+        }
+        if let (Some(only), 1) = (&self.only, explored.cases()) {
+            explored.found(Finding::new(&base, &base, format!("there is no case \"{only}\"")));
         }
         explored
     }
@@ -239,85 +265,99 @@ impl<W: Workflow> Exploration<W> {
     async fn orders(&self, stand: &Stand<'_>, base: &Seen, explored: &mut Explored) {
         let mut order = Vec::new();
         loop {
-            let case = Case { faults: Vec::new(), order: Some(order.clone()) };
-            let Some(choices) = self.case(stand, base, explored, case).await else { return };
+            let case = Case { order: Some(order.clone()), ..Case::default() };
+            let Some(seen) = self.case(stand, base, explored, case).await else { return };
             // The next one, as an odometer counts: its last wheel that can still turn.
-            order.resize(choices.len(), 0);
-            let Some(wheel) = (0..choices.len()).rev().find(|at| order[*at] + 1 < choices[*at]) else { return };
+            order.resize(seen.choices.len(), 0);
+            let Some(wheel) = (0..order.len()).rev().find(|at| order[*at] + 1 < seen.choices[*at]) else { return };
             order[wheel] += 1;
             order.truncate(wheel + 1);
         }
     }
 
-    /// Plays a case and judges it; says what there was to choose, if the budget is not used up.
-    async fn case(&self, stand: &Stand<'_>, base: &Seen, explored: &mut Explored, case: Case) -> Option<Vec<usize>> {
+    /// Disturbs each way back once more, at each of its places. What may differ from the undisturbed
+    /// run is known by then; that must not differ any further.
+    async fn ways_back(&self, stand: &Stand<'_>, turned_back: Vec<Seen>, explored: &mut Explored) {
+        let mut known = std::collections::BTreeSet::new();
+        for reference in turned_back {
+            let faults = self.kinds.on_the_way_back(&reference);
+            if faults.is_empty() || !known.insert(places::way_back(&reference)) {
+                continue;
+            }
+            for fault in faults {
+                let both = reference.case.faults.iter().cloned().chain([fault]).collect();
+                self.case(stand, &reference, explored, Case::of(both)).await;
+            }
+        }
+    }
+
+    /// Two or three crashes in one case, drawn from the seed.
+    async fn several_crashes(&self, stand: &Stand<'_>, base: &Seen, explored: &mut Explored) {
+        let singles = Kinds { crashes: true, ..Kinds::default() }.single(base);
+        let most = self.budget.min(explored.cases() + singles.len() * 2);
+        let mut dice = Dice::new(self.seed);
+        for _ in explored.cases()..most {
+            let mut faults: Vec<Fault> =
+                (0..2 + dice.below(2)).map(|_| singles[dice.below(singles.len())].clone()).collect();
+            faults.dedup();
+            self.case(stand, base, explored, Case { drawn: true, ..Case::of(faults) }).await;
+        }
+    }
+
+    /// Plays a case and judges it; says what was seen, if the budget is not used up.
+    async fn case(&self, stand: &Stand<'_>, reference: &Seen, explored: &mut Explored, case: Case) -> Option<Seen> {
+        let name = case.name();
+        let asked_for = self.only.as_ref().is_none_or(|only| *only == name);
+        // What leads to the one that is asked for is played as well.
+        let leads = self.only.as_ref().is_some_and(|only| only.starts_with(&name) || case.order.is_some());
+        if !asked_for && !leads {
+            return None;
+        }
         if explored.cases() >= self.budget {
             explored.cut_short();
             return None;
         }
         let seen = stand.play::<W>(&self.input, &case).await;
-        explored.count(&case, &seen);
-        // Of several crashes a later one may never come, once an earlier one has changed the way.
-        let choices = seen.choices.clone();
-        let unfired = case.faults.len() > 1 && seen.fired.contains(&false);
-        if !unfired && let Err(why) = judge::judge(base, &case, &seen) {
-            let (case, seen, why) = self.shrink(stand, base, case, seen, why).await;
-            explored.found(Finding::new(base, &case, &seen, why));
+        if !asked_for {
+            return Some(seen);
         }
-        Some(choices)
+        explored.count(&seen);
+        // Of several crashes a later one may never come, once an earlier one has changed the way.
+        let unfired = case.drawn && seen.fired.contains(&None);
+        match judge::judge(&self.demands, reference, &seen) {
+            Err(why) if !unfired => {
+                let finding = Finding::new(reference, &seen, why);
+                let smallest = self.shrink(stand, finding, &case).await;
+                explored.found(smallest);
+                None
+            }
+            _ => Some(seen),
+        }
     }
 
-    /// The smallest part of a case that still fails.
-    async fn shrink(
-        &self,
-        stand: &Stand<'_>,
-        base: &Seen,
-        case: Case,
-        seen: Seen,
-        why: String,
-    ) -> (Case, Seen, String) {
-        let mut smallest = (case, seen, why);
+    /// The smallest part of a case that still fails, beside the undisturbed run.
+    async fn shrink(&self, stand: &Stand<'_>, finding: Finding, case: &Case) -> Finding {
+        let (mut smallest, mut case) = (finding, case.clone());
+        if case.faults.len() < 2 {
+            return smallest;
+        }
+        let base = stand.play::<W>(&self.input, &Case::default()).await;
         'smaller: loop {
-            for at in 0..smallest.0.faults.len() {
-                let mut case = smallest.0.clone();
-                case.faults.remove(at);
-                let seen = stand.play::<W>(&self.input, &case).await;
-                if let Err(why) = judge::judge(base, &case, &seen) {
-                    smallest = (case, seen, why);
+            for at in 0..case.faults.len() {
+                let mut smaller = case.clone();
+                smaller.faults.remove(at);
+                smaller.drawn &= smaller.faults.len() > 1;
+                let seen = stand.play::<W>(&self.input, &smaller).await;
+                // What cannot happen without the rest is no smaller case.
+                if !seen.fired.contains(&None)
+                    && let Err(why) = judge::judge(&self.demands, &base, &seen)
+                {
+                    (smallest, case) = (Finding::new(&base, &seen, why), smaller);
                     continue 'smaller;
                 }
             }
             return smallest;
         }
-    }
-}
-
-impl Kinds {
-    /// Each disturbance of these kinds, at each place of the undisturbed run.
-    fn single(self, base: &Seen) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if self.crashes {
-            faults.extend((0..base.commits).flat_map(|n| [Fault::CrashBeforeCommit(n), Fault::CrashAfterCommit(n)]));
-            let attempts = 0..base.attempts.len();
-            faults.extend(attempts.flat_map(|n| [Fault::CrashBeforeAttempt(n), Fault::CrashAfterAttempt(n)]));
-        }
-        if self.twice {
-            faults.extend((0..base.attempts.len()).map(Fault::Twice));
-        }
-        if self.cancels {
-            // The last commit ends the run: there is nothing to cancel any more.
-            faults.extend((0..base.commits.saturating_sub(1)).map(Fault::CancelAfterCommit));
-        }
-        if self.failures {
-            let mut keys = std::collections::BTreeSet::new();
-            for (key, activity, undo) in &base.attempts {
-                if keys.insert(key) {
-                    let ways: &[How] = if *undo { &How::PASSING } else { &How::ALL };
-                    faults.extend(ways.iter().map(|how| Fault::Fail { key: key.clone(), activity, how: *how }));
-                }
-            }
-        }
-        faults
     }
 }
 

@@ -4,10 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use saga_store::message::{CancelRequest, MessageBody};
 use saga_store::wire::FailureKind;
-use saga_store::{CommitError, CommitOutcome, Message, MessageId, RunCommit, Store, StoreError, Target, Then};
+use saga_store::{
+    CommitError, CommitOutcome, ExecutionId, Message, MessageId, RunCommit, Store, StoreError, Target, Then,
+};
 use tokio::sync::oneshot;
 
+use super::case::Case;
 use super::fault::{Fault, How};
+use super::places::{Attempt, Places};
 use crate::activity::{AttemptEnd, AttemptFailure};
 use crate::classify::Class;
 use crate::erased::BoxFuture;
@@ -21,8 +25,14 @@ pub(super) struct Plan(Arc<Mutex<State>>);
 
 pub(super) struct State {
     faults: Vec<Fault>,
-    pub(super) fired: Vec<bool>,
-    pub(super) commits: usize,
+    /// Where each has happened, if it has.
+    pub(super) fired: Vec<Option<String>>,
+    commits: usize,
+    /// The run that is explored: the first that commits.
+    root: Option<ExecutionId>,
+    pub(super) places: Places,
+    /// Whether commits are written down in words.
+    surveyed: bool,
     /// The engine is to be killed.
     pub(super) crash: bool,
     /// Whether answers of attempts are held back, to be given in an order of choice.
@@ -37,16 +47,19 @@ pub(super) struct State {
 const AGAIN: usize = 8;
 
 impl Plan {
-    pub(super) fn new(faults: Vec<Fault>, holds: bool) -> Self {
-        let fired = vec![false; faults.len()];
+    pub(super) fn new(case: &Case) -> Self {
+        let faults = case.faults.clone();
         Self(Arc::new(Mutex::new(State {
-            faults,
-            fired,
+            fired: vec![None; faults.len()],
             commits: 0,
+            root: None,
+            places: Places::default(),
+            surveyed: faults.iter().all(Fault::is_surveyed),
             crash: false,
-            holds,
+            holds: case.order.is_some(),
             held: Vec::new(),
             failures: 0,
+            faults,
         })))
     }
 
@@ -68,27 +81,28 @@ impl Plan {
 }
 
 impl State {
-    /// Whether this is to happen now; then it has.
-    fn fires(&mut self, is: impl Fn(&Fault) -> bool) -> bool {
-        let at = self.faults.iter().zip(&self.fired).position(|(fault, fired)| !fired && is(fault));
+    /// Whether this is to happen now, at this place; then it has.
+    fn fires(&mut self, place: impl FnOnce() -> String, is: impl Fn(&Fault) -> bool) -> bool {
+        let at = self.faults.iter().zip(&self.fired).position(|(fault, fired)| fired.is_none() && is(fault));
         if let Some(at) = at {
-            self.fired[at] = true;
+            self.fired[at] = Some(place());
         }
         at.is_some()
     }
 
-    fn crashes(&mut self, is: impl Fn(&Fault) -> bool) -> bool {
-        let crashes = self.fires(is);
+    fn crashes(&mut self, place: impl FnOnce() -> String, is: impl Fn(&Fault) -> bool) -> bool {
+        let crashes = self.fires(place, is);
         self.crash |= crashes;
         crashes
     }
 
     /// How this step fails, if it does at this attempt.
-    fn failure(&mut self, key: &str) -> Option<How> {
+    fn failure(&mut self, called: &Called) -> Option<How> {
+        let key = called.key.as_str();
         let at = self.faults.iter().position(|fault| matches!(fault, Fault::Fail { key: k, .. } if k == key))?;
         let Fault::Fail { how, .. } = self.faults[at] else { return None };
         let again = matches!(how, How::NeverTried | How::LostAlways);
-        self.fired[at] = true;
+        self.fired[at].get_or_insert_with(|| Attempt::place(called));
         self.failures += 1;
         (self.failures <= if again { AGAIN } else { 1 }).then_some(how)
     }
@@ -101,13 +115,16 @@ fn fails(class: Class, message: &str) -> AttemptEnd {
 impl Watch for Plan {
     fn before(&self, number: usize, called: &Called) -> Instead {
         let mut state = self.lock();
-        if state.crashes(|fault| *fault == Fault::CrashBeforeAttempt(number)) {
+        let commits = state.commits;
+        state.places.attempts.push(Attempt::new(called, commits));
+        let place = || Attempt::place(called);
+        if state.crashes(place, |fault| *fault == Fault::CrashBeforeAttempt(number)) {
             return Instead::Hang;
         }
-        if state.fires(|fault| *fault == Fault::Twice(number)) {
+        if state.fires(place, |fault| *fault == Fault::Twice(number)) {
             return Instead::Twice;
         }
-        match state.failure(called.key.as_str()) {
+        match state.failure(called) {
             Some(How::Refused) => Instead::End(fails(Class::Permanent, "refused, by a test")),
             Some(How::NeverTried) => {
                 let class = Class::Transient { no_effect: true, retry_after: None };
@@ -120,9 +137,9 @@ impl Watch for Plan {
         }
     }
 
-    fn after(&self, number: usize, end: AttemptEnd, lose: bool) -> After {
+    fn after(&self, number: usize, called: &Called, end: AttemptEnd, lose: bool) -> After {
         let mut state = self.lock();
-        if state.crashes(|fault| *fault == Fault::CrashAfterAttempt(number)) {
+        if state.crashes(|| Attempt::place(called), |fault| *fault == Fault::CrashAfterAttempt(number)) {
             return After::Hang;
         }
         let end = if lose { fails(Class::TRANSIENT, "its answer was lost, by a test") } else { end };
@@ -137,23 +154,30 @@ impl Watch for Plan {
 
 impl Plan {
     async fn commit_one(&self, store: &MemoryStore, commit: RunCommit) -> Option<CommitOutcome> {
-        let (number, crashes) = {
+        let (execution, ends) = (commit.execution, commit.then == Then::End);
+        let (number, root, said) = {
             let mut state = self.lock();
+            let root = *state.root.get_or_insert(execution);
             let number = state.commits;
             state.commits += 1;
-            (number, state.crashes(|fault| *fault == Fault::CrashBeforeCommit(number)))
+            // In words only where they are needed: that takes longer than the commit.
+            let needed = state.surveyed || state.faults.iter().any(|fault| fault.commit() == Some(number));
+            let said = if needed { Places::commit(&commit.rows) } else { String::new() };
+            state.places.commits.push(said.clone());
+            (number, root, said)
         };
-        if crashes {
+        if self.lock().crashes(|| said.clone(), |fault| *fault == Fault::CrashBeforeCommit(number)) {
             return std::future::pending().await;
         }
-        let (execution, ends) = (commit.execution, commit.then == Then::End);
         let outcome = store.append(vec![commit]).pop();
-        if self.lock().crashes(|fault| *fault == Fault::CrashAfterCommit(number)) {
+        if self.lock().crashes(|| said.clone(), |fault| *fault == Fault::CrashAfterCommit(number)) {
             return std::future::pending().await;
         }
-        if !ends && self.lock().fires(|fault| *fault == Fault::CancelAfterCommit(number)) {
+        if ends && execution == root {
+            self.lock().places.end = Some(number);
+        } else if self.lock().fires(|| said, |fault| *fault == Fault::CancelAfterCommit(number)) {
             let body = MessageBody::Cancel(CancelRequest::default()).to_bytes();
-            let message = Message { id: MessageId::from_bytes([7; 16]), to: Target::Execution(execution), body };
+            let message = Message { id: MessageId::from_bytes([7; 16]), to: Target::Execution(root), body };
             // The store is in memory: it answers.
             let _ = store.deliver(vec![message]).await;
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use saga_store::wire::{Conclusion, Entry};
 
-use super::case::{Case, Seen};
+use super::case::Seen;
 use crate::history::describe;
 use crate::test::diff::diff;
 
@@ -26,20 +26,31 @@ pub struct Explored {
 pub(super) struct Finding {
     case: String,
     why: String,
+    /// Where each disturbance happened.
+    places: Vec<String>,
     journal: String,
 }
 
 impl Finding {
-    pub(super) fn new(base: &Seen, case: &Case, seen: &Seen, why: String) -> Self {
-        let mut parts: Vec<String> = case.faults.iter().map(ToString::to_string).collect();
-        if let Some(order) = &case.order {
-            parts.push(format!("answers of steps side by side in the order {order:?}"));
-        }
-        let case = if parts.is_empty() { "nothing, the run by itself".to_owned() } else { parts.join(", then ") };
+    /// What is wrong with a case, beside the one that it is held against.
+    pub(super) fn new(reference: &Seen, seen: &Seen, why: String) -> Self {
         let lines = |seen: &Seen| -> Vec<String> {
-            seen.history.records.iter().flat_map(|record| &record.entries).map(describe).collect()
+            let records = seen.histories.iter().take(1).flat_map(|history| &history.records);
+            records.flat_map(|record| &record.entries).map(describe).collect()
         };
-        Self { case, why, journal: diff(&lines(base), &lines(seen)) }
+        let places = seen.fired.iter().map(|fired| fired.clone().unwrap_or_else(|| "nowhere".to_owned())).collect();
+        let beside = reference.case.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ");
+        let beside = if beside.is_empty() { "undisturbed".to_owned() } else { beside };
+        let journal = format!("journal (- {beside}, + disturbed):\n{}", diff(&lines(reference), &lines(seen)));
+        Self { case: seen.case.name(), why, places, journal }
+    }
+
+    fn text(&self, seed: u64) -> String {
+        let Self { case, why, places, journal } = self;
+        let at: String = places.iter().flat_map(|place| ["\n  at: ", place.as_str()]).collect();
+        format!(
+            "{why}\n  disturbed by: {case}\n  seed: {seed}{at}\n  to see it again: .seed({seed}).only({case:?})\n  {journal}"
+        )
     }
 }
 
@@ -49,9 +60,10 @@ impl Explored {
         Self { workflow, seed, outcome, cases: 1, disturbances: 0, complete: true, findings: Vec::new() }
     }
 
-    pub(super) fn count(&mut self, case: &Case, seen: &Seen) {
+    pub(super) fn count(&mut self, seen: &Seen) {
         self.cases += 1;
-        self.disturbances += seen.fired.iter().filter(|fired| **fired).count() + usize::from(case.order.is_some());
+        let fired = seen.fired.iter().filter(|fired| fired.is_some()).count();
+        self.disturbances += fired + usize::from(seen.case.order.is_some());
     }
 
     pub(super) fn cut_short(&mut self) {
@@ -79,13 +91,7 @@ impl Explored {
 
     /// What was found, one text each, with what to do to see it again.
     pub fn findings(&self) -> Vec<String> {
-        let text = |finding: &Finding| {
-            format!(
-                "{}\n  disturbed by: {}\n  seed: {}\n  journal (- undisturbed, + disturbed):\n{}",
-                finding.why, finding.case, self.seed, finding.journal
-            )
-        };
-        self.findings.iter().map(text).collect()
+        self.findings.iter().map(|finding| finding.text(self.seed)).collect()
     }
 
     /// Every case ended as the undisturbed run, with the same side effects, or, where something

@@ -1,15 +1,14 @@
-//! Two steps wait for people: the run sleeps in the file, without a process, until they answer.
+//! Two steps wait for people: the run sleeps in the store, without a process, until they answer.
 //!
 //! Run it: `cargo run --bin approval`
 
-use std::path::Path;
 use std::time::Duration;
 
+use saga_examples::Place;
 use saga_runtime::RunHandle;
 use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_runtime::store::wire::Entry;
-use saga_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
 /// A manager's answer, for the second step.
@@ -61,12 +60,12 @@ async fn pay_invoice(number: u32) -> saga_runtime::Result<String> {
 /// One life of the program: it works until so many steps are done and the run waits or has ended,
 /// and goes.
 async fn live(
-    file: &Path,
+    place: &Place,
     steps: usize,
     visit: impl AsyncFnOnce(&RunHandle<pay_invoice>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let engine = Engine::builder(SqliteStore::open(file).await?).only::<pay_invoice>().start().await?;
-    let run = engine.client().start(pay_invoice(12)).id("invoice-12").await?;
+    let engine = place.engine().await?.only::<pay_invoice>().start().await?;
+    let run = engine.client().start(pay_invoice(12)).id("invoice-12").replace_finished().await?;
     visit(&run).await?;
     let state = loop {
         let shown = engine.client().show("invoice-12").await?;
@@ -85,11 +84,10 @@ async fn live(
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("approval.db");
-    live(&file, 1, async |_| Ok(())).await?;
-    live(&file, 3, async |run| Ok(run.send(Approval { by: "Ada".to_owned() }).await?)).await?;
-    live(&file, 4, async |run| {
+    let place = Place::from_args()?;
+    live(&place, 1, async |_| Ok(())).await?;
+    live(&place, 3, async |run| Ok(run.send(Approval { by: "Ada".to_owned() }).await?)).await?;
+    live(&place, 4, async |run| {
         run.send(BankRelease { reference: "REF-99".to_owned() }).await?;
         println!("result: {}", run.result().await?);
         Ok(())

@@ -1,13 +1,13 @@
-//! What runs say is encrypted in the file, and the key is rotated while a run waits.
+//! What runs say is encrypted in the store, and the key is rotated while a run waits.
 //!
 //! Run it: `cargo run --bin encrypted`
 
-use std::path::Path;
+mod look;
 
+use saga_examples::{OpenStore, Place};
 use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_seal::{Key, KeyId, Keys, Seal, SealedStore};
-use saga_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
 /// The doctor's signature.
@@ -33,45 +33,37 @@ fn key(digits: &str) -> anyhow::Result<Key> {
     Ok(digits.repeat(32).parse()?)
 }
 
-async fn engine(file: &Path, keys: Keys) -> anyhow::Result<Engine> {
-    let store = SealedStore::new(SqliteStore::open(file).await?, Seal::new().encrypt(keys).compress_over(1024));
-    Ok(Engine::builder(store).only::<results>().start().await?)
-}
-
-/// Whether any file in the folder holds the text.
-fn readable(folder: &Path, text: &str) -> anyhow::Result<bool> {
-    for entry in std::fs::read_dir(folder)? {
-        let bytes = std::fs::read(entry?.path())?;
-        if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+async fn engine(place: &Place, keys: Keys) -> anyhow::Result<Engine> {
+    let seal = Seal::new().encrypt(keys).compress_over(1024);
+    let builder = match place.open().await? {
+        OpenStore::Sqlite(store) => Engine::builder(SealedStore::new(store, seal)),
+        OpenStore::Postgres(store) => Engine::builder(SealedStore::new(store, seal)),
+    };
+    Ok(builder.only::<results>().start().await?)
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("letters.db");
+    let place = Place::from_args()?;
 
-    let first = engine(&file, Keys::new(KeyId(1), key("a1")?)).await?;
-    let run = first.client().start(results("Mrs Lovelace".to_owned())).id("letter-1").await?;
+    let first = engine(&place, Keys::new(KeyId(1), key("a1")?)).await?;
+    let run = first.client().start(results("Mrs Lovelace".to_owned())).id("letter-1").replace_finished().await?;
     while run.view().await?.state != RunState::Waiting {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     first.shutdown().await;
-    println!("the run's id can be found in the file: {}", readable(folder.path(), "letter-1")?);
-    println!("the patient's name can be found in the file: {}", readable(folder.path(), "Lovelace")?);
+    println!("the run's id can be found in the store: {}", look::holds(place.url(), "letter-1").await?);
+    println!("the patient's name can be found in the store: {}", look::holds(place.url(), "Lovelace").await?);
 
     let rotated = Keys::new(KeyId(2), key("b2")?).with_old(KeyId(1), key("a1")?);
-    let second = engine(&file, rotated).await?;
+    let second = engine(&place, rotated).await?;
     let run = second.client().attach::<results>("letter-1").await?;
     run.send(Signature { doctor: "Dr Babbage".to_owned() }).await?;
     println!("with the new key and the old one: {}", run.result().await?);
     second.shutdown().await;
 
-    let third = engine(&file, Keys::new(KeyId(2), key("b2")?)).await?;
+    let third = engine(&place, Keys::new(KeyId(2), key("b2")?)).await?;
     match third.client().show("letter-1").await {
         Ok(_) => println!("without the old key the run can still be read"),
         Err(error) => {

@@ -4,6 +4,7 @@
 //!
 //! Run it: `cargo run --bin fan_out`
 
+use saga_examples::Place;
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,8 @@ async fn order(addresses: Vec<String>) -> Result<Vec<String>, OrderError> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let engine = Engine::builder(MemoryStore::new()).only::<order>().only::<ship>().start().await?;
+    let place = Place::from_args()?;
+    let engine = place.engine().await?.only::<order>().only::<ship>().start().await?;
     let client = engine.client();
     let far_and_wide = (1..=1000).map(|number| format!("house {number}")).collect();
     let shipped = client.start(order(far_and_wide)).await?.result().await?;

@@ -5,6 +5,7 @@
 //!
 //! Run it: `cargo run --bin gpu_queue`
 
+use saga_examples::Place;
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +61,13 @@ async fn film(scene: String) -> Result<String, FilmError> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let store = MemoryStore::new();
-    let desk = Engine::builder(store.clone()).state(Machine("desk")).only::<film>().start().await?;
+    let place = Place::from_args()?;
+    let store = place.open().await?;
+    let desk = store.clone().engine().state(Machine("desk")).only::<film>().start().await?;
     let client = desk.client();
     let dawn = client.start(film("dawn".to_owned())).await?;
     // It waits for a worker of the queue: here comes one.
-    let farm = Engine::builder(store).state(Machine("farm")).queues(["gpu"]).only_activities().start().await?;
+    let farm = store.engine().state(Machine("farm")).queues(["gpu"]).only_activities().start().await?;
     println!("{}", dawn.result().await?);
     match client.start(film("rain".to_owned())).await?.outcome().await? {
         Outcome::Failed(error) => println!("{error}"),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
+use saga_examples::Place;
 use saga_runtime::activity::AttemptFailure;
 use saga_runtime::layer::{Attempt, Layer, Service};
 use saga_runtime::prelude::*;
@@ -115,8 +116,9 @@ async fn crawl(pages: u32) -> saga_runtime::Result<u32> {
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
     let faults = Faults { every: 3, seen: Arc::default() };
-    let engine = Engine::builder(MemoryStore::new()).layer(Authenticate).layer(faults).only::<crawl>().start().await?;
-    let run = engine.client().start(crawl(4)).id("crawl-1").await?;
+    let place = Place::from_args()?;
+    let engine = place.engine().await?.layer(Authenticate).layer(faults).only::<crawl>().start().await?;
+    let run = engine.client().start(crawl(4)).id("crawl-1").replace_finished().await?;
     println!("sum of the pages: {}", run.result().await?);
     engine.shutdown().await;
     Ok(())

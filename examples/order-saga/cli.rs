@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use saga_examples::StoreUrl;
+use saga_examples::{StoreUrl, seconds};
 
 /// Thousands of orders as durable sagas: stock is reserved, cards are charged, mails are sent,
 /// each exactly once, through crashes and failures; what cannot be completed is taken back.
@@ -213,15 +213,6 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let percent: f64 = text.parse().map_err(|error| format!("expected a number from 0 to 100: {error}"))?;
     if (0.0..=100.0).contains(&percent) { Ok(percent) } else { Err("expected a number from 0 to 100".to_owned()) }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|error| format!("expected a number of seconds: {error}"))?;
-    if (1.0..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("expected from 1 to 3600 seconds".to_owned())
-    }
 }
 
 #[cfg(test)]

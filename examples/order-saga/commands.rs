@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use saga_examples::Interrupt;
+use saga_examples::{Interrupt, OpenStore};
 use saga_store::Timestamp;
 use serde::Serialize;
 
@@ -98,7 +98,7 @@ fn print_line(line: &Line, since: Timestamp) {
 pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let file = orders::read(args.orders.orders.as_deref(), args.limit)?;
     file.report_malformed();
-    let client = open::store(&args.store.store).await?.client();
+    let client = OpenStore::open(&args.store.store).await?.client();
     let runs = Runs::read(&client).await?;
     let new: Vec<&Order> =
         file.orders.iter().filter(|order| runs.state(order.id.as_str()) == OrderState::Absent).collect();
@@ -115,9 +115,9 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 /// Works on started orders until told to stop.
 pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    let store = open::store(&args.store.store).await?;
+    let store = OpenStore::open(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = store.engine(shop.clone(), &args.work).await?;
+    let engine = open::engine(store, shop.clone(), &args.work).await?;
     eprintln!("working on the orders in {}; Ctrl-C stops", args.store.store);
     interrupt.requested().await;
     engine.shutdown().await;

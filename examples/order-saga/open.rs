@@ -3,51 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use saga_examples::{StoreUrl, patiently};
+use saga_examples::{OpenStore, StoreUrl, patiently};
 use saga_postgres::{Migrate, PostgresStore};
 use saga_runtime::{Client, Engine, RunHandle};
-use saga_sqlite::SqliteStore;
 
 use crate::cli::WorkArgs;
 use crate::orders::Order;
 use crate::saga::order_saga;
 use crate::shop::{Faults, PostgresShop, Rules, Shop, ShopHandle, SqliteShop};
 
-/// The store of the runs.
-pub(crate) enum OpenStore {
-    /// In a file.
-    Sqlite(SqliteStore),
-    /// On a server.
-    Postgres(PostgresStore),
-}
-
-impl OpenStore {
-    /// A client in a process that works on nothing.
-    pub(crate) fn client(self) -> Client {
-        match self {
-            Self::Sqlite(store) => Client::new(store),
-            Self::Postgres(store) => Client::new(store),
-        }
-    }
-
-    /// An engine that works on orders.
-    pub(crate) async fn engine(self, shop: ShopHandle, args: &WorkArgs) -> anyhow::Result<Engine> {
-        let builder = match self {
-            Self::Sqlite(store) => Engine::builder(store),
-            Self::Postgres(store) => Engine::builder(store),
-        };
-        let builder = builder.state(shop).max_runs(args.concurrency).name(args.name.as_str());
-        Ok(builder.heartbeat(args.lease / 4, args.lease).start().await?)
-    }
-}
-
-/// The store, made if it is not there.
-pub(crate) async fn store(url: &StoreUrl) -> anyhow::Result<OpenStore> {
-    match url {
-        StoreUrl::Sqlite(path) => Ok(OpenStore::Sqlite(SqliteStore::open(path).await?)),
-        StoreUrl::Postgres(url) => Ok(OpenStore::Postgres(PostgresStore::connect(url.with_password()).await?)),
-        other => bail!("this program has no store for {other}"),
-    }
+/// An engine that works on orders.
+pub(crate) async fn engine(store: OpenStore, shop: ShopHandle, args: &WorkArgs) -> anyhow::Result<Engine> {
+    let builder = store.engine().state(shop).max_runs(args.concurrency).name(args.name.as_str());
+    Ok(builder.heartbeat(args.lease / 4, args.lease).start().await?)
 }
 
 /// The store, if it is there: programs that only read make none.
@@ -59,7 +27,7 @@ pub(crate) async fn existing_store(url: &StoreUrl) -> anyhow::Result<OpenStore> 
             let store = opened.with_context(|| format!("cannot read the store at {url}; `run` makes one"))?;
             Ok(OpenStore::Postgres(store))
         }
-        other => store(other).await,
+        StoreUrl::Sqlite(_) => Ok(OpenStore::open(url).await?),
     }
 }
 
@@ -74,7 +42,6 @@ pub(crate) async fn shop(url: &StoreUrl, store: &StoreUrl, args: &WorkArgs) -> a
             shop.create().await?;
             Arc::new(shop)
         }
-        other => bail!("this program has no shop for {other}"),
     };
     Ok(ShopHandle::new(shop, Faults::new(args.flaky, args.seed)))
 }
@@ -92,7 +59,6 @@ pub(crate) async fn existing_shop(url: &StoreUrl, store: &StoreUrl) -> anyhow::R
             }
             Ok(Arc::new(shop))
         }
-        other => bail!("this program has no shop for {other}"),
     }
 }
 

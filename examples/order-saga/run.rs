@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use saga_examples::{Interrupt, drive, patiently};
+use saga_examples::{Interrupt, OpenStore, drive, patiently};
 use saga_runtime::Client;
 use saga_store::wire::{Entry, Record};
 
@@ -25,9 +25,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let file = orders::read(args.orders.orders.as_deref(), args.limit)?;
     file.report_malformed();
-    let store = open::store(&args.store.store).await?;
+    let store = OpenStore::open(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = store.engine(shop.clone(), &args.work).await?;
+    let engine = open::engine(store, shop.clone(), &args.work).await?;
     let client = engine.client().clone();
 
     let before = Runs::read(&client).await?;

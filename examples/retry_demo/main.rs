@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use saga_examples::Place;
 use saga_runtime::prelude::*;
 use saga_runtime::store::wire::Entry;
-use saga_sqlite::SqliteStore;
 
 /// A gateway that is away for the first three calls.
 #[derive(Default)]
@@ -58,10 +58,9 @@ async fn order_pipeline(order: u32) -> saga_runtime::Result<String> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let folder = tempfile::tempdir()?;
-    let store = SqliteStore::open(folder.path().join("retry.db")).await?;
-    let engine = Engine::builder(store).state(Gateway::default()).only::<order_pipeline>().start().await?;
-    let run = engine.client().start(order_pipeline(7)).id("order-7").await?;
+    let place = Place::from_args()?;
+    let engine = place.engine().await?.state(Gateway::default()).only::<order_pipeline>().start().await?;
+    let run = engine.client().start(order_pipeline(7)).id("order-7").replace_finished().await?;
     println!("result: {}", run.result().await?);
 
     println!("what the journal says of the attempts that failed:");

@@ -16,7 +16,6 @@ const KNOWN: &str = "expected sqlite://PATH, postgres://USER@HOST/DATABASE or po
 
 /// Where journals, or a program's own tables, are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum StoreUrl {
     /// A `SQLite` file: `sqlite://PATH`.
     Sqlite(PathBuf),

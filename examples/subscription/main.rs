@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use saga_examples::Place;
 use saga_runtime::prelude::*;
 use saga_runtime::store::Query;
-use saga_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
 /// A month, for those who cannot wait.
@@ -48,9 +48,8 @@ async fn subscription(customer: String, month: u32, paid: u32) -> saga_runtime::
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
-    let folder = tempfile::tempdir()?;
-    let store = SqliteStore::open(folder.path().join("subscription.db")).await?;
-    let engine = Engine::builder(store).only::<subscription>().start().await?;
+    let place = Place::from_args()?;
+    let engine = place.engine().await?.only::<subscription>().start().await?;
     let client = engine.client();
     let voucher = |code: &str| Voucher { code: code.to_owned() };
     let start = client.start(subscription("Ada".to_owned(), 1, 0)).id("ada").attribute("plan", "basic");

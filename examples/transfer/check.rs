@@ -3,15 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use saga_sqlite::rusqlite::{Connection, Result, Row};
 use saga_store::RunState;
 use serde::Serialize;
 
-use crate::bank::Leg;
-
-const ACCOUNTS: &str = "
-SELECT initial, cents, coalesce((SELECT sum(cents) FROM bank_ledger WHERE account = id), 0) FROM bank_accounts";
-const ENTRIES: &str = "SELECT transfer, leg, sum(cents), count(*) FROM bank_ledger GROUP BY transfer, leg";
+use crate::bank::{self, Account, Books, Leg};
 
 /// What the books say.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -42,18 +37,17 @@ struct Entries {
 }
 
 impl Balance {
-    /// Reads the books, and holds them against the runs.
-    pub(crate) fn read(conn: &Connection, runs: &HashMap<String, RunState>) -> Result<Self> {
+    /// Holds the books against the runs.
+    pub(crate) fn of(books: &Books, runs: &HashMap<String, RunState>) -> Self {
         let mut balance = Self::default();
-        let accounts: Vec<(i64, i64, i64)> = all(conn, ACCOUNTS, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        for (initial, cents, changed) in accounts {
+        for &Account { initial, cents, changed } in &books.accounts {
             balance.initial_cents += initial;
             balance.cents += cents;
             balance.wrong_accounts += u64::from(initial + changed != cents);
         }
-        let entries = entries(conn)?;
+        let entries = entries(books);
         for (transfer, entries) in &entries {
-            let state = runs.get(transfer).copied();
+            let state = runs.get(*transfer).copied();
             if state.is_some_and(|state| !state.is_final()) {
                 // Its debit has left one account and not yet arrived at another.
                 balance.cents -= entries.cents;
@@ -66,10 +60,10 @@ impl Balance {
                 state if state.is_final() => balance.failed += 1,
                 _ => balance.open += 1,
             }
-            let no_entries = !entries.contains_key(transfer);
+            let no_entries = !entries.contains_key(transfer.as_str());
             balance.wrong_transfers += u64::from(no_entries && *state == RunState::Completed);
         }
-        Ok(balance)
+        balance
     }
 
     /// Whether all is as it must be.
@@ -92,11 +86,9 @@ impl Entries {
     }
 }
 
-fn entries(conn: &Connection) -> Result<BTreeMap<String, Entries>> {
-    let mut found: BTreeMap<String, Entries> = BTreeMap::new();
-    let rows: Vec<(String, String, i64, i64)> =
-        all(conn, ENTRIES, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    for (transfer, leg, cents, count) in rows {
+fn entries(books: &Books) -> BTreeMap<&str, Entries> {
+    let mut found: BTreeMap<&str, Entries> = BTreeMap::new();
+    for bank::Entries { transfer, leg, cents, count } in &books.entries {
         let entries = found.entry(transfer).or_default();
         entries.cents += cents;
         if leg == Leg::Debit.as_str() {
@@ -107,11 +99,7 @@ fn entries(conn: &Connection) -> Result<BTreeMap<String, Entries>> {
             entries.undone += count;
         }
     }
-    Ok(found)
-}
-
-fn all<T>(conn: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
-    conn.prepare(sql)?.query_map([], read)?.collect()
+    found
 }
 
 impl fmt::Display for Balance {
@@ -129,19 +117,19 @@ mod tests {
     use saga_sqlite::SqliteDb;
 
     use super::*;
-    use crate::bank;
+    use crate::bank::{self, sqlite};
 
     /// Three accounts; one transfer completed, one failed and undone, one on its way.
     async fn after(damage: &'static str, run: (&str, RunState)) -> Balance {
         let folder = tempfile::tempdir().unwrap();
         let db = SqliteDb::open(folder.path().join("bank.db")).await.unwrap();
         db.setup(move |tx| {
-            bank::create(tx, 3)?;
-            bank::enter(tx, "T-1", Leg::Debit, 0, -500)?;
-            bank::enter(tx, "T-1", Leg::Credit, 1, 500)?;
-            bank::enter(tx, "T-2", Leg::Debit, 0, -70)?;
-            bank::enter(tx, "T-2", Leg::DebitUndone, 0, 70)?;
-            bank::enter(tx, "T-3", Leg::Debit, 2, -9)?;
+            sqlite::create(tx, 3)?;
+            sqlite::enter(tx, "T-1", Leg::Debit, 0, -500)?;
+            sqlite::enter(tx, "T-1", Leg::Credit, 1, 500)?;
+            sqlite::enter(tx, "T-2", Leg::Debit, 0, -70)?;
+            sqlite::enter(tx, "T-2", Leg::DebitUndone, 0, 70)?;
+            sqlite::enter(tx, "T-3", Leg::Debit, 2, -9)?;
             tx.execute_batch(damage)
         })
         .await
@@ -153,7 +141,7 @@ mod tests {
             ("T-4".to_owned(), RunState::Failed),
         ]);
         runs.insert(run.0.to_owned(), run.1);
-        db.read(move |conn| Balance::read(conn, &runs)).await.unwrap()
+        Balance::of(&db.read(sqlite::books).await.unwrap(), &runs)
     }
 
     const NO_CHANGE: (&str, RunState) = ("T-1", RunState::Completed);

@@ -1,29 +1,31 @@
 //! Money between accounts, exactly once without idempotency keys: the activities write to the
-//! store's own file, so their writes and their journal entries are one transaction.
+//! store's own file or database, so their writes and their journal entries are one transaction.
 //!
 //! Stop it as you like, also with `kill -9`: the same command goes on. In the end no cent is
 //! lost or made, and each transfer has its entries in the ledger once.
 //!
 //! ```text
 //! cargo run --release --bin transfer -- --transfers 10000
+//! cargo run --release --bin transfer -- --store postgres://app@localhost/bank
 //! ```
 //!
-//! - `saga`: the activities, which write within the transaction, and the workflow.
+//! - `saga`: the workflow; `steps`: its activities, which write within the transaction.
 //! - `bank`: the tables. `plan`: which transfers there are. `check`: the invariant.
 
 mod bank;
 mod check;
 mod plan;
 mod saga;
+mod steps;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
-use saga_examples::{Interrupt, StoreUrl, drive, init_logging, patiently};
-use saga_runtime::{Client, Engine};
-use saga_sqlite::SqliteStore;
+use saga_examples::{Interrupt, OpenStore, StoreUrl, drive, init_logging, patiently, seconds};
+use saga_runtime::Client;
 use saga_store::{Query, RunState};
 
 use crate::check::Balance;
@@ -52,6 +54,9 @@ struct Args {
     /// How many transfers are worked on at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
+    /// On a server: after so long a silence of this program another takes over its transfers
+    #[arg(long, value_name = "SECONDS", default_value = "12", value_parser = seconds)]
+    lease: Duration,
     /// Print the result as one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -68,16 +73,13 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    let StoreUrl::Sqlite(path) = &args.store else {
-        bail!("the accounts share their transactions with the journals of a SQLite file: --store sqlite://PATH");
-    };
-    let store = SqliteStore::open(path).await?;
+    let store = OpenStore::open(&args.store).await?;
     let accounts = args.accounts;
-    store.db().setup(move |tx| bank::create(tx, accounts)).await.context("cannot make the accounts")?;
+    bank::create(&store, accounts).await?;
     let plan = Plan { seed: args.seed, accounts };
     let concurrency = usize::try_from(args.concurrency)?;
 
-    let engine = Engine::builder(store.clone()).max_runs(concurrency).start().await?;
+    let engine = store.clone().engine().max_runs(concurrency).heartbeat(args.lease / 4, args.lease).start().await?;
     let client = engine.client().clone();
     let before = states(&client).await?;
     let transfers: Vec<Transfer> = (1..=args.transfers).map(|number| plan.transfer(number)).collect();
@@ -91,7 +93,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 
     let after = states(&client).await?;
-    let balance = store.db().read(move |conn| Balance::read(conn, &after)).await?;
+    let balance = Balance::of(&bank::books(&store).await?, &after);
     if args.json {
         println!("{}", serde_json::to_string(&balance)?);
     } else {

@@ -3,6 +3,7 @@
 //!
 //! Run it: `cargo run --bin trip`
 
+use saga_examples::Place;
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -64,10 +65,11 @@ async fn trip(flight: String) -> Result<String, TripError> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
+    let place = Place::from_args()?;
     for (name, cars) in [("all goes well", vec!["beach"]), ("plan B", vec!["city"]), ("no car at all", vec![])] {
         println!("{name}:");
-        let engine = Engine::builder(MemoryStore::new()).state(Cars(cars)).only::<trip>().start().await?;
-        let run = engine.client().start(trip("flight to Lisbon".to_owned())).id(name).await?;
+        let engine = place.engine().await?.state(Cars(cars)).only::<trip>().start().await?;
+        let run = engine.client().start(trip("flight to Lisbon".to_owned())).id(name).replace_finished().await?;
         match run.outcome().await? {
             Outcome::Completed(plan) => println!("=> {plan}"),
             Outcome::Failed(error) => println!("=> stay at home: {error}"),

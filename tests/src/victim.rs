@@ -6,18 +6,30 @@ use std::process::{Child, Command, Output, Stdio};
 use saga_sqlite::rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
+use crate::Database;
+
 /// A program in a directory of its own, and how to see how far its work is.
 #[derive(Debug)]
 pub struct Victim {
     directory: tempfile::TempDir,
     program: PathBuf,
     arguments: &'static [&'static str],
-    database: &'static str,
+    keeps: Keeps,
     progress: &'static str,
 }
 
+/// Where a program keeps what it does.
+#[derive(Debug)]
+enum Keeps {
+    /// In a file of this name in its directory.
+    File(&'static str),
+    /// On a server, which it is told with `--store`.
+    Server(Box<Database>),
+}
+
 impl Victim {
-    /// A program with its arguments; `progress` is a query of `database` that counts its work.
+    /// A program with its arguments; `progress` is a query of the file `database`, where it works,
+    /// that counts its work.
     ///
     /// # Panics
     ///
@@ -28,8 +40,26 @@ impl Victim {
         database: &'static str,
         progress: &'static str,
     ) -> Self {
+        Self::keeping(program, arguments, Keeps::File(database), progress)
+    }
+
+    /// A program that works on a database of a server; `progress` is a query of it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for a directory.
+    pub fn on_server(
+        program: &Path,
+        arguments: &'static [&'static str],
+        database: Database,
+        progress: &'static str,
+    ) -> Self {
+        Self::keeping(program, arguments, Keeps::Server(Box::new(database)), progress)
+    }
+
+    fn keeping(program: &Path, arguments: &'static [&'static str], keeps: Keeps, progress: &'static str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
-        Self { directory, program: program.to_owned(), arguments, database, progress }
+        Self { directory, program: program.to_owned(), arguments, keeps, progress }
     }
 
     /// Where it works.
@@ -41,15 +71,21 @@ impl Victim {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(self.directory.path()).env("RUST_LOG", "error").stderr(Stdio::inherit());
+        if let Keeps::Server(database) = &self.keeps {
+            command.args(["--store", database.url()]);
+        }
         command
     }
 
     /// How far its work is; 0 while it has no table for that.
     pub fn progress(&self) -> i64 {
-        let path = self.directory.path().join(self.database);
-        let count = || {
-            let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-            database.query_row(self.progress, [], |row| row.get(0)).ok()
+        let count = || match &self.keeps {
+            Keeps::File(name) => {
+                let path = self.directory.path().join(name);
+                let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+                database.query_row(self.progress, [], |row| row.get(0)).ok()
+            }
+            Keeps::Server(database) => database.try_value(self.progress),
         };
         count().unwrap_or(0)
     }

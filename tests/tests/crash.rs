@@ -9,7 +9,7 @@ use saga_runtime::store::wire::Entry;
 use saga_runtime::store::{Query, RunState};
 use saga_sqlite::SqliteStore;
 use saga_sqlite::rusqlite::Connection;
-use saga_tests::{Random, Victim, program};
+use saga_tests::{Database, Random, Victim, program};
 use serde_json::Value;
 
 const ORDERS: &[&str] = &["run", "--json", "--limit", "7000", "--concurrency", "64", "--flaky", "10", "--seed", "7"];
@@ -17,6 +17,7 @@ const SHOP: &str = "order-saga-shop.db";
 const ATTEMPTS: &str = "SELECT coalesce(max(seq), 0) FROM attempts";
 
 const TRANSFERS: &[&str] = &["--json", "--transfers", "15000", "--concurrency", "64"];
+const TRANSFERS_ON_A_SERVER: &[&str] = &["--json", "--transfers", "6000", "--concurrency", "64", "--lease", "1"];
 
 const KILLS: usize = 24;
 
@@ -69,9 +70,21 @@ fn orders_whose_program_is_killed_again_and_again_are_neither_lost_nor_doubled()
 
 #[test]
 fn money_moved_by_a_program_that_is_killed_again_and_again_is_neither_made_nor_lost() {
-    let program = program("transfer");
-    let victim = Victim::new(&program, TRANSFERS, "transfer.db", "SELECT count(*) FROM bank_ledger");
-    let kills = kill_again_and_again(&victim, 400);
+    let entries = "SELECT count(*) FROM bank_ledger";
+    let victim = Victim::new(&program("transfer"), TRANSFERS, "transfer.db", entries);
+    neither_made_nor_lost(&victim, 400);
+}
+
+#[test]
+fn money_moved_on_a_server_by_a_program_that_is_killed_again_and_again_is_neither_made_nor_lost() {
+    let database = Database::create(saga_test_server::shared());
+    let entries = "SELECT count(*) FROM bank.ledger";
+    let victim = Victim::on_server(&program("transfer"), TRANSFERS_ON_A_SERVER, database, entries);
+    neither_made_nor_lost(&victim, 200);
+}
+
+fn neither_made_nor_lost(victim: &Victim, most: i64) {
+    let kills = kill_again_and_again(victim, most);
     assert!(kills >= 20, "only {kills} of {KILLS} kills met a living program: give it more transfers");
     let checked = victim.finish();
     assert_eq!(checked["open"], 0, "{checked}");

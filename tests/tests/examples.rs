@@ -1,12 +1,25 @@
-//! The small examples print what their `output.txt` says, and nothing else.
+//! The small examples print what their `output.txt` says, and nothing else: in a file, and on a
+//! server.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use saga_tests::program;
+use saga_test_server::shared;
+use saga_tests::{Database, program};
 
-fn prints_its_output(example: &str) {
-    let output = Command::new(program(example)).stderr(Stdio::inherit()).output().expect("the example can be run");
+fn in_a_file(example: &str) {
+    prints_its_output(example, &[]);
+}
+
+/// In an empty database.
+fn on_a_server(example: &str) {
+    let database = Database::create(shared());
+    prints_its_output(example, &["--store", database.url()]);
+}
+
+fn prints_its_output(example: &str, arguments: &[&str]) {
+    let mut command = Command::new(program(example));
+    let output = command.args(arguments).stderr(Stdio::inherit()).output().expect("the example can be run");
     assert!(output.status.success(), "{example}: {}", output.status);
     let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example).join("output.txt");
     let expected = std::fs::read_to_string(expected).expect("the example's output is recorded");
@@ -14,42 +27,31 @@ fn prints_its_output(example: &str) {
     assert!(printed == expected, "{example} printed\n{printed}\nand should print\n{expected}");
 }
 
-#[test]
-fn retry_demo_repeats_the_third_step_only() {
-    prints_its_output("retry_demo");
+macro_rules! on_each_kind_of_store {
+    ($($name:ident: $example:literal,)+) => {
+        mod in_files {
+            $(#[test]
+            fn $name() {
+                super::in_a_file($example);
+            })+
+        }
+
+        mod on_servers {
+            $(#[test]
+            fn $name() {
+                super::on_a_server($example);
+            })+
+        }
+    };
 }
 
-#[test]
-fn approval_waits_without_a_process() {
-    prints_its_output("approval");
-}
-
-#[test]
-fn trip_undoes_what_a_nested_saga_did() {
-    prints_its_output("trip");
-}
-
-#[test]
-fn fan_out_ships_each_parcel_in_a_child_and_recalls_those_of_a_failed_order() {
-    prints_its_output("fan_out");
-}
-
-#[test]
-fn gpu_queue_renders_where_the_graphics_cards_are() {
-    prints_its_output("gpu_queue");
-}
-
-#[test]
-fn subscription_goes_on_month_by_month() {
-    prints_its_output("subscription");
-}
-
-#[test]
-fn encrypted_hides_what_runs_say() {
-    prints_its_output("encrypted");
-}
-
-#[test]
-fn layers_give_tokens_and_inject_faults() {
-    prints_its_output("layers");
+on_each_kind_of_store! {
+    retry_demo_repeats_the_third_step_only: "retry_demo",
+    approval_waits_without_a_process: "approval",
+    trip_undoes_what_a_nested_saga_did: "trip",
+    fan_out_ships_each_parcel_in_a_child_and_recalls_those_of_a_failed_order: "fan_out",
+    gpu_queue_renders_where_the_graphics_cards_are: "gpu_queue",
+    subscription_goes_on_month_by_month: "subscription",
+    encrypted_hides_what_runs_say: "encrypted",
+    layers_give_tokens_and_inject_faults: "layers",
 }

@@ -3,7 +3,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use saga_tests::{Victim, program};
+use saga_tests::{Database, Victim, program, until};
 
 const ORDERS: &[&str] = &["run", "--json", "--limit", "2000", "--concurrency", "32", "--flaky", "10"];
 const SHOP: &str = "order-saga-shop.db";
@@ -50,6 +50,46 @@ fn a_client_in_one_process_leaves_its_runs_to_a_worker_in_another() {
     let (audit, clean) = victim.run(&["audit", "--json", "--limit", "500"]);
     assert!(clean, "{audit}");
     assert_eq!(audit["orders"], 500);
+}
+
+fn operators_reach_each_order(victim: &Victim) {
+    let operate = |action: &str, order: &str| {
+        let done = victim.command(&["operate", action, order]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&done.stdout), format!("ORD-{order}: done\n"));
+    };
+    let shown = |order: &str| {
+        let shown = victim.command(&["show", order]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout).into_owned()
+    };
+    let submitted = victim.command(&["submit", "--limit", "40"]).stdout(Stdio::null()).status().unwrap();
+    assert!(submitted.success());
+    operate("suspend", "1");
+    operate("cancel", "2");
+    let mut worker = victim.start();
+    assert!(victim.wait_for(&mut worker, 39 - victim.progress(), u64::MAX), "the worker ended early");
+    until("the first order is suspended", || shown("1").contains("suspended"));
+    assert!(!shown("1").contains("charge_payment"), "{}", shown("1"));
+    assert!(shown("2").contains("cancelled"), "{}", shown("2"));
+    operate("resume", "1");
+    assert!(victim.wait_for(&mut worker, 40 - victim.progress(), u64::MAX), "the worker ended early");
+    interrupt(&worker);
+    assert!(worker.wait().unwrap().success());
+    assert!(shown("1").contains("charge_payment") && shown("1").contains("completed"), "{}", shown("1"));
+    let (audit, clean) = victim.run(&["audit", "--json", "--limit", "40"]);
+    assert!(clean, "{audit}");
+    assert_eq!(audit["orders"], 40);
+}
+
+#[test]
+fn operators_reach_each_order_in_a_file() {
+    operators_reach_each_order(&Victim::new(&program("order-saga"), &["worker"], "order-saga.db", ENDED));
+}
+
+#[test]
+fn operators_reach_each_order_on_a_server() {
+    let ended = "SELECT count(*) FROM saga.runs WHERE state BETWEEN 5 AND 9";
+    let database = Database::create(saga_test_server::shared());
+    operators_reach_each_order(&Victim::on_server(&program("order-saga"), &["worker"], database, ended));
 }
 
 /// The runs that have ended: their states' codes are those of `RunState`.

@@ -1,16 +1,9 @@
-//! The bank's tables, in the store's own file.
-//!
-//! The ledger has no key that would keep a repeated step from writing a second entry: that it
-//! never does is what the framework promises, and what the check looks for.
+//! The bank's tables in the store's own file.
 
 use saga_sqlite::SqliteTx;
-use saga_sqlite::rusqlite::{Result, params};
+use saga_sqlite::rusqlite::{Connection, Result, Row, params};
 
-/// What each account has in the beginning.
-pub(crate) const INITIAL_CENTS: i64 = 100_000;
-
-/// Every so many accounts one is closed and takes no money, so that some transfers are undone.
-const CLOSED_EVERY: u32 = 10;
+use super::{Account, Books, CLOSED_EVERY, Entries, INITIAL_CENTS, Leg};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS bank_accounts (
@@ -34,29 +27,10 @@ INSERT OR IGNORE INTO bank_accounts (id, initial, cents, closed)
     SELECT number, ?2, ?2, number % ?3 = ?3 - 1 FROM account";
 const TAKE: &str = "UPDATE bank_accounts SET cents = cents + ?2 WHERE id = ?1 AND cents + ?2 >= 0";
 const IS_CLOSED: &str = "SELECT closed FROM bank_accounts WHERE id = ?1";
+const ACCOUNTS: &str = "
+SELECT initial, cents, coalesce((SELECT sum(cents) FROM bank_ledger WHERE account = id), 0) FROM bank_accounts";
+const ENTRIES: &str = "SELECT transfer, leg, sum(cents), count(*) FROM bank_ledger GROUP BY transfer, leg";
 const ENTER: &str = "INSERT INTO bank_ledger (transfer, leg, account, cents) VALUES (?1, ?2, ?3, ?4)";
-
-/// A part of a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leg {
-    /// Money leaves an account.
-    Debit,
-    /// Money arrives.
-    Credit,
-    /// The debit is taken back.
-    DebitUndone,
-}
-
-impl Leg {
-    /// The leg as the ledger has it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::DebitUndone => "debit undone",
-        }
-    }
-}
 
 /// Makes the tables and the accounts that are not there.
 pub(crate) fn create(tx: &SqliteTx<'_>, accounts: u32) -> Result<()> {
@@ -77,4 +51,16 @@ pub(crate) fn enter(tx: &SqliteTx<'_>, transfer: &str, leg: Leg, account: u32, c
         tx.execute(ENTER, params![transfer, leg.as_str(), account, cents])?;
     }
     Ok(changed)
+}
+
+/// Reads the books.
+pub(crate) fn books(conn: &Connection) -> Result<Books> {
+    let account = |row: &Row<'_>| Ok(Account { initial: row.get(0)?, cents: row.get(1)?, changed: row.get(2)? });
+    let entries =
+        |row: &Row<'_>| Ok(Entries { transfer: row.get(0)?, leg: row.get(1)?, cents: row.get(2)?, count: row.get(3)? });
+    Ok(Books { accounts: all(conn, ACCOUNTS, account)?, entries: all(conn, ENTRIES, entries)? })
+}
+
+fn all<T>(conn: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    conn.prepare(sql)?.query_map([], read)?.collect()
 }

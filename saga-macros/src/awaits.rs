@@ -12,6 +12,7 @@ use crate::krate::{Krate, located};
 
 /// Macros of ours that stand for others of the same name.
 const OURS: &[&str] = &["join", "try_join", "select"];
+
 /// Rewrites a body. The braces stay the user's.
 pub(crate) fn rewrite(body: &Group, krate: &Krate, diag: &mut Diag) -> Group {
     Rewrite { krate, diag }.group(body)
@@ -35,6 +36,12 @@ pub(crate) fn with_extension(body: &Group, private: &TokenStream, head: &TokenSt
     let mut extended = Group::new(body.delimiter(), stream.into_iter().collect());
     extended.set_span(body.span());
     extended
+}
+
+/// What nobody awaits, or whose result nobody looks at, is an error in a body. What the user says of
+/// this lint comes after it, and counts.
+pub(crate) fn lints(span: proc_macro2::Span) -> TokenStream {
+    quote_spanned!(span=> #[deny(unused_must_use)])
 }
 
 struct Rewrite<'a> {

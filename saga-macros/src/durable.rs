@@ -52,13 +52,14 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
         // What stands in place of a refused macro never returns, and uses nothing.
         function.attrs.push(parse_quote!(#[allow(unreachable_code, unused_imports)]));
     }
-    let lints = determinism::lints(&allowed, located(function.sig.ident.span()));
+    let span = located(function.sig.ident.span());
+    let (lints, unused) = (determinism::lints(&allowed, span), awaits::lints(span));
     let is_checked = is_strict && diag.is_empty() && in_body.is_empty();
     let strict = is_checked.then(|| strict_type(&function, &plan, &krate));
     let expanded = expand(function, &plan, is_checked, &krate, &mut diag);
     let errors = diag.into_tokens();
     let errors_in_body = in_body.into_tokens();
-    quote!(#lints #expanded #strict #errors #errors_in_body)
+    quote!(#lints #unused #expanded #strict #errors #errors_in_body)
 }
 
 /// What strict helpers cannot be, since a type of the same name tells strict workflows of them.

@@ -100,7 +100,10 @@ pub(crate) fn check(function: &Function, kind: Kind, diag: &mut Diag) -> Params 
         diag.at(abi, format!("{what} is an ordinary function: remove `extern`"));
         broken = true;
     }
-    if !sig.generics.params.is_empty() {
+    if borrows_by_name(sig) {
+        // The borrow has its error; the lifetime goes with it.
+        broken = true;
+    } else if !sig.generics.params.is_empty() {
         diag.at(&sig.generics, format!("{what} is recorded by name and cannot be generic: write the concrete types"));
         broken = true;
     } else if let Some(clause) = &sig.generics.where_clause {
@@ -135,6 +138,18 @@ pub(crate) fn check(function: &Function, kind: Kind, diag: &mut Diag) -> Params 
         }
     }
     Params { all, broken }
+}
+
+/// Whether all generics are lifetimes, and something borrows.
+fn borrows_by_name(sig: &Signature) -> bool {
+    let borrows = |ty: &Type| matches!(borrow(ty), Some(Borrow::Lifetime(_)));
+    let output = matches!(&sig.output, ReturnType::Type(_, ty) if borrows(ty));
+    let inputs =
+        sig.inputs.iter().any(|arg| matches!(arg, FnArg::Typed(typed) if typed.attrs.is_empty() && borrows(&typed.ty)));
+    !sig.generics.params.is_empty()
+        && sig.generics.type_params().next().is_none()
+        && sig.generics.const_params().next().is_none()
+        && (output || inputs)
 }
 
 fn check_output(function: &Function, what: &str, diag: &mut Diag) -> bool {

@@ -1,11 +1,11 @@
 //! What activities and workflows have in common: the function that makes a call, and the type of
 //! the same name that holds the inputs.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::ReturnType;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
+use syn::{GenericArgument, PathArguments, ReturnType, Type};
 
 use crate::docs;
 use crate::function::{Attrs, Function, Params, borrow, not_a_result};
@@ -177,12 +177,12 @@ impl Item<'_> {
         let plain_generics = self.function.sig.generics.params.is_empty();
         match &self.function.sig.output {
             ReturnType::Type(_, ty) if plain_generics && borrow(ty).is_none() && not_a_result(ty).is_none() => {
-                let span = located(ty.span());
-                let private = self.krate.private(span);
-                (
-                    quote_spanned!(span=> <#ty as #private::ResultType>::Ok),
-                    quote_spanned!(span=> <#ty as #private::ResultType>::Err),
-                )
+                let side = |at: usize, name: &str| {
+                    let span = located(written_side(ty, at).unwrap_or(ty).span());
+                    let (private, name) = (self.krate.private(span), Ident::new(name, span));
+                    quote_spanned!(span=> <#ty as #private::ResultType>::#name)
+                };
+                (side(0, "Ok"), side(1, "Err"))
             }
             _ => {
                 let span = located(self.function.sig.ident.span());
@@ -190,5 +190,15 @@ impl Item<'_> {
                 (quote_spanned!(span=> ()), quote_spanned!(span=> #krate::Error))
             }
         }
+    }
+}
+
+/// The type that is written for one side of a `Result`, or of an alias of it.
+fn written_side(ty: &Type, at: usize) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    match arguments.args.get(at)? {
+        GenericArgument::Type(side) => Some(side),
+        _ => None,
     }
 }

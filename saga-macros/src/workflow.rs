@@ -143,7 +143,7 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
     let (cfg, lints, on_plain, vis) = (&attrs.cfg, &attrs.lints, &attrs.plain, &function.vis);
     let body = (!params.broken).then(|| body(function, params, &private));
     let allow = item::allow_on_body();
-    let lints_on_body = determinism::lints(&options.allowed, span);
+    let (lints_on_body, unused) = (determinism::lints(&options.allowed, span), awaits::lints(span));
     let inputs: Vec<_> = item.inputs().map(|param| &param.ident).collect();
     let run = if params.broken {
         quote_spanned!(span=> async { ::core::panic!("this workflow has errors") })
@@ -154,6 +154,7 @@ fn expand(function: &Function, params: &Params, options: &Options, undo: Option<
     let body = body.map(|body| {
         quote_spanned! {span=>
             #lints_on_body
+            #unused
             #(#lints)*
             #(#on_plain)*
             #allow

@@ -9,7 +9,7 @@ use saga_store::Timestamp;
 use saga_store::wire::{INLINE_LIMIT, ParentEnd, Payload, StartTerms};
 use serde::Serialize;
 
-use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall};
+use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall, Undoes};
 use crate::codec::{self, CodecError};
 use crate::workflow::{Workflow, WorkflowDefinition};
 
@@ -78,7 +78,8 @@ impl<A: Activity> ActivityCall<A> {
 
     /// Undoes this step by that call, in place of the attribute's `compensate` or where it has none.
     /// The undo is known before the first attempt: it also runs if nobody knows whether the step
-    /// happened. It is recorded with the schedule, with its input, and costs no record of its own.
+    /// happened. It is recorded with the schedule, with its input, and costs no record of its own. An
+    /// activity that has an undo itself is refused by the compiler.
     ///
     /// ```
     /// # use saga_runtime::prelude::*;
@@ -92,7 +93,7 @@ impl<A: Activity> ActivityCall<A> {
     ///     Ok(())
     /// }
     /// ```
-    pub fn compensate_with<U: Activity>(mut self, undo: ActivityCall<U>) -> Self {
+    pub fn compensate_with<U: Undoes>(mut self, undo: ActivityCall<U>) -> Self {
         self.overrides.no_compensation = false;
         self.undo = Some(Box::new(UndoCall::new(undo)));
         self
@@ -270,17 +271,23 @@ impl UndoCall {
     }
 }
 
+/// A call in ordinary code. A type of its own: of a bound on the call itself the compiler would only
+/// say that the call is not a future.
+#[doc(hidden)]
+pub struct Awaited<C>(C);
+
 /// Never implemented: it makes the compiler say where a call can be awaited.
+#[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a call can be awaited in a workflow only",
-    label = "a call is not a future",
+    message = "a call of an activity or a workflow can be awaited in a workflow only",
+    label = "not in a workflow",
     note = "await it in a function annotated with `#[workflow]` or `#[durable]`; outside, start a workflow with `client.start(…)`, or run the plain function with `::plain(…)`"
 )]
-pub trait AwaitIsOnlyForWorkflows {}
+pub trait InAWorkflow {}
 
 impl<A: Activity> Future for ActivityCall<A>
 where
-    Self: AwaitIsOnlyForWorkflows,
+    Awaited<A>: InAWorkflow,
 {
     type Output = ();
 
@@ -291,7 +298,7 @@ where
 
 impl<W: Workflow> Future for WorkflowCall<W>
 where
-    Self: AwaitIsOnlyForWorkflows,
+    Awaited<W>: InAWorkflow,
 {
     type Output = ();
 

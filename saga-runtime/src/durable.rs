@@ -60,6 +60,30 @@ impl<F: Future> Durable for Block<F> {
     }
 }
 
+/// A block in other code than its workflow's.
+#[doc(hidden)]
+pub struct GivenAway<F>(F);
+
+/// Never implemented: it makes the compiler say where such a block can be awaited.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an async block written in a workflow can be awaited there only",
+    label = "given away: what it does could not be recorded",
+    note = "await it here, in `join!`, `select!` or `attempt` if need be; what is to run by itself goes into an activity, or into a child run: `spawn(…)`"
+)]
+pub trait AwaitedHere {}
+
+impl<F: Future> Future for Block<F>
+where
+    GivenAway<F>: AwaitedHere,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<F::Output> {
+        Poll::Pending
+    }
+}
+
 /// What a function annotated with `#[durable]` returns. `C` says whether its body is checked for
 /// strict workflows.
 #[must_use = "a helper does nothing until a workflow awaits it: add `.await`"]

@@ -8,7 +8,7 @@ use serde::{Deserializer, Serialize, Serializer};
 
 pub use crate::activity::{
     Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingTxActivity,
-    BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind,
+    BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind, Undoes,
 };
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
@@ -67,7 +67,7 @@ pub trait UndoTarget {
     fn into_undo(self) -> UndoCall;
 }
 
-impl<A: Activity> UndoTarget for ActivityCall<A> {
+impl<A: Undoes> UndoTarget for ActivityCall<A> {
     fn into_undo(self) -> UndoCall {
         UndoCall::new(self)
     }

@@ -161,6 +161,12 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
         quote_spanned!(span=> const UNDONE_BY: &'static str = #undone_by;)
     });
     let declares = declares(item, options);
+    let undoes = undo.is_none().then(|| {
+        quote_spanned! {span=>
+            #[automatically_derived]
+            impl #private::Undoes for #ident {}
+        }
+    });
     let register = (!item.params.broken).then(|| {
         quote_spanned! {span=>
             #private::inventory::submit! { #private::RegisteredActivity(&__SAGA_DEFINITION) }
@@ -194,6 +200,7 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
 
             #run
             #declares
+            #undoes
             #register
         };
     }
@@ -219,7 +226,8 @@ fn declares(item: &Item<'_>, options: &Options) -> TokenStream {
         return TokenStream::new();
     };
     let declared = Ident::new(declared, span);
-    let endless = (options.retriable && options.retry.max_attempts.is_none() && !item.params.broken).then(|| {
+    let is_endless = options.retriable && options.retry.max_attempts.is_none() && options.compensate.is_none();
+    let endless = (is_endless && !item.params.broken).then(|| {
         let (_, error) = item.output_types();
         let at = match &item.function.sig.output {
             ReturnType::Type(_, ty) => located(ty.span()),

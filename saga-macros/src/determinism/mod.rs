@@ -210,7 +210,12 @@ impl Check<'_> {
                     if let Some(TokenTree::Group(group)) = trees.get(at)
                         && group.delimiter() == Delimiter::Parenthesis
                     {
-                        out.push(self.group(group, uses).into());
+                        let given: Vec<TokenTree> = group.stream().into_iter().collect();
+                        let mut given = plain_blocks(self.trees(&given, uses));
+                        if word == "block_on" {
+                            self.stand_in(&mut given);
+                        }
+                        out.push(regroup(group, given.into_iter().collect()).into());
                         at += 1;
                     }
                 }

@@ -161,3 +161,20 @@ fn no_pattern_of_the_table_is_hidden_by_an_earlier_one() {
         assert_eq!(first, Some(at), "{pattern}");
     }
 }
+
+#[test]
+fn each_refused_path_is_refused_in_full_and_under_another_name() {
+    for (pattern, ..) in table::TABLE {
+        let path = pattern.replace('*', "any");
+        let (parent, name) = path.rsplit_once("::").expect("a path has two words");
+        for body in [
+            format!("{path}(x)"),
+            format!("::{path}(x)"),
+            format!("use {parent} as Renamed; Renamed::{name}(x)"),
+            format!("use {path} as renamed; renamed(x)"),
+            format!("use {parent}::{{Other, {name} as renamed}}; [renamed(Other)]"),
+        ] {
+            assert_eq!(errors(&body), 1, "{body}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ pub(crate) use definition::{end, unreadable_input};
 pub use error::{ActivityError, ErrorKind};
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
-pub use undo::UndoCall;
+pub use undo::{UndoCall, Undoes};
 
 use std::fmt::Display;
 use std::future::Future;

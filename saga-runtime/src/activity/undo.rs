@@ -2,8 +2,17 @@
 
 use saga_store::wire::{Payload, UndoStep};
 
-use super::{ActivityDefinition, Overrides, RetryPolicy};
+use super::{Activity, ActivityDefinition, Overrides, RetryPolicy};
 use crate::codec::CodecError;
+
+/// An activity that can undo another: one without a `compensate = …` of its own. Not implemented by
+/// hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot undo: it has an undo itself",
+    label = "has a `compensate = …` of its own, which nobody would run",
+    note = "an undo is not undone: name an activity here that has no `compensate`"
+)]
+pub trait Undoes: Activity {}
 
 /// An undo without its type: what `compensate = …` evaluates to.
 #[derive(Debug, Clone)]

@@ -1,16 +1,15 @@
 //! Waiting for an event.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use saga_store::wire::OpId;
+use saga_store::wire::{OpId, Payload};
 
 use super::select::{Either, SelectFuture, SelectPair};
 use super::sleep::Sleep;
-use crate::codec;
+use crate::codec::{self, CodecError};
 use crate::context::{self, Arrival};
 use crate::durable::{Durable, sealed::Sealed};
 use crate::event::Event;
@@ -19,27 +18,34 @@ use crate::event::Event;
 /// one waiting operation. Two records: one that says what is awaited (together with whatever
 /// else is decided then), one when it comes.
 pub fn event<E: Event>() -> EventWait<E> {
-    EventWait(PhantomData)
+    EventWait { name: E::NAME, decode: codec::decode::<E> }
 }
 
 /// What [`event()`] returns: await it in a workflow.
 #[must_use = "waiting for an event does nothing until a workflow awaits it: add `.await`"]
 #[derive(Debug)]
-pub struct EventWait<E>(PhantomData<fn() -> E>);
+pub struct EventWait<E> {
+    name: &'static str,
+    decode: Decode<E>,
+}
 
-impl<E: Event> Sealed for EventWait<E> {}
+/// How a value of the type is read. Only [`event()`] asks whether the type is an event: of one that
+/// is none its error is the only one.
+type Decode<E> = fn(&Payload) -> Result<E, CodecError>;
+
+impl<E> Sealed for EventWait<E> {}
 
 #[diagnostic::do_not_recommend]
-impl<E: Event> Durable for EventWait<E> {
+impl<E> Durable for EventWait<E> {
     type Output = E;
     type Operation = EventFuture<E>;
 
     fn into_operation(self) -> EventFuture<E> {
-        EventFuture { op: None, event: PhantomData }
+        EventFuture { op: None, name: self.name, decode: self.decode }
     }
 }
 
-impl<E: Event> EventWait<E> {
+impl<E> EventWait<E> {
     /// Waits for the event no longer than this. The moment at which the wait ends is recorded
     /// once, so that a crash does not extend it. Costs one entry more than the wait alone.
     pub fn timeout(self, patience: Duration) -> EventTimeout<E> {
@@ -54,12 +60,12 @@ pub struct Elapsed;
 
 /// What [`EventWait::timeout`] returns: await it in a workflow.
 #[must_use = "waiting for an event does nothing until a workflow awaits it: add `.await`"]
-pub struct EventTimeout<E: Event>(SelectPair<EventWait<E>, Sleep>);
+pub struct EventTimeout<E>(SelectPair<EventWait<E>, Sleep>);
 
-impl<E: Event> Sealed for EventTimeout<E> {}
+impl<E> Sealed for EventTimeout<E> {}
 
 #[diagnostic::do_not_recommend]
-impl<E: Event> Durable for EventTimeout<E> {
+impl<E> Durable for EventTimeout<E> {
     type Output = Result<E, Elapsed>;
     type Operation = EventTimeoutFuture<E>;
 
@@ -70,9 +76,9 @@ impl<E: Event> Durable for EventTimeout<E> {
 
 /// An awaited [`EventTimeout`].
 #[doc(hidden)]
-pub struct EventTimeoutFuture<E: Event>(SelectFuture<EventWait<E>, Sleep>);
+pub struct EventTimeoutFuture<E>(SelectFuture<EventWait<E>, Sleep>);
 
-impl<E: Event> Future for EventTimeoutFuture<E> {
+impl<E> Future for EventTimeoutFuture<E> {
     type Output = Result<E, Elapsed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -87,24 +93,26 @@ impl<E: Event> Future for EventTimeoutFuture<E> {
 #[doc(hidden)]
 pub struct EventFuture<E> {
     op: Option<OpId>,
-    event: PhantomData<fn() -> E>,
+    name: &'static str,
+    decode: Decode<E>,
 }
 
-impl<E: Event> Future for EventFuture<E> {
+impl<E> Future for EventFuture<E> {
     type Output = E;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<E> {
+        let (name, decode) = (self.name, self.decode);
         context::with("event", |cx| {
             let op = self.op.get_or_insert_with(|| {
                 let op = cx.next_op();
-                cx.await_event(&op, E::NAME);
+                cx.await_event(&op, name);
                 op
             });
             let Some(Arrival::Value(value)) = cx.take(op) else { return Poll::Pending };
-            match codec::decode(&value) {
+            match decode(&value) {
                 Ok(event) => Poll::Ready(event),
                 Err(error) => {
-                    cx.fail(format!("the recorded event `{}` at {op} cannot be read: {error}", E::NAME));
+                    cx.fail(format!("the recorded event `{name}` at {op} cannot be read: {error}"));
                     Poll::Pending
                 }
             }

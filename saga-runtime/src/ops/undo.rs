@@ -2,7 +2,7 @@
 
 use saga_store::wire::Entry;
 
-use crate::activity::{Activity, UndoCall};
+use crate::activity::{UndoCall, Undoes};
 use crate::call::ActivityCall;
 use crate::context;
 
@@ -11,7 +11,8 @@ use crate::context;
 /// several steps, or on what the workflow has computed.
 ///
 /// Recorded with its input in the record of the next decision. Retried for ever unless the call or
-/// its activity says otherwise, as other undos are.
+/// its activity says otherwise, as other undos are. An activity that has an undo itself is refused by
+/// the compiler.
 ///
 /// ```
 /// # use saga_runtime::prelude::*;
@@ -30,7 +31,7 @@ use crate::context;
 /// # Panics
 ///
 /// Outside a workflow.
-pub fn undo<A: Activity>(call: ActivityCall<A>) {
+pub fn undo<A: Undoes>(call: ActivityCall<A>) {
     context::with("undo", |cx| {
         let op = cx.next_op();
         match UndoCall::new(call).into_step() {

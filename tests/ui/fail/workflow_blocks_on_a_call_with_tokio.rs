@@ -1,0 +1,14 @@
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    let _ = tokio::runtime::Handle::current().block_on(greet(String::new()));
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+use saga_runtime::prelude::*;
+
+mod uuid {
+    pub struct Uuid;
+    impl Uuid {
+        pub fn new_v4() -> u64 {
+            7
+        }
+    }
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    let _ = uuid::Uuid::new_v4();
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use saga_runtime::prelude::*;
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    let _ = std::process::id();
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    use tokio::select as first;
+    first! {
+        _ = greet(String::new()) => {}
+    }
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga() -> saga_runtime::Result<()> {
+    use tokio as runtime;
+    let _ = runtime::spawn(greet(String::new()));
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use saga_runtime::prelude::*;
+
+#[workflow]
+async fn saga() {
+
+}
+
+fn main() {}

@@ -37,6 +37,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `name = "…"` | the durable name; the function's name if left out |
 /// | `timeout = "5s"` | how long one attempt may take; 30 s if left out |
+/// | `heartbeat = "10s"` | an attempt that gives no sign of life (`cx.heartbeat(…)`) for so long is ended as timed out |
 /// | `retry(max_attempts = 5, initial = "100ms", max = "30s", multiplier = 2.0, jitter = 0.2)` | when a failed attempt is repeated; these are the defaults |
 /// | `compensate = release(output.id)` | the activity that undoes it; `output` is this activity's output, and each input is in scope by name |
 /// | `circuit_breaker(failures = 5, cooldown = "30s")` | after so many failures in a row let no attempt through for so long |

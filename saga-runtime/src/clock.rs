@@ -7,6 +7,9 @@ use saga_store::Timestamp;
 
 use crate::erased::BoxFuture;
 
+#[cfg(test)]
+pub(crate) use still::Still;
+
 /// Tells the time and waits for it. Injected, so that tests run without waiting.
 pub(crate) trait Clock: Send + Sync + 'static {
     /// The store's time, as far as this process knows.
@@ -54,5 +57,47 @@ impl Clock for SystemClock {
     fn learn(&self, store_now: Timestamp) {
         let elapsed = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.store_begun.store(store_now.as_micros().saturating_sub(elapsed), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod still {
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Time that stands still until the test moves it.
+    pub(crate) struct Still(watch::Sender<Duration>);
+
+    impl Still {
+        pub(crate) fn new() -> Arc<Self> {
+            Arc::new(Self(watch::channel(Duration::ZERO).0))
+        }
+
+        pub(crate) fn pass(&self, seconds: u64) {
+            self.0.send_modify(|now| *now += Duration::from_secs(seconds));
+        }
+    }
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(0).after(*self.0.borrow())
+        }
+
+        fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
+            let mut now = self.0.subscribe();
+            let until = moment.since(Timestamp::from_micros(0));
+            Box::pin(async move {
+                now.wait_for(|now| *now >= until).await.expect("the clock outlives who waits");
+            })
+        }
+
+        fn elapsed(&self) -> Duration {
+            *self.0.borrow()
+        }
+
+        fn learn(&self, _: Timestamp) {}
     }
 }

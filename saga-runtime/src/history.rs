@@ -168,6 +168,11 @@ pub(crate) fn describe(entry: &Entry) -> String {
             let cause = failure(&attempt.failure);
             format!("attempt {} of {what} {} failed, again at {again}: {cause}", attempt.attempt, attempt.op)
         }
+        Entry::Progressed(progressed) => {
+            let what = if progressed.undo { "the undo of step" } else { "step" };
+            let (op, attempt, progress) = (&progressed.op, progressed.attempt, shown(&progressed.progress));
+            format!("attempt {attempt} of {what} {op} is at {progress}")
+        }
         Entry::TimerSet(timer) => format!("sleep {} until {}", timer.op, Timestamp::from_micros(timer.due)),
         Entry::TimerFired(op) => format!("sleep {op} ended"),
         Entry::EventAwaited(op, name) => format!("event `{name}` awaited at {op}"),

@@ -14,7 +14,7 @@ use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
     AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Conclusion, Continued,
     Encoding, Entry, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent, ParentEnd, Payload,
-    PayloadData, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms, StepEnded, StepFailed,
+    PayloadData, Progressed, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms, StepEnded, StepFailed,
     StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
 };
 use saga_store::{BlobId, ExecutionId, MessageBody, Timestamp};
@@ -185,6 +185,8 @@ fn entries() -> Vec<(&'static str, Entry)> {
         retry_at: 1_795_246_800_123_456,
         undo: false,
     };
+    let progressed =
+        |undo| Progressed { op: op(&[4, 1, 0]), attempt: 2, progress: Payload::json("{\"rows\":70000}"), undo };
     let ended = |undo| StepEnded { op: op(&[0]), attempt: 1, output: Payload::json("{\"id\":7}"), undo };
     let failed = UndoCause::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
     vec![
@@ -219,6 +221,8 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("step_ended_with_undo", Entry::StepEnded(ended(Some(undo())))),
         ("step_failed", Entry::StepFailed(failed_step())),
         ("attempted", Entry::Attempted(attempted)),
+        ("progressed", Entry::Progressed(progressed(false))),
+        ("progressed_in_an_undo", Entry::Progressed(progressed(true))),
         ("timer_fired", Entry::TimerFired(op(&[24]))),
         ("cancel_requested", Entry::CancelRequested(cancel())),
         ("cancel_requested_without_reason", Entry::CancelRequested(CancelRequest::default())),

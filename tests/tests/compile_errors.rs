@@ -65,6 +65,7 @@ const CHAPTERS: &[(&str, &[&str])] = &[
         "Options",
         &[
             "activity_option",
+            "heartbeat_",
             "circuit_breaker_",
             "crate_",
             "duration_",

@@ -50,6 +50,9 @@ fn lines(function: &Function, params: &Params, options: &Options, name: &str) ->
         None => "30s (the default)".to_owned(),
     };
     lines.push(format!("- One attempt may take {attempt}."));
+    if let Some(heartbeat) = options.heartbeat {
+        lines.push(format!("- It may be silent for {}, without a heartbeat.", duration::text(heartbeat)));
+    }
     lines.push(format!("- {}", retries(options)));
     if let Some(Breaker { failures, cooldown, key }) = &options.breaker {
         let cooldown = duration::text(*cooldown);
@@ -262,6 +265,10 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
     if let Some(timeout) = options.timeout {
         let timeout = duration::tokens(timeout, span);
         tokens = quote_spanned!(span=> #tokens.timeout(#timeout));
+    }
+    if let Some(heartbeat) = options.heartbeat {
+        let heartbeat = duration::tokens(heartbeat, span);
+        tokens = quote_spanned!(span=> #tokens.heartbeat(#heartbeat));
     }
     let retry = &options.retry;
     let max_attempts = option(retry.max_attempts.map(|count| quote!(#count)), span);

@@ -13,6 +13,7 @@ use crate::krate::Krate;
 const KNOWN: &[&str] = &[
     "name",
     "timeout",
+    "heartbeat",
     "retry",
     "compensate",
     "circuit_breaker",
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) krate: Option<Krate>,
     pub(crate) name: Option<String>,
     pub(crate) timeout: Option<Duration>,
+    /// How long an attempt may be silent.
+    pub(crate) heartbeat: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) compensate: Option<Expr>,
     pub(crate) breaker: Option<Breaker>,
@@ -74,6 +77,7 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Options {
         match option.name.to_string().as_str() {
             "name" => options.name = option.name_string(diag),
             "timeout" => options.timeout = option.duration(diag).map(|(duration, _)| duration),
+            "heartbeat" => options.heartbeat = option.duration(diag).map(|(duration, _)| duration),
             "retry" => options.retry = retry(option, diag),
             "compensate" => options.compensate = option.expression("release(output.id)", diag),
             "circuit_breaker" => options.breaker = breaker(option, diag),
@@ -182,6 +186,7 @@ fn contradictions(list: &[Opt], diag: &mut Diag) {
         ("read_only", "compensate", "what changes nothing needs no undo"),
         ("read_only", "pivot", "what changes nothing is no point of no return"),
         ("read_only", "transaction", "what changes nothing needs no transaction"),
+        ("heartbeat", "transaction", "an attempt within a transaction has no layers that would listen"),
         ("pivot", "compensate", "a point of no return is not undone"),
         ("retriable", "compensate", "what follows the point of no return is not undone"),
     ];

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use saga_store::wire::OpId;
-use saga_store::{ExecutionId, RunId};
+use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
+use saga_store::{ExecutionId, RunId, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::progress::Board;
+use crate::codec::{self, CodecError};
 use crate::state::States;
 
 /// A key that is equal for all attempts of a step and for no other step: give it to whoever
@@ -51,6 +56,25 @@ pub(crate) struct ContextParts {
     pub(crate) undo: bool,
     pub(crate) states: Arc<States>,
     pub(crate) cancelled: Option<watch::Receiver<bool>>,
+    /// What earlier attempts said of how far they were.
+    pub(crate) progress: Option<Payload>,
+    /// The task by which signs of life are known, and where they go; none if they have no meaning.
+    pub(crate) beats: Option<Beats>,
+}
+
+/// Where an attempt's signs of life go.
+pub(crate) struct Beats {
+    pub(crate) board: Arc<Board>,
+    pub(crate) op: OpId,
+    last: AtomicI64,
+}
+
+impl Beats {
+    /// The attempt begins with a sign of life.
+    pub(crate) fn new(board: &Arc<Board>, op: &OpId) -> Self {
+        let last = AtomicI64::new(board.now().as_micros());
+        Self { board: Arc::clone(board), op: op.clone(), last }
+    }
 }
 
 impl ActivityContext {
@@ -92,6 +116,70 @@ impl ActivityContext {
     /// Whether this attempt undoes a step.
     pub fn is_undo(&self) -> bool {
         self.parts.undo
+    }
+
+    /// Says that the attempt is alive, and how far it is. If it ends without success the next
+    /// attempt is told ([`progress`](Self::progress)), also after a crash and on another worker, so
+    /// that it need not begin at the beginning.
+    ///
+    /// Costs nothing but memory each time, so call it as often as there is something to say. The
+    /// first word of an attempt is recorded at once, later ones at most every 5 s, and rarer the
+    /// longer the attempt takes: a crash loses at most the last 5 s of progress, or a twentieth of
+    /// the attempt's time, and an attempt that takes a day costs some 150 records. What is not yet
+    /// recorded when an attempt fails goes with the record of the failure. A value that is `null` in
+    /// JSON, as `()` is, is a sign of life only: what was said before stands, and nothing is recorded.
+    ///
+    /// With `#[activity(heartbeat = "10s")]` an attempt that is silent for so long is ended as timed
+    /// out. The attempts of a transactional activity begin at the beginning, since what an earlier one
+    /// wrote is undone: from them nothing is recorded.
+    ///
+    /// ```
+    /// # use saga_runtime::prelude::*;
+    /// # async fn copy(row: u64) {}
+    /// #[activity(timeout = "2h", heartbeat = "1m")]
+    /// async fn copy_rows(#[context] cx: &ActivityContext, rows: u64) -> saga_runtime::Result<()> {
+    ///     for row in cx.progress::<u64>()?.unwrap_or(0)..rows {
+    ///         copy(row).await;
+    ///         cx.heartbeat(&(row + 1))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be encoded, or has more than 64 KiB. It counts as a sign of life all the
+    /// same.
+    pub fn heartbeat<T: Serialize + ?Sized>(&self, progress: &T) -> Result<(), CodecError> {
+        let Some(beats) = &self.parts.beats else { return Ok(()) };
+        beats.last.store(beats.board.now().as_micros(), Ordering::Relaxed);
+        let progress = codec::encode(progress)?;
+        if progress.len() > INLINE_LIMIT as u64 {
+            return Err(CodecError::new(format!(
+                "the progress has {} bytes, the limit is {INLINE_LIMIT}; keep it elsewhere and say where",
+                progress.len()
+            )));
+        }
+        if progress.inline().is_some_and(|text| text.as_ref() != b"null") {
+            beats.board.say(&beats.op, self.parts.undo, self.parts.attempt, progress);
+        }
+        Ok(())
+    }
+
+    /// How far an earlier attempt of this step said it was, in its last [`heartbeat`](Self::heartbeat)
+    /// that was recorded; `None` if none said anything.
+    ///
+    /// # Errors
+    ///
+    /// If what it said is no `T`: an older build may have said it.
+    pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
+        self.parts.progress.as_ref().map(codec::decode).transpose()
+    }
+
+    /// When the attempt last gave a sign of life; `None` if it is not asked for any.
+    pub(crate) fn last_beat(&self) -> Option<Timestamp> {
+        let beats = self.parts.beats.as_ref()?;
+        Some(Timestamp::from_micros(beats.last.load(Ordering::Relaxed)))
     }
 
     /// Waits until the attempt is no longer wanted: its run was cancelled or the worker stops.

@@ -4,10 +4,11 @@ mod context;
 mod definition;
 mod error;
 mod options;
+mod progress;
 mod undo;
 
-pub(crate) use context::ContextParts;
 pub use context::{ActivityContext, IdempotencyKey};
+pub(crate) use context::{Beats, ContextParts};
 pub(crate) use definition::panicked;
 pub use definition::{
     ActivityDefinition, AsyncTxJob, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob,
@@ -17,6 +18,7 @@ pub(crate) use definition::{end, unreadable_input};
 pub use error::{ActivityError, ErrorKind};
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
+pub(crate) use progress::{Board, Listener, Said};
 pub use undo::{UndoCall, Undoes};
 
 use std::fmt::Display;

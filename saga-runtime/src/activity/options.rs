@@ -10,6 +10,9 @@ use saga_store::wire::{AtCall, Retry};
 pub struct ActivityOptions {
     /// How long one attempt may take. Default: 30 s.
     pub timeout: Option<Duration>,
+    /// How long an attempt may be silent: without a heartbeat for so long it is ended as timed out.
+    /// Default: as long as it takes.
+    pub heartbeat: Option<Duration>,
     /// When a failed attempt is repeated.
     pub retry: RetryOptions,
     /// When to let no attempt through.
@@ -28,6 +31,7 @@ impl ActivityOptions {
     /// Nothing set.
     pub const DEFAULT: Self = Self {
         timeout: None,
+        heartbeat: None,
         retry: RetryOptions::DEFAULT,
         circuit_breaker: None,
         read_only: false,
@@ -42,6 +46,13 @@ impl ActivityOptions {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long an attempt may be silent.
+    #[must_use]
+    pub const fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = Some(heartbeat);
         self
     }
 

@@ -11,7 +11,7 @@ use super::attempts::Begun;
 use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
-use crate::activity::{ActivityContext, AttemptEnd, Code, ContextParts};
+use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts};
 use crate::clock::Clock;
 use crate::erased::AnyStore;
 use crate::layer::{Attempt, AttemptStack, Stage};
@@ -40,6 +40,8 @@ pub(crate) struct AttemptRun {
     pub(crate) workflow: Arc<str>,
     pub(crate) membership: Arc<Membership>,
     pub(crate) cancelled: watch::Receiver<bool>,
+    /// Where attempts say how far they are.
+    pub(crate) board: Arc<Board>,
     /// Transactions that wait for their records.
     pub(crate) open: OpenSteps,
 }
@@ -60,6 +62,8 @@ impl AttemptEnvironment {
             undo: start.key.undo,
             states: Arc::clone(&self.states),
             cancelled: (!start.key.undo).then(|| run.cancelled.clone()),
+            progress: start.progress.clone(),
+            beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board, &start.key.op)),
         })
     }
 

@@ -84,7 +84,7 @@ impl EngineBuilder {
     }
 
     /// Puts a test in the place of the process.
-    #[cfg(feature = "test")]
+    #[cfg(any(test, feature = "test"))]
     pub(crate) fn within(mut self, surroundings: Surroundings) -> Self {
         self.surroundings = Some(surroundings);
         self

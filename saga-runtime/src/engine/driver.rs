@@ -15,7 +15,7 @@ use super::live::{Mail, Mailbox};
 use super::membership::Membership;
 use super::shared::Shared;
 use super::ward::Trial;
-use crate::activity::AttemptEnd;
+use crate::activity::{AttemptEnd, Said};
 use crate::externalize::{externalize, externalize_payload};
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
@@ -88,6 +88,7 @@ impl Driver {
             if mail.inbox {
                 self.read_inbox().await;
             }
+            self.take_progress();
             if self.machine.needs_commit()
                 && let Some(parting) = self.commit(mail.stop).await
             {
@@ -96,6 +97,7 @@ impl Driver {
             for key in self.machine.take_aborts() {
                 self.attempts.abort(&key);
                 self.run.open.abort(&key);
+                self.run.board.ended(&key.op, key.undo);
             }
             if mail.stop {
                 self.attempts.drop_waiting();
@@ -208,7 +210,8 @@ impl Driver {
         let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);
-        let due = self.machine.next_due().into_iter().chain(trusted).min();
+        let progress = self.run.board.next_due();
+        let due = self.machine.next_due().into_iter().chain(trusted).chain(progress).min();
         let timer = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,
@@ -232,6 +235,13 @@ impl Driver {
         false
     }
 
+    /// Records what attempts say of how far they are, where that is due.
+    fn take_progress(&mut self) {
+        for Said { op, undo, attempt, progress } in self.run.board.take_due(self.shared.clock.now()) {
+            self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
+        }
+    }
+
     /// Feeds what has arrived into the machine, one at a time.
     fn feed(&mut self) {
         let clock = Arc::clone(&self.shared.clock);
@@ -245,6 +255,10 @@ impl Driver {
             std::mem::take(&mut self.arrived).into_iter().partition(|(key, _)| self.run.open.has(key));
         self.arrived = open;
         for (key, end) in ended {
+            let said = self.run.board.ended(&key.op, key.undo);
+            if let (Some((attempt, progress)), Err(_)) = (said, &end) {
+                self.machine.progressed(&key, attempt, progress, false);
+            }
             self.machine.attempt_ended(&key, end, clock.now(), self.shared.entropy.unit());
         }
         if !self.machine.has_ended() {

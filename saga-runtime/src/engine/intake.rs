@@ -19,6 +19,7 @@ use super::live::Mailbox;
 use super::membership::{Membership, Tenure};
 use super::open::OpenSteps;
 use super::shared::Shared;
+use crate::activity::Board;
 use crate::errand;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
@@ -292,6 +293,7 @@ async fn drive(
     machine.status_is(status.as_ref());
     let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.as_str().into();
+    let board = Arc::new(Board::new(Arc::clone(&shared.clock), Arc::<Mailbox>::clone(&mailbox)));
     let mut driver = Driver {
         membership: Arc::clone(membership),
         execution: run.view.execution,
@@ -303,6 +305,7 @@ async fn drive(
             workflow,
             membership: Arc::clone(membership),
             cancelled,
+            board,
             open: OpenSteps::default(),
         }),
         cancel,

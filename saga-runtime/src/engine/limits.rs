@@ -147,43 +147,9 @@ mod tests {
 
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
-    use saga_store::Timestamp;
-    use tokio::sync::watch;
 
     use super::*;
-
-    /// Time that stands still until the test moves it.
-    struct Still(watch::Sender<Duration>);
-
-    impl Still {
-        fn new() -> Arc<Self> {
-            Arc::new(Self(watch::channel(Duration::ZERO).0))
-        }
-
-        fn pass(&self, seconds: u64) {
-            self.0.send_modify(|now| *now += Duration::from_secs(seconds));
-        }
-    }
-
-    impl Clock for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(0).after(*self.0.borrow())
-        }
-
-        fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
-            let mut now = self.0.subscribe();
-            let until = moment.since(Timestamp::from_micros(0));
-            Box::pin(async move {
-                now.wait_for(|now| *now >= until).await.expect("the clock outlives who waits");
-            })
-        }
-
-        fn elapsed(&self) -> Duration {
-            *self.0.borrow()
-        }
-
-        fn learn(&self, _: Timestamp) {}
-    }
+    use crate::clock::Still;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,6 +8,7 @@ use saga_store::ExecutionId;
 use tokio::sync::Notify;
 
 use super::membership::Tenure;
+use crate::activity::Listener;
 
 /// A running driver's mailbox: flags and a wake. It fits in a few words, as there are many.
 #[derive(Debug, Default)]
@@ -81,6 +82,12 @@ impl Mailbox {
     /// Waits until a flag is raised.
     pub(crate) async fn raised(&self) {
         self.notify.notified().await;
+    }
+}
+
+impl Listener for Mailbox {
+    fn heard(&self) {
+        self.wake();
     }
 }
 

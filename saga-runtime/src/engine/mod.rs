@@ -35,7 +35,7 @@ use std::sync::atomic::Ordering;
 pub use builder::EngineBuilder;
 pub use limits::Limit;
 pub use start_error::StartError;
-#[cfg(feature = "test")]
+#[cfg(any(test, feature = "test"))]
 pub(crate) use surroundings::Surroundings;
 
 use crate::client::Client;
@@ -117,6 +117,7 @@ impl std::fmt::Debug for Engine {
 mod tests {
     use super::*;
     use crate::MemoryStore;
+    use crate::clock::Still;
     use crate::prelude::*;
     use saga_store::RunState;
     use saga_store::wire::Entry;
@@ -134,7 +135,7 @@ mod tests {
     /// A sleep this short stays in memory, unless the run is suspended.
     #[tokio::test]
     async fn a_suspended_run_holds_no_memory() {
-        let engine = Engine::builder(MemoryStore::new()).start().await.unwrap();
+        let engine = Engine::builder(MemoryStore::new()).only::<waits_a_moment>().start().await.unwrap();
         let run = engine.client().start(waits_a_moment()).await.unwrap();
         assert!(!engine.shared.live.is_empty());
         run.suspend().await.unwrap();
@@ -152,5 +153,53 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(run.view().await.unwrap().state, RunState::Suspended);
+    }
+
+    #[activity(timeout = "1h")]
+    async fn says_twice(#[state] said: &tokio::sync::Semaphore, #[context] cx: &ActivityContext) -> crate::Result<()> {
+        for progress in ["one", "two", "three"] {
+            cx.heartbeat(progress)?;
+            said.acquire().await.map_err(crate::Error::msg)?.forget();
+        }
+        std::future::pending().await
+    }
+
+    #[workflow]
+    async fn hears_twice() -> crate::Result<()> {
+        Ok(says_twice().await?)
+    }
+
+    /// What attempts said and what is in the journal.
+    async fn recorded(client: &Client, id: &str) -> Vec<String> {
+        let records = client.show(id).await.unwrap().records;
+        let entries = records.into_iter().flat_map(|record| record.entries);
+        let said = entries.filter_map(|entry| match entry {
+            Entry::Progressed(said) => Some(String::from_utf8_lossy(said.progress.inline().unwrap()).into_owned()),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    #[tokio::test]
+    async fn the_last_word_is_recorded_when_its_time_has_come_though_the_attempt_is_silent() {
+        let (clock, said) = (Still::new(), Arc::new(tokio::sync::Semaphore::new(0)));
+        let surroundings = Surroundings { clock: Arc::<Still>::clone(&clock), ..Surroundings::real(None) };
+        let builder = Engine::builder(MemoryStore::new()).only::<hears_twice>().within(surroundings);
+        let engine = builder.shared_state(Arc::clone(&said)).start().await.unwrap();
+        let run = engine.client().start(hears_twice()).id("A").await.unwrap();
+        while recorded(engine.client(), "A").await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        said.add_permits(2);
+        while said.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(recorded(engine.client(), "A").await, ["\"one\""], "its time has not come");
+        clock.pass(5);
+        while recorded(engine.client(), "A").await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(recorded(engine.client(), "A").await, ["\"one\"", "\"three\""]);
+        drop(run);
     }
 }

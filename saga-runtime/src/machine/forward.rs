@@ -133,6 +133,9 @@ impl Machine {
         // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
         let settling = step.orphan || step.pivot || self.is_undoing();
         let unknown = step.unknown && !(permanent && settling);
+        if !unknown {
+            self.forget_progress(op, false);
+        }
         let position = self.position;
         let failed = StepFailed { op: op.clone(), attempt: step.attempts, failure, unknown };
         self.push(Entry::StepFailed(failed.clone()));
@@ -164,6 +167,7 @@ impl Machine {
     }
 
     pub(super) fn close_step(&mut self, op: &OpId) -> u32 {
+        self.forget_progress(op, false);
         let Some(step) = self.steps.remove(op) else { return 0 };
         self.clear_step_timers(op, &step);
         step.attempts.max(1)
@@ -422,6 +426,7 @@ impl Machine {
                 }
             },
             on_behalf: self.order.as_ref().map(|order| Arc::clone(&order.on_behalf)),
+            progress: self.progress_of(&key),
             key,
             definition,
         })

@@ -11,6 +11,7 @@ mod errands;
 mod forward;
 mod orphans;
 mod pivot;
+mod progress;
 mod repair;
 mod replay;
 mod undo;
@@ -66,6 +67,8 @@ pub(crate) struct AttemptStart {
     pub(crate) input: Payload,
     pub(crate) timeout: Duration,
     pub(crate) default_timeout: bool,
+    /// What earlier attempts said of how far they were.
+    pub(crate) progress: Option<Payload>,
     /// The step for which it is made, if that is another run's.
     pub(crate) on_behalf: Option<Arc<OnBehalf>>,
 }
@@ -180,6 +183,8 @@ pub(crate) struct Machine {
     given: BTreeMap<OpId, Payload>,
     /// What the workflow last set as its status, until it is committed.
     status: Option<Payload>,
+    /// How far attempts say they are.
+    progress: progress::Progress,
     timers: BTreeSet<(Timestamp, TimerKey)>,
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
@@ -373,6 +378,7 @@ impl Machine {
     /// Records a failed attempt that will be repeated: now if the delay is long enough to be
     /// seen, else with the next record.
     fn push_attempted(&mut self, attempted: Attempted, delay: Duration) {
+        self.record_progress(&TaskKey { op: attempted.op.clone(), undo: attempted.undo });
         self.position += 1;
         // There may be no next record before a suspended run leaves memory.
         self.must_commit |= delay >= VISIBLE_DELAY || self.control.suspended;
@@ -389,6 +395,7 @@ impl Machine {
         self.aborts.extend(undos.map(|op| TaskKey { op, undo: true }));
         self.timers.clear();
         self.ready.clear();
+        self.progress.clear();
         self.unsettled.clear();
         self.tell_parent(&conclusion);
         self.push(Entry::Concluded(conclusion));

@@ -69,6 +69,7 @@ impl Machine {
             self.undo_done(&key.op);
         }
         self.steps.remove(&key.op);
+        self.forget_progress(&key.op, false);
         self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
         if running {
             self.aborts.push(key);
@@ -145,6 +146,7 @@ impl Machine {
 
     /// There is nothing to undo of a step, or no longer.
     pub(super) fn undo_done(&mut self, op: &OpId) {
+        self.forget_progress(op, true);
         self.undo.remove(op);
         self.orphans.iter_mut().for_each(|orphans| orphans.log.remove(op));
     }

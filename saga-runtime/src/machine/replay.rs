@@ -137,6 +137,7 @@ impl Machine {
             failed_undos: Vec::new(),
             given: BTreeMap::new(),
             status: None,
+            progress: BTreeMap::new(),
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             aborts: Vec::new(),
@@ -193,6 +194,7 @@ impl Machine {
                 self.replay_arrival(&failed.op, self.failure_arrives(failed));
             }
             Entry::Attempted(attempted) => self.replay_attempted(attempted),
+            Entry::Progressed(progressed) => self.replay_progress(progressed),
             Entry::TimerFired(op) => {
                 self.timers.retain(|(_, timer)| *timer != TimerKey::Sleep(op.clone()));
                 self.replay_arrival(op, Arrival::Fired);
@@ -346,6 +348,7 @@ fn concerns_workflow(entry: &Entry) -> bool {
         entry,
         Entry::Claimed(_)
             | Entry::Attempted(_)
+            | Entry::Progressed(_)
             | Entry::EventRefused(..)
             | Entry::Suspended(_)
             | Entry::Resumed(_)

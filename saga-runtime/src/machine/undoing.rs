@@ -75,6 +75,7 @@ impl Machine {
             timeout: Duration::from_micros(call.timeout),
             default_timeout: definition.options.timeout.is_none(),
             on_behalf: None,
+            progress: self.progress_of(&key),
             key,
         };
         if let Some(item) = self.undoable_mut(&start.key.op) {

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::note::{CancelRequest, EventMessage, EventSent};
 use super::op::OpId;
 use super::payload::Payload;
+use super::progress::Progressed;
 
 /// One thing that a record says.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -72,6 +73,9 @@ pub enum Entry {
     /// The copied part of the journal is over: what was under way elsewhere has been begun anew.
     #[n(75)]
     BegunAnew,
+    /// An attempt that has not ended says how far it is.
+    #[n(80)]
+    Progressed(#[n(0)] Progressed),
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -135,6 +139,7 @@ impl Entry {
             }
             Self::StepFailed(failed) | Self::UndoFailed(failed) => failed.failure.error.iter_mut().for_each(visit),
             Self::Attempted(attempted) => attempted.failure.error.iter_mut().for_each(visit),
+            Self::Progressed(progressed) => visit(&mut progressed.progress),
             Self::EventReceived(event) | Self::EventRefused(event, _) => visit(&mut event.value),
             Self::EventSent(sent) => visit(&mut sent.event.value),
             Self::Continued(continued) => continued.for_each_payload(&mut visit),

@@ -13,6 +13,7 @@ mod failure;
 mod note;
 mod op;
 mod payload;
+mod progress;
 mod record;
 mod row;
 
@@ -28,6 +29,7 @@ pub use failure::{Failure, FailureKind};
 pub use note::{CancelRequest, EventMessage, EventSent, Recipient};
 pub use op::OpId;
 pub use payload::{Encoding, INLINE_LIMIT, Payload, PayloadData};
+pub use progress::Progressed;
 pub use record::{FORMAT, RECORD_LIMIT, Record, join_rows, split_rows};
 pub use row::{Blob, JournalRow, Row};
 

@@ -21,6 +21,7 @@ mod payloads;
 mod pivots;
 mod planted;
 mod policies;
+mod progress;
 mod queues;
 mod rejoin;
 mod repair;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 use crate::address::Address;
@@ -286,6 +286,15 @@ impl Store for PostgresStore {
         Ok(adopted)
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        own::reconcile(self.db(), owner, driven, max).await.map_err(|abort| self.failed(abort))
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         read::next_wake(self.db()).await.map_err(|abort| self.failed(abort))
     }
@@ -320,6 +329,10 @@ impl Store for PostgresStore {
 
     async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
         read::get_execution(self.db(), execution).await.map_err(|abort| self.failed(abort))
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        read::ended(self.db(), executions).await.map_err(|abort| self.failed(abort))
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

@@ -17,7 +17,8 @@ pub(crate) struct Endings {
 }
 
 impl Endings {
-    /// Begins to wait. Look at the run once after this: it may have ended before.
+    /// Begins to wait. Look at the run once after this: it may have ended before. And look again if
+    /// there will be no word ([`Self::forget`]).
     pub(crate) fn wait(&self, execution: ExecutionId) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         self.lock().entry(execution).or_default().push(sender);
@@ -31,6 +32,16 @@ impl Endings {
             // A caller that has gone away does not mind.
             let _ = sender.send(Arc::clone(ended));
         }
+    }
+
+    /// Lets all who wait for an execution look for themselves.
+    pub(crate) fn forget(&self, execution: ExecutionId) {
+        self.lock().remove(&execution);
+    }
+
+    /// Whether somebody may wait for an execution.
+    pub(crate) fn is_awaited(&self, execution: ExecutionId) -> bool {
+        self.lock().contains_key(&execution)
     }
 
     /// The executions that somebody still waits for.

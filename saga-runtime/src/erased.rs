@@ -5,9 +5,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream, InboxMessage,
-    Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Query, RunCommit, RunId, RunView,
-    Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Query, RunCommit, RunId,
+    RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -28,6 +28,7 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn deliver(&self, messages: Vec<Message>) -> Answer<'_, Vec<Delivery>>;
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Vec<ClaimedRun>>;
     fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Answer<'_, Vec<ClaimedRun>>;
+    fn reconcile<'a>(&'a self, owner: Incarnation, driven: &'a [ExecutionId], max: usize) -> Answer<'a, Differences>;
     fn next_wake(&self) -> Answer<'_, Option<Timestamp>>;
     fn load<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<LoadedRun>>;
     fn inbox(&self, execution: ExecutionId, after: u64) -> Answer<'_, Vec<InboxMessage>>;
@@ -37,6 +38,7 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn hints(&self) -> Box<dyn HintStream>;
     fn get<'a>(&'a self, id: &'a RunId) -> Answer<'a, Option<RunView>>;
     fn get_execution(&self, execution: ExecutionId) -> Answer<'_, Option<RunView>>;
+    fn ended<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<ExecutionId>>;
     fn list<'a>(&'a self, query: &'a Query) -> Answer<'a, Page>;
 }
 
@@ -93,6 +95,10 @@ impl<S: Store> AnyStore for S {
         Box::pin(Store::adopt(self, dead, by, max))
     }
 
+    fn reconcile<'a>(&'a self, owner: Incarnation, driven: &'a [ExecutionId], max: usize) -> Answer<'a, Differences> {
+        Box::pin(Store::reconcile(self, owner, driven, max))
+    }
+
     fn next_wake(&self) -> Answer<'_, Option<Timestamp>> {
         Box::pin(Store::next_wake(self))
     }
@@ -127,6 +133,10 @@ impl<S: Store> AnyStore for S {
 
     fn get_execution(&self, execution: ExecutionId) -> Answer<'_, Option<RunView>> {
         Box::pin(Store::get_execution(self, execution))
+    }
+
+    fn ended<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<ExecutionId>> {
+        Box::pin(Store::ended(self, executions))
     }
 
     fn list<'a>(&'a self, query: &'a Query) -> Answer<'a, Page> {

@@ -65,6 +65,16 @@ impl Spawner {
 }
 
 impl Task {
+    /// Whether it has ended, by itself or with the runtime that it was on.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Tokio(handle) => handle.is_finished(),
+            // A test's executor lives as long as what is spawned on it is of use.
+            #[cfg(feature = "test")]
+            Self::Executor(_) => false,
+        }
+    }
+
     /// Drops the task's future at its current await; nothing if it has ended.
     pub(crate) fn abort(&self) {
         match self {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page, Purged, Query,
-    RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Timestamp, Transacted, TxFuture, TxLimits, TxOutcome,
-    TxStep,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page,
+    Purged, Query, RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Timestamp, Transacted, TxFuture,
+    TxLimits, TxOutcome, TxStep,
 };
 
 use crate::seal::{OpenError, Place, Seal};
@@ -224,6 +224,15 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.adopt(dead, by, max).await
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        self.inner.reconcile(owner, driven, max).await
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_wake().await
     }
@@ -274,6 +283,10 @@ impl<S: Store> Store for SealedStore<S> {
         let mut view = self.inner.get_execution(execution).await?;
         view.iter_mut().try_for_each(|view| self.open_view(view))?;
         Ok(view)
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.ended(executions).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

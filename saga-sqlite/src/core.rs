@@ -52,6 +52,11 @@ impl Members {
         self.known.get(&incarnation).is_some_and(|member| !member.dead)
     }
 
+    /// What the living workers were built from.
+    pub(crate) fn living_builds(&self) -> Vec<BuildId> {
+        self.known.values().filter(|member| !member.dead).map(|member| member.build.clone()).collect()
+    }
+
     pub(crate) fn any_alive(&self) -> bool {
         self.known.values().any(|member| !member.dead)
     }

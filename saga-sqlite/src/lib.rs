@@ -37,6 +37,7 @@ mod migrate;
 mod options;
 mod read;
 mod reader;
+mod reconcile;
 mod session;
 mod sql;
 mod store;

@@ -71,10 +71,12 @@ statements! { FIRST_FREE_SLOT;
     NEXT_LANE = "SELECT lane FROM saga_live WHERE ready = 1 AND lane > ?1 ORDER BY lane LIMIT 1";
     // In the order of saga_live_ready but for the last column, so that only runs of one priority
     // and one moment are sorted.
-    READY_IN_LANE = "SELECT l.run, r.workflow, r.version FROM saga_live l JOIN saga_runs r ON r.run = l.run
+    READY_IN_LANE = "SELECT l.run, r.workflow, r.version,
+                EXISTS (SELECT 1 FROM saga_not_build n WHERE n.run = l.run AND n.build = ?2)
+                FROM saga_live l JOIN saga_runs r ON r.run = l.run
                 WHERE l.ready = 1 AND l.lane = ?1
-                AND NOT EXISTS (SELECT 1 FROM saga_not_build n WHERE n.run = l.run AND n.build = ?2)
                 ORDER BY l.priority DESC, l.due_at, l.run";
+    MARKS = "SELECT build FROM saga_not_build WHERE run = ?1";
     TAKE = "UPDATE saga_live SET owner = ?2, ready = 0, due_at = NULL, claim_due = unreleased WHERE run = ?1";
     BEGIN_RUNNING = "UPDATE saga_runs SET state = ?2, updated_at = ?3 WHERE run = ?1 AND state = ?4";
     CLAIMED = "SELECT r.id, r.execution, r.workflow, r.version, l.unreleased, l.deaths

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Peer, Purged, Query,
-    RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Peer, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -21,7 +21,7 @@ use crate::lock::EngineLock;
 use crate::options::{Options, SqliteBuilder};
 use crate::write::{self, Call, Cx};
 use crate::writer::Watcher;
-use crate::{KIND, migrate, read, url};
+use crate::{KIND, migrate, read, reconcile, url};
 
 /// While the writer makes one group durable the next one is made.
 const LANES: usize = 2;
@@ -198,6 +198,16 @@ impl Store for SqliteStore {
         Ok(adopted)
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        let driven = driven.iter().copied().collect();
+        self.db.read(move |conn| reconcile::reconcile(conn, owner, &driven, max)).await
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         self.db.read(read::next_wake).await
     }
@@ -240,6 +250,11 @@ impl Store for SqliteStore {
 
     async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
         self.db.read(move |conn| read::get_execution(conn, execution)).await
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        let executions = executions.to_vec();
+        self.db.read(move |conn| reconcile::ended(conn, executions)).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

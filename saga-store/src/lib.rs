@@ -33,7 +33,7 @@ pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};
 pub use open::{OpenTx, StartTx, StartedInTx, Transacted, TxLimits, TxOutcome};
 pub use run::{Claim, ClaimedRun, Filter, LoadedRun, NewRun, OnExisting, Page, Query, RunState, RunView, Started};
-pub use store::{Beat, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
+pub use store::{Beat, Differences, Hint, HintStream, Joined, NodeInfo, Peer, Purged, Store};
 pub use tx::{
     AsyncCode, AsyncTransaction, AsyncTxFn, BlockingCode, BlockingTxFn, Transaction, TxEnd, TxFamily, TxFuture, TxStep,
     TxVerdict,

@@ -82,6 +82,17 @@ pub trait HintStream: Send {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Hint>> + Send + '_>>;
 }
 
+/// How what a worker drives differs from what it owns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Differences {
+    /// Runs that it owns and does not drive, as a claim would have given them.
+    pub undriven: Vec<ClaimedRun>,
+    /// Executions that it drives and does not own.
+    pub lost: Vec<ExecutionId>,
+    /// Executions that it drives and owns, with messages that no commit has consumed.
+    pub unread: Vec<ExecutionId>,
+}
+
 /// What a purge removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Purged {
@@ -171,6 +182,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes runs that are due: pending ones, released ones whose time has come or that have a
     /// message, ones whose owner left. Round-robin by lane, then priority, then time.
+    ///
+    /// One that is marked "not this build" is left to others, as long as a living member is of a
+    /// build that it is not marked with: else nobody would ever have it, and whoever asks may.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
 
     /// Takes up to `max` runs of a dead worker for `by`.
@@ -180,6 +194,18 @@ pub trait Store: Send + Sync + 'static {
         by: Incarnation,
         max: usize,
     ) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
+
+    /// Compares what a worker owns with what it says that it drives; names up to `max` runs that it
+    /// does not drive. Changes nothing.
+    ///
+    /// An answer that was lost, or a mistake, can leave a run with an owner that does not know of
+    /// it, and a lost hint a message with nobody who reads it. So each worker asks now and then.
+    fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> impl Future<Output = Result<Differences, StoreError>> + Send;
 
     /// When the next run is due that waits for a time, released ones and delayed starts alike.
     fn next_wake(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
@@ -223,6 +249,10 @@ pub trait Store: Send + Sync + 'static {
     /// An execution.
     fn get_execution(&self, execution: ExecutionId)
     -> impl Future<Output = Result<Option<RunView>, StoreError>> + Send;
+
+    /// Which of these executions have ended, or are not there: for all that a process waits for at
+    /// once. In any order.
+    fn ended(&self, executions: &[ExecutionId]) -> impl Future<Output = Result<Vec<ExecutionId>, StoreError>> + Send;
 
     /// Lists runs, newest first.
     fn list(&self, query: &Query) -> impl Future<Output = Result<Page, StoreError>> + Send;

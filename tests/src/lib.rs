@@ -4,6 +4,7 @@
 mod database;
 mod fleet;
 mod history;
+mod lossy;
 mod orders;
 mod patience;
 mod place;
@@ -16,6 +17,7 @@ mod world;
 pub use database::Database;
 pub use fleet::{Fleet, Worker};
 pub use history::Histories;
+pub use lossy::Lossy;
 pub use orders::Figures;
 pub use patience::{holds_in_time, last, until};
 pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 
 /// One write that a store took.
@@ -168,6 +168,15 @@ impl<S: Store> Store for Recorder<S> {
         self.inner.adopt(dead, by, max).await
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        self.inner.reconcile(owner, driven, max).await
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_wake().await
     }
@@ -207,6 +216,10 @@ impl<S: Store> Store for Recorder<S> {
 
     async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
         self.inner.get_execution(execution).await
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.ended(executions).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

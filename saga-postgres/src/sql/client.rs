@@ -20,6 +20,10 @@ statements! { owner::END;
     GET = concat!("-- get\nSELECT ", view!(), " FROM @.runs r WHERE r.id = $1 AND r.newest");
     VIEWS = concat!("-- views\nSELECT ", view!(), "
         FROM unnest($1::uuid[]) AS c (execution) JOIN @.runs r ON r.execution = c.execution");
+    /// Those that have ended (they are in none of these states), or are not there.
+    ENDED = "-- ended
+        SELECT c.execution FROM unnest($1::uuid[]) AS c (execution)
+        WHERE (SELECT r.state = ANY ($2::int2[]) FROM @.runs r WHERE r.execution = c.execution) IS NOT TRUE";
     /// The run itself, or the next one that was started before it.
     PLACE_IN_LISTS = "-- place_in_lists
         SELECT r.execution, r.created_at FROM @.runs r

@@ -24,6 +24,22 @@ macro_rules! hand_over {
     };
 }
 
+/// Whether a run is marked "not this build", and a living worker is of a build that it is not
+/// marked with.
+macro_rules! left_to_others {
+    ($run:literal) => {
+        concat!(
+            "(CASE WHEN EXISTS (SELECT FROM @.not_build b WHERE b.execution = ",
+            $run,
+            ".execution AND b.build = $4)
+                    THEN EXISTS (SELECT FROM @.workers w WHERE NOT w.dead AND NOT EXISTS (
+                        SELECT FROM @.not_build b WHERE b.execution = ",
+            $run,
+            ".execution AND b.build = w.build)) END)"
+        )
+    };
+}
+
 statements! { start::END;
     /// Joins, also when it has joined and the answer was lost. Who was taken for dead before may
     /// have runs left; nobody needs to watch it any more.
@@ -62,7 +78,7 @@ statements! { start::END;
 
     /// Takes runs that are due. Rows that another session has locked are left to it. What the
     /// worker has no room for, of the sleepers whose time has come, is awake from now on.
-    CLAIM = "-- claim
+    CLAIM = concat!("-- claim
         WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now),
         member AS MATERIALIZED (SELECT FROM @.workers WHERE incarnation = $1 AND NOT dead),
         -- The row is locked, so that of two sendings of one claim one sees what the other did.
@@ -87,7 +103,7 @@ statements! { start::END;
                 SELECT r.execution, r.lane, r.priority, r.due_at, l.owner IS NULL AND l.ended <> 1 AS free
                 FROM @.ready r JOIN @.live l ON l.execution = r.execution
                 WHERE r.awake AND r.workflow = n.workflow AND r.version = n.version AND r.lane = n.lane
-                    AND NOT EXISTS (SELECT FROM @.not_build b WHERE b.execution = r.execution AND b.build = $4)
+                    AND ", left_to_others!("r"), " IS NOT TRUE
                 ORDER BY r.priority DESC, r.due_at, r.execution
                 LIMIT $5::int8 FOR UPDATE OF r, l SKIP LOCKED) AS c),
         asleep AS MATERIALIZED (
@@ -101,7 +117,7 @@ statements! { start::END;
             UNION ALL
             SELECT a.execution, a.lane, a.priority, a.due_at, a.free FROM asleep a
             WHERE EXISTS (SELECT FROM served s WHERE s.workflow = a.workflow AND s.version = a.version)
-                AND NOT EXISTS (SELECT FROM @.not_build b WHERE b.execution = a.execution AND b.build = $4)),
+                AND ", left_to_others!("a"), " IS NOT TRUE),
         ranked AS (
             SELECT execution, lane,
                 row_number() OVER (PARTITION BY lane ORDER BY priority DESC, due_at, execution) AS round
@@ -135,7 +151,7 @@ statements! { start::END;
         SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths, c.lane,
             (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen), EXISTS (SELECT FROM fresh)
         FROM (VALUES (1)) AS one LEFT JOIN taken c ON true LEFT JOIN @.runs r ON r.execution = c.execution
-        ORDER BY c.place";
+        ORDER BY c.place");
 
     /// Takes over runs of a dead worker, and the messages that it had yet to send.
     ADOPT = "-- adopt
@@ -175,6 +191,25 @@ statements! { start::END;
             JOIN @.runs r ON r.execution = e.execution
         WHERE c.incarnation = $1 AND c.number = $2
         ORDER BY e.place";
+
+    /// Compares what a worker owns with what it drives. Looked up in hashes, whatever joins the
+    /// session allows: both may be thousands.
+    RECONCILE = "-- reconcile
+        WITH driven AS MATERIALIZED (SELECT execution FROM unnest($2::uuid[]) AS d (execution)),
+        owned AS MATERIALIZED (
+            SELECT execution, unreleased, deaths, inbox_last > inbox_seen AS unread
+            FROM @.live WHERE owner >= $1 AND owner <= $1),
+        undriven AS MATERIALIZED (
+            SELECT * FROM owned o WHERE (o.execution IN (SELECT execution FROM driven)) IS NOT TRUE
+            LIMIT $3::int8)
+        SELECT 0, r.execution, r.id, r.workflow, r.version, u.unreleased, u.deaths
+        FROM undriven u JOIN @.runs r ON r.execution = u.execution
+        UNION ALL
+        SELECT 1, d.execution, NULL, NULL, NULL, NULL, NULL FROM driven d
+        WHERE (d.execution IN (SELECT execution FROM owned)) IS NOT TRUE
+        UNION ALL
+        SELECT 2, o.execution, NULL, NULL, NULL, NULL, NULL FROM owned o
+        WHERE o.unread AND (o.execution IN (SELECT execution FROM driven)) IS TRUE";
 
     NEXT_WAKE = "-- next_wake
         SELECT due_at FROM @.ready WHERE NOT awake ORDER BY due_at LIMIT 1";

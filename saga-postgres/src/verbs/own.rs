@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use saga_store::{
-    Beat, BuildId, Claim, ClaimedRun, ErrorKind, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunId,
-    StoreError,
+    Beat, BuildId, Claim, ClaimedRun, Differences, ErrorKind, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer,
+    RunId, StoreError,
 };
 
 use tokio_postgres::Row;
@@ -129,17 +129,43 @@ fn require_member(rows: &[Row], incarnation: Incarnation) -> Result<(), Abort> {
 fn claimed(rows: &[Row]) -> Result<Vec<ClaimedRun>, Abort> {
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(execution) = row.get::<_, Option<Uuid>>(1) else { continue };
-        claimed.push(ClaimedRun {
-            execution: ExecutionId::from_uuid(execution),
-            id: run_id(row.get(2))?,
-            workflow: row.get(3),
-            version: version(row.get(4)),
-            taken_over: row.get(5),
-            deaths: row.get::<_, i32>(6).cast_unsigned(),
-        });
+        if row.get::<_, Option<Uuid>>(1).is_some() {
+            claimed.push(claimed_run(row)?);
+        }
     }
     Ok(claimed)
+}
+
+fn claimed_run(row: &Row) -> Result<ClaimedRun, Abort> {
+    Ok(ClaimedRun {
+        execution: ExecutionId::from_uuid(row.get(1)),
+        id: run_id(row.get(2))?,
+        workflow: row.get(3),
+        version: version(row.get(4)),
+        taken_over: row.get(5),
+        deaths: row.get::<_, i32>(6).cast_unsigned(),
+    })
+}
+
+/// Compares what a worker owns with what it drives.
+pub(crate) async fn reconcile(
+    db: &Db,
+    owner: Incarnation,
+    driven: &[ExecutionId],
+    max: usize,
+) -> Result<Differences, Abort> {
+    let driven: Vec<Uuid> = driven.iter().map(|execution| *execution.as_uuid()).collect();
+    let values: crate::db::Values<'_> = &[owner.as_uuid(), &driven, &number(max)];
+    let mut found = Differences::default();
+    for row in db.query(For::Engine, sql::RECONCILE, values).await? {
+        let execution = ExecutionId::from_uuid(row.get(1));
+        match row.get::<_, i32>(0) {
+            0 => found.undriven.push(claimed_run(&row)?),
+            1 => found.lost.push(execution),
+            _ => found.unread.push(execution),
+        }
+    }
+    Ok(found)
 }
 
 /// A name that the store has taken before.

@@ -26,6 +26,15 @@ pub(crate) async fn get_execution(db: &Db, execution: ExecutionId) -> Result<Opt
     rows.first().map(view).transpose()
 }
 
+/// Those that have ended, or are not there.
+pub(crate) async fn ended(db: &Db, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, Abort> {
+    let executions: Vec<Uuid> = executions.iter().map(|execution| *execution.as_uuid()).collect();
+    let live = RunState::ALL.into_iter().filter(|state| !state.is_final());
+    let live: Vec<i16> = live.map(|state| state.code().into()).collect();
+    let rows = db.query(For::Clients, sql::ENDED, &[&executions, &live]).await?;
+    Ok(rows.iter().map(|row| ExecutionId::from_uuid(row.get(0))).collect())
+}
+
 pub(crate) async fn load(db: &Db, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, Abort> {
     if executions.is_empty() {
         return Ok(Vec::new());

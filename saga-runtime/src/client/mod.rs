@@ -18,7 +18,7 @@ mod view;
 mod watch;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use saga_store::message::{CancelRequest, EventMessage, MessageBody};
@@ -88,7 +88,10 @@ pub(crate) struct Parts {
     slow_poll: Duration,
     watchers: Watchers,
     worker: Option<Arc<dyn LocalWorker>>,
-    watcher: OnceLock<Task>,
+    /// Hears hints for those who wait.
+    watcher: Mutex<Option<Task>>,
+    /// Looks at what is waited for, hints or not.
+    poller: Mutex<Option<Task>>,
 }
 
 impl Client {
@@ -107,7 +110,8 @@ impl Client {
             slow_poll: watch::SLOW_POLL,
             watchers: Watchers::default(),
             worker: None,
-            watcher: OnceLock::new(),
+            watcher: Mutex::default(),
+            poller: Mutex::default(),
         })
     }
 
@@ -130,7 +134,8 @@ impl Client {
             slow_poll,
             watchers: Watchers::default(),
             worker: Some(worker),
-            watcher: OnceLock::new(),
+            watcher: Mutex::default(),
+            poller: Mutex::default(),
         })
     }
 
@@ -147,7 +152,8 @@ impl Client {
             slow_poll: watch::SLOW_POLL,
             watchers: Watchers::default(),
             worker: None,
-            watcher: OnceLock::new(),
+            watcher: Mutex::default(),
+            poller: Mutex::default(),
         })
     }
 
@@ -378,8 +384,10 @@ impl fmt::Debug for Client {
 
 impl Drop for Parts {
     fn drop(&mut self) {
-        if let Some(watcher) = self.watcher.get() {
-            watcher.abort();
+        for task in [&mut self.watcher, &mut self.poller] {
+            if let Some(task) = task.get_mut().unwrap_or_else(PoisonError::into_inner) {
+                task.abort();
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Waiting for runs to end: in the engine's process by a channel, elsewhere by hints and one
 //! shared slow poll.
 
-use std::sync::{Arc, Weak};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use saga_store::wire::{Conclusion, decode};
@@ -11,9 +12,13 @@ use super::{Client, ClientError, Parts};
 use crate::endings::Ended;
 use crate::erased::AnyStore;
 use crate::externalize::internalize_conclusion;
+use crate::spawn::{Spawner, Task};
 
 /// What [`Parts::slow_poll`] is in a real process.
 pub(super) const SLOW_POLL: Duration = Duration::from_secs(2);
+
+/// How many executions are looked at in one call.
+const LOOK_GROUP: usize = 1024;
 
 /// Waits for the end of an execution, or of the last one in which it goes on: which that was, and how
 /// it ended.
@@ -40,43 +45,48 @@ async fn end_of(client: &Client, id: &RunId, execution: ExecutionId, began: bool
         Err(ClientError::NoRun { .. }) if !began => Ok(None),
         read => read,
     };
-    let mut ended = parts.endings.wait(execution);
-    let driven_here = parts.worker.as_ref().is_some_and(|worker| worker.drives(execution));
-    if !driven_here {
-        if let Some(conclusion) = read().await? {
-            return Ok(conclusion);
-        }
-        listen(client);
-    }
+    let mut first = true;
+    // What is driven here ends by a word.
+    let mut look = !drives(parts, execution);
     loop {
-        let answered = tokio::select! {
-            biased;
-            answered = &mut ended => answered.ok(),
-            () = parts.clock.sleep_until(parts.clock.now().after(parts.slow_poll)) => None,
-        };
-        match answered {
-            Some(conclusion) => return Ok(conclusion),
-            // A run can leave this process while it is waited for: then others end it.
-            None => {
-                if parts.worker.as_ref().is_some_and(|worker| worker.drives(execution)) {
-                    continue;
-                }
-                match read().await {
-                    Ok(Some(conclusion)) => return Ok(conclusion),
-                    Ok(None) => {}
-                    Err(error) if error.is_retryable() => {}
-                    Err(error) => return Err(error),
-                }
-                listen(client);
+        let ended = parts.endings.wait(execution);
+        if look {
+            listen(client);
+            match read().await {
+                Ok(Some(conclusion)) => return Ok(conclusion),
+                Ok(None) => {}
+                // The slow poll lets this call look again.
+                Err(error) if error.is_retryable() && !first => {}
+                Err(error) => return Err(error),
             }
         }
+        begin(&parts.poller, &parts.spawner, || poll(Arc::downgrade(parts)));
+        match ended.await {
+            Ok(conclusion) => return Ok(conclusion),
+            Err(_) => (look, first) = (true, false),
+        }
     }
+}
+
+fn drives(parts: &Parts, execution: ExecutionId) -> bool {
+    parts.worker.as_ref().is_some_and(|worker| worker.drives(execution))
 }
 
 /// Begins to hear of what other processes do, and this one.
 pub(super) fn listen(client: &Client) {
     let parts = &client.parts;
-    parts.watcher.get_or_init(|| parts.spawner.spawn(watch(Arc::downgrade(parts))));
+    begin(&parts.watcher, &parts.spawner, || watch(Arc::downgrade(parts)));
+}
+
+/// Starts a task, unless it runs. One that ended with its runtime is started again.
+fn begin<F>(place: &Mutex<Option<Task>>, spawner: &Spawner, work: impl FnOnce() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut task = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if task.as_ref().is_none_or(Task::is_over) {
+        *task = Some(spawner.spawn(work()));
+    }
 }
 
 /// How an execution ended, if it has.
@@ -99,32 +109,58 @@ async fn watch(parts: Weak<Parts>) {
     let Some(mut hints) = parts.upgrade().map(|parts| parts.store.hints()) else { return };
     while let Some(hint) = hints.next().await {
         let Some(parts) = parts.upgrade() else { return };
-        let executions = match hint {
+        match hint {
             Hint::Ended(execution) => {
                 parts.watchers.tell(execution);
-                vec![execution]
+                if let Err(error) = tell(&parts, execution).await {
+                    // The slow poll finds it.
+                    tracing::debug!(%error, %execution, "whether a run has ended cannot be read now");
+                }
             }
             Hint::Anything => {
                 parts.watchers.tell_all();
-                parts.endings.awaited()
+                look(&parts).await;
             }
-            Hint::Changed(execution) => {
-                parts.watchers.tell(execution);
-                continue;
+            Hint::Changed(execution) => parts.watchers.tell(execution),
+            Hint::Ready | Hint::Inbox(_) => {}
+        }
+    }
+}
+
+/// Looks at all that is waited for, now and then: a hint can be lost.
+async fn poll(parts: Weak<Parts>) {
+    while let Some((clock, pause)) = parts.upgrade().map(|parts| (Arc::clone(&parts.clock), parts.slow_poll)) {
+        clock.sleep_until(clock.now().after(pause)).await;
+        if let Some(parts) = parts.upgrade() {
+            look(&parts).await;
+        }
+    }
+}
+
+/// Looks at all that is waited for and not driven here, by one call of the store for many.
+async fn look(parts: &Parts) {
+    let mut awaited = parts.endings.awaited();
+    awaited.retain(|execution| !drives(parts, *execution));
+    for group in awaited.chunks(LOOK_GROUP) {
+        let ended = match parts.store.ended(group).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::debug!(%error, "which runs have ended cannot be read now");
+                return;
             }
-            Hint::Ready | Hint::Inbox(_) => continue,
         };
-        for execution in executions {
-            if let Err(error) = tell(&parts, execution).await {
-                // The slow poll of each waiting call finds it.
-                tracing::debug!(%error, %execution, "whether a run has ended cannot be read now");
+        for execution in ended {
+            if let Err(error) = tell(parts, execution).await {
+                tracing::debug!(%error, %execution, "how a run has ended cannot be read now");
             }
+            // One that is gone, or cannot be read: who waits is to say so.
+            parts.endings.forget(execution);
         }
     }
 }
 
 async fn tell(parts: &Parts, execution: ExecutionId) -> Result<(), StoreError> {
-    if !parts.endings.awaited().contains(&execution) {
+    if !parts.endings.is_awaited(execution) {
         return Ok(());
     }
     let Some(view) = parts.store.get_execution(execution).await? else { return Ok(()) };

@@ -124,7 +124,8 @@ pub(super) async fn give_up(
             tracing::warn!(run = %run.view.id, %reason, "this build cannot drive the run; it is left to others");
             let mut claimed = Claimed::by(membership.incarnation().to_string());
             claimed.not_build = Some(shared.build.0.to_string());
-            let release = Then::Release { wake_at: None, not_build: Some(shared.build.clone()) };
+            // Due at once for those; for this build again when no other is left, to be told so.
+            let release = Then::Release { wake_at: Some(shared.clock.now()), not_build: Some(shared.build.clone()) };
             match append(shared, run, membership, next, Entry::Claimed(claimed), release).await {
                 Ok(_) => Parting::Released,
                 Err(parting) => parting,

@@ -1,9 +1,11 @@
 //! Takes runs up: new ones from this process's clients, due ones from the store, those of dead
 //! workers.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use saga_store::{
     Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Started,
@@ -135,16 +137,16 @@ pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(),
     }
 }
 
-/// Reads the journals of claimed runs and begins to drive them.
-async fn take_up(
+/// Reads the journals of runs that this worker was given and begins to drive them.
+pub(super) async fn take_up(
     shared: &Arc<Shared>,
     membership: &Arc<Membership>,
     claimed: Vec<ClaimedRun>,
 ) -> Result<(), StoreError> {
+    let executions: Vec<ExecutionId> = claimed.iter().map(|run| run.execution).collect();
+    let _coming = shared.live.expect(&executions);
     for group in claimed.chunks(LOAD_GROUP) {
-        let executions: Vec<ExecutionId> = group.iter().map(|run| run.execution).collect();
-        let loaded = load(shared, &executions).await?;
-        for run in loaded {
+        for run in load_group(shared, group).await? {
             // Its owner before may have ended it after it was given to this worker.
             if run.view.state.is_final() {
                 continue;
@@ -155,6 +157,25 @@ async fn take_up(
         }
     }
     Ok(())
+}
+
+/// Reads some journals. One that cannot be read keeps nobody else's from being read: it is left,
+/// and asked for again when it is found to have no driver.
+async fn load_group(shared: &Shared, group: &[ClaimedRun]) -> Result<Vec<LoadedRun>, StoreError> {
+    let executions: Vec<ExecutionId> = group.iter().map(|run| run.execution).collect();
+    match load(shared, &executions).await {
+        Err(error) if !error.is_retryable() && group.len() > 1 => {
+            let mut loaded = Vec::with_capacity(group.len());
+            for run in group {
+                match load(shared, &[run.execution]).await {
+                    Ok(one) => loaded.extend(one),
+                    Err(error) => tracing::error!(%error, run = %run.id, "a journal cannot be read; the run is left"),
+                }
+            }
+            Ok(loaded)
+        }
+        answer => answer,
+    }
 }
 
 /// Begins to drive a run that is this worker's.
@@ -177,7 +198,13 @@ pub(crate) fn launch(
     spawner.spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
-        let parting = drive(&shared, run, Arc::clone(&mailbox), definition, &tenure).await;
+        let driving = drive(&shared, run, Arc::clone(&mailbox), definition, &tenure);
+        // Users' code is caught where it is called. A defect of the engine costs the run its driver, not
+        // its place among the live ones: it is found to be undriven, and tried again.
+        let parting = AssertUnwindSafe(driving).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(run = %id, workflow, "the driver of a run has panicked; please report this");
+            Parting::Lost
+        });
         let again = shared.live.remove(execution);
         // What came between the last commit and the removal went to a driver that had left.
         let mail = mailbox.take();
@@ -237,7 +264,12 @@ pub(crate) async fn reload_own(shared: Arc<Shared>, execution: ExecutionId, memb
 
 /// Reads a run's journal anew and drives it on from there.
 async fn reload(shared: &Arc<Shared>, execution: ExecutionId, tenure: Tenure) {
-    for run in load(shared, &[execution]).await.unwrap_or_default() {
+    let _coming = shared.live.expect(&[execution]);
+    let loaded = load(shared, &[execution]).await.unwrap_or_else(|error| {
+        tracing::error!(%error, %execution, "a journal cannot be read; the run is left");
+        Vec::new()
+    });
+    for run in loaded {
         if !run.view.state.is_final() {
             launch(shared, run, None, tenure.clone());
         }

@@ -1,6 +1,7 @@
 //! The runs that this worker drives now.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,6 +97,8 @@ struct Runs {
     live: HashMap<ExecutionId, Arc<Mailbox>>,
     /// Runs that this worker was given again before their driver had left.
     again: HashMap<ExecutionId, Tenure>,
+    /// Runs that this worker was given and whose journals are being read, and how often each.
+    coming: HashMap<ExecutionId, usize>,
 }
 
 /// The mailboxes of all live runs, with a limit to their number.
@@ -164,13 +167,27 @@ impl LiveRuns {
 
     /// Tells all.
     pub(crate) fn for_each(&self, mut tell: impl FnMut(&Mailbox)) {
-        let mut all: Vec<_> =
-            self.lock().live.iter().map(|(execution, mailbox)| (*execution, Arc::clone(mailbox))).collect();
-        // In one order, so that a test that repeats itself sees the same again.
-        all.sort_unstable_by_key(|(execution, _)| *execution);
-        for (_, mailbox) in all {
-            tell(&mailbox);
+        self.all().into_values().for_each(|mailbox| tell(&mailbox));
+    }
+
+    /// All that have a driver. In one order, so that a test that repeats itself sees the same again.
+    pub(crate) fn all(&self) -> BTreeMap<ExecutionId, Arc<Mailbox>> {
+        self.lock().live.iter().map(|(execution, mailbox)| (*execution, Arc::clone(mailbox))).collect()
+    }
+
+    /// These will have a driver soon, or not, if the answer is dropped.
+    pub(crate) fn expect(&self, executions: &[ExecutionId]) -> Coming<'_> {
+        let mut runs = self.lock();
+        for execution in executions {
+            *runs.coming.entry(*execution).or_default() += 1;
         }
+        Coming { live: self, executions: executions.to_vec() }
+    }
+
+    /// Whether a run has a driver, or will have one soon.
+    pub(crate) fn has(&self, execution: ExecutionId) -> bool {
+        let runs = self.lock();
+        runs.live.contains_key(&execution) || runs.coming.contains_key(&execution)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -199,6 +216,26 @@ impl LiveRuns {
     }
 }
 
+/// Runs that are about to have drivers.
+pub(crate) struct Coming<'a> {
+    live: &'a LiveRuns,
+    executions: Vec<ExecutionId>,
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        let mut runs = self.live.lock();
+        for execution in &self.executions {
+            if let Entry::Occupied(mut count) = runs.coming.entry(*execution) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -223,5 +260,17 @@ mod tests {
         assert!(mail.inbox && mail.lost && !mail.stop, "the old driver is told to leave");
         assert!(live.insert(execution, &second).is_some());
         assert!(live.remove(execution).is_none());
+    }
+
+    #[test]
+    fn a_run_that_is_expected_twice_is_until_both_have_come() {
+        let live = LiveRuns::new(2);
+        let executions = [1, 2].map(|number| ExecutionId::from_bytes([number; 16]));
+        let [both, second] = [live.expect(&executions), live.expect(&executions[1..])];
+        assert!(executions.iter().all(|execution| live.has(*execution)));
+        drop(both);
+        assert_eq!(executions.map(|execution| live.has(execution)), [false, true]);
+        drop(second);
+        assert!(!live.has(executions[1]));
     }
 }

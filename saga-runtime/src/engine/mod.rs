@@ -21,6 +21,7 @@ mod observer;
 mod offspring;
 mod open;
 mod post;
+mod reconcile;
 mod shared;
 mod start_error;
 mod successor;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use saga_store::{
-    Beat, ClaimedRun, CommitError, CommitOutcome, ExecutionId, Hint, Incarnation, JournalRow, LoadedRun, NodeInfo,
-    RunCommit, StoreError,
+    Beat, ClaimedRun, CommitError, CommitOutcome, Differences, ExecutionId, Hint, Incarnation, JournalRow, LoadedRun,
+    NodeInfo, RunCommit, StoreError,
 };
 
 use super::MemoryStore;
@@ -22,6 +22,7 @@ pub(crate) enum Verb {
     Adopt,
     Load,
     Inbox,
+    Reconcile,
 }
 
 /// An answer on its way: what a test may change.
@@ -30,6 +31,7 @@ pub(crate) enum Answer<'a> {
     Beat(&'a mut Beat),
     Claimed(&'a mut Vec<ClaimedRun>),
     Loaded(&'a mut Vec<LoadedRun>),
+    Reconciled(&'a mut Differences),
 }
 
 /// Stands between one engine and the store.

@@ -26,9 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
@@ -216,6 +216,21 @@ impl Store for MemoryStore {
         adopted.ok_or_else(|| no_member(by))
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Reconcile).await?;
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let mut found = self.read(|state| state.reconcile(owner, driven, max));
+        #[cfg(feature = "test")]
+        self.answer(hook::Answer::Reconciled(&mut found));
+        Ok(found)
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.read(State::next_wake))
     }
@@ -263,6 +278,12 @@ impl Store for MemoryStore {
 
     async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
         Ok(self.read(|state| state.runs.get(&execution).map(|run| run.view.clone())))
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        let is_live =
+            |state: &State, execution| state.runs.get(execution).is_some_and(|run| !run.view.state.is_final());
+        Ok(self.read(|state| executions.iter().filter(|execution| !is_live(state, execution)).copied().collect()))
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

@@ -1,14 +1,15 @@
 //! Who owns what, and who gets what next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use saga_store::{
-    Beat, Claim, ClaimedRun, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunState, Timestamp,
+    Beat, BuildId, Claim, ClaimedRun, Differences, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunState,
+    Timestamp,
 };
 
-use super::state::{Hold, Member, State};
+use super::state::{Hold, Member, Run, State};
 
 impl State {
     pub(super) fn join(&mut self, node: &NodeInfo, now: Timestamp) -> Joined {
@@ -93,6 +94,11 @@ impl State {
 
     /// What this worker could take, each lane by priority, then time.
     fn due_by_lane(&self, claim: &Claim, now: Timestamp) -> BTreeMap<String, VecDeque<ExecutionId>> {
+        let living: BTreeSet<&BuildId> =
+            self.members.values().filter(|member| !member.dead).map(|member| &member.build).collect();
+        let left_to_others = |run: &Run| {
+            run.refused_by.contains(&claim.build) && living.iter().any(|build| !run.refused_by.contains(*build))
+        };
         let mut due: Vec<_> = self
             .free
             .iter()
@@ -100,7 +106,7 @@ impl State {
             .filter(|run| {
                 let serves =
                     |(name, version): &(String, u32)| *name == run.view.workflow && *version == run.view.version;
-                claim.filter.workflows.iter().any(serves) && !run.refused_by.contains(&claim.build)
+                claim.filter.workflows.iter().any(serves) && !left_to_others(run)
             })
             .filter_map(|run| {
                 Some((Reverse(run.view.priority), run.due_since(now)?, run.view.execution, &run.view.lane))
@@ -124,14 +130,19 @@ impl State {
         }
         // Until a claim record is appended, every further takeover needs one as well.
         run.claim_record_due = run.taken_over;
-        Some(ClaimedRun {
-            id: run.view.id.clone(),
-            execution,
-            workflow: run.view.workflow.clone(),
-            version: run.view.version,
-            taken_over: run.taken_over,
-            deaths: run.deaths,
-        })
+        Some(given(run))
+    }
+
+    pub(super) fn reconcile(&self, owner: Incarnation, driven: &[ExecutionId], max: usize) -> Differences {
+        let driven: BTreeSet<ExecutionId> = driven.iter().copied().collect();
+        let theirs = self.owned.get(&owner).cloned().unwrap_or_default();
+        let run = |execution: &ExecutionId| self.runs.get(execution);
+        let kept = theirs.intersection(&driven).filter_map(run);
+        Differences {
+            undriven: theirs.difference(&driven).take(max).filter_map(run).map(given).collect(),
+            lost: driven.difference(&theirs).copied().collect(),
+            unread: kept.filter(|run| !run.inbox.is_empty()).map(|run| run.view.execution).collect(),
+        }
     }
 
     /// `None` if the adopter is no member.
@@ -175,6 +186,18 @@ impl State {
             })
             .filter(|at| self.offered.is_none_or(|offered| *at > offered))
             .min()
+    }
+}
+
+/// A run as its owner gets it.
+fn given(run: &Run) -> ClaimedRun {
+    ClaimedRun {
+        id: run.view.id.clone(),
+        execution: run.view.execution,
+        workflow: run.view.workflow.clone(),
+        version: run.view.version,
+        taken_over: run.taken_over,
+        deaths: run.deaths,
     }
 }
 

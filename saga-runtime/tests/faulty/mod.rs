@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use saga_store::conformance::lab::again;
 use saga_store::{
-    Applied, Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId,
-    Hint, HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Nonce,
-    OnExisting, Page, Purged, Query, RunCommit, RunId, RunView, Started, Store, StoreError, Then, Timestamp,
+    Applied, Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind,
+    ExecutionId, Hint, HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo,
+    Nonce, OnExisting, Page, Purged, Query, RunCommit, RunId, RunView, Started, Store, StoreError, Then, Timestamp,
 };
 
 /// What is wrong with the store.
@@ -45,6 +45,9 @@ pub(crate) enum Fault {
     AdoptionLooksLikeARelease,
     AdoptionTakesAll,
     DeathsAreNotCounted,
+    UndrivenIsForgotten,
+    LostIsForgotten,
+    UnreadIsForgotten,
     // Order.
     ClaimIgnoresTheFilter,
     NotBuildIsForgotten,
@@ -61,6 +64,7 @@ pub(crate) enum Fault {
     OutboxIsLost,
     DeliveredStays,
     // Reads.
+    NothingEnds,
     LoadSortsItsAnswers,
     ListIgnoresAttributes,
     ListEndsAfterOnePage,
@@ -283,6 +287,25 @@ impl<S: Store> Store for Faulty<S> {
         Ok(self.spoil_claimed(self.inner.adopt(dead, by, max).await?))
     }
 
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        let mut found = self.inner.reconcile(owner, driven, max).await?;
+        if self.has(Fault::UndrivenIsForgotten) {
+            found.undriven.clear();
+        }
+        if self.has(Fault::UnreadIsForgotten) {
+            found.unread.clear();
+        }
+        if self.has(Fault::LostIsForgotten) {
+            found.lost.clear();
+        }
+        Ok(found)
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_wake().await
     }
@@ -334,6 +357,11 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
         self.inner.get_execution(execution).await
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        let ended = self.inner.ended(executions).await?;
+        Ok(if self.has(Fault::NothingEnds) { Vec::new() } else { ended })
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

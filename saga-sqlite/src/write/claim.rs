@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use rusqlite::params;
-use saga_store::{Claim, ClaimedRun, ExecutionId, Incarnation, RunState};
+use saga_store::{BuildId, Claim, ClaimedRun, ExecutionId, Incarnation, RunState};
 
 use super::Cx;
 use crate::error::Abort;
@@ -56,12 +56,13 @@ fn owners(cx: &Cx<'_, '_>) -> Result<Vec<Incarnation>, Abort> {
 fn due_by_lane(cx: &Cx<'_, '_>, claim: &Claim) -> Result<VecDeque<(String, VecDeque<i64>)>, Abort> {
     let served: HashSet<(&str, u32)> =
         claim.filter.workflows.iter().map(|(name, version)| (name.as_str(), *version)).collect();
+    let living = cx.core.members().living_builds();
     let mut lanes = VecDeque::new();
     let mut before = 0;
     let mut next: Option<String> = cx.session.first(&sql::FIRST_LANE, [], |row| row.get(0))?;
     while let Some(lane) = next {
         next = cx.session.first(&sql::NEXT_LANE, [&lane], |row| row.get(0))?;
-        let runs = due_in_lane(cx, claim, &served, &lane)?;
+        let runs = due_in_lane(cx, claim, &served, &living, &lane)?;
         if cx.memory.last_lane.as_ref().is_some_and(|last| lane <= *last) && !runs.is_empty() {
             before += 1;
         }
@@ -77,6 +78,7 @@ fn due_in_lane(
     cx: &Cx<'_, '_>,
     claim: &Claim,
     served: &HashSet<(&str, u32)>,
+    living: &[BuildId],
     lane: &str,
 ) -> Result<VecDeque<i64>, Abort> {
     let mut runs = VecDeque::new();
@@ -84,7 +86,8 @@ fn due_in_lane(
         let mut rows = statement.query(params![lane, &claim.build.0[..]])?;
         while let Some(row) = rows.next()? {
             let workflow = row.get_ref(1)?.as_str()?;
-            if served.contains(&(workflow, row.get(2)?)) {
+            let fits = served.contains(&(workflow, row.get(2)?));
+            if fits && !(row.get(3)? && left_to_others(cx, row.get(0)?, living)?) {
                 runs.push_back(row.get(0)?);
             }
             if runs.len() >= claim.slots {
@@ -94,6 +97,12 @@ fn due_in_lane(
         Ok(())
     })?;
     Ok(runs)
+}
+
+/// Whether a living worker's build is there that a run is not marked with.
+fn left_to_others(cx: &Cx<'_, '_>, run: i64, living: &[BuildId]) -> rusqlite::Result<bool> {
+    let marks: HashSet<String> = cx.session.all(&sql::MARKS, [run], |row| row.get(0))?.into_iter().collect();
+    Ok(living.iter().any(|build| !marks.contains(&*build.0)))
 }
 
 /// Makes a worker the owner of a run.

@@ -32,6 +32,8 @@ pub mod purge;
 #[doc(hidden)]
 pub mod reads;
 #[doc(hidden)]
+pub mod reconcile;
+#[doc(hidden)]
 pub mod start;
 
 pub mod lab;
@@ -155,9 +157,17 @@ macro_rules! __conformance_list {
                 deaths_in_a_row_are_counted_and_progress_clears_them
                 a_claim_record_alone_is_no_progress
             }
+            reconcile {
+                what_a_worker_drives_and_owns_is_no_difference
+                what_a_worker_owns_and_does_not_drive_is_named
+                no_more_undriven_runs_are_named_than_asked_for
+                what_a_worker_drives_and_does_not_own_is_named
+                what_a_worker_drives_and_has_not_read_is_named
+            }
             order {
                 a_claim_gives_only_what_the_worker_has
                 a_run_marked_not_this_build_is_left_to_others
+                a_run_that_is_marked_with_all_living_builds_is_given_to_whoever_asks
                 a_build_that_cannot_drive_a_run_lets_go_of_it_in_spite_of_messages
                 claims_are_shared_out_by_lane
                 within_a_lane_priority_goes_first_and_then_time
@@ -192,6 +202,7 @@ macro_rules! __conformance_list {
                 what_does_not_exist_is_not_found
                 a_run_is_seen_as_it_was_started
                 the_newest_execution_of_a_run_is_found_by_its_id
+                what_has_ended_or_is_not_there_is_named
                 text_of_every_kind_comes_back_as_it_was
                 ids_that_differ_in_case_are_two_runs
                 runs_are_loaded_in_the_order_asked_and_unknown_ones_left_out

@@ -1,7 +1,7 @@
 //! Which run goes to which worker next.
 
 use super::lab::{Lab, executions};
-use crate::{Applied, BuildId, Claim, Filter, NewRun, RunCommit, Store, Then, Timestamp};
+use crate::{Applied, BuildId, Claim, Filter, NewRun, NodeInfo, RunCommit, Store, Then, Timestamp};
 
 pub async fn a_claim_gives_only_what_the_worker_has<S: Store>(lab: &Lab<S>) {
     let worker = lab.worker().await;
@@ -37,6 +37,28 @@ pub async fn a_run_marked_not_this_build_is_left_to_others<S: Store>(lab: &Lab<S
         let next = if name == "a" { "b" } else { "c" };
         assert_eq!(executions(&lab.claim_by(&by(next)).await), [execution]);
     }
+}
+
+pub async fn a_run_that_is_marked_with_all_living_builds_is_given_to_whoever_asks<S: Store>(lab: &Lab<S>) {
+    let build = |name: &str| BuildId(name.into());
+    let joins = async |name: &str| {
+        let incarnation = lab.incarnation();
+        let node = NodeInfo { build: build(name), ..Lab::<S>::node(incarnation) };
+        lab.store.join(&node).await.expect("a worker can join");
+        incarnation
+    };
+    let by = |worker, name: &str| Claim { build: build(name), ..Lab::<S>::request(worker, 100) };
+    let (old, new, last) = (joins("old").await, joins("new").await, joins("last").await);
+    let execution = lab.owned("ORD-1", new).await;
+    let now = Some(lab.now().await);
+    for (seq, owner, name) in [(1, new, "new"), (2, last, "last")] {
+        let then = Then::Release { wake_at: now, not_build: Some(build(name)) };
+        lab.apply(RunCommit { then, ..lab.append(execution, owner, seq) }).await;
+        assert_eq!(lab.claim_by(&by(new, "new")).await, [], "there is still the old build");
+    }
+    assert_eq!(lab.claim_by(&by(last, "last")).await, []);
+    lab.store.leave(old).await.expect("a worker can leave");
+    assert_eq!(executions(&lab.claim_by(&by(new, "new")).await), [execution], "else nobody would ever have it");
 }
 
 pub async fn a_build_that_cannot_drive_a_run_lets_go_of_it_in_spite_of_messages<S: Store>(lab: &Lab<S>) {

@@ -65,6 +65,20 @@ pub async fn the_newest_execution_of_a_run_is_found_by_its_id<S: Store>(lab: &La
     assert_eq!((found.execution, found.state), (old, RunState::Completed));
 }
 
+pub async fn what_has_ended_or_is_not_there_is_named<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let pending = lab.pending("pending").await;
+    let running = lab.owned("running", worker).await;
+    let [first, second] = [lab.ended("first", worker).await, lab.ended("second", worker).await];
+    let unknown = lab.execution();
+    let asked = [second, pending, unknown, running, first];
+    let mut named = lab.store.ended(&asked).await.expect("executions can be asked for");
+    named.sort();
+    assert_eq!(named, [first, second, unknown]);
+    assert_eq!(lab.store.ended(&[pending, running]).await.expect("executions can be asked for"), []);
+    assert_eq!(lab.store.ended(&[]).await.expect("nothing can be asked for"), []);
+}
+
 pub async fn text_of_every_kind_comes_back_as_it_was<S: Store>(lab: &Lab<S>) {
     for id in ["'; drop table runs; --", "%", "_", "größe/尺寸 \u{1f680}", &"x".repeat(512)] {
         let new = NewRun {

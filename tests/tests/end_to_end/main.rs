@@ -29,4 +29,5 @@ mod restart;
 mod retry;
 mod starts;
 mod status;
+mod stranded;
 mod undo;

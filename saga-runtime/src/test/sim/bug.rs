@@ -23,11 +23,13 @@ pub enum Bug {
     LeaseStands,
     /// The end of a run is in its journal, and nowhere else.
     HalfCommit,
+    /// Runs whose claim was not answered stay with a worker that does not know of them.
+    NobodyReconciles,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FenceDropped,
         Self::LostWakeUp,
         Self::AcknowledgedButLost,
@@ -38,5 +40,6 @@ impl Bug {
         Self::NobodyAdopts,
         Self::LeaseStands,
         Self::HalfCommit,
+        Self::NobodyReconciles,
     ];
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use saga_store::wire::{Entry, FailureKind, Payload, Record, join_rows};
 use saga_store::{
-    Applied, CommitError, CommitOutcome, ErrorKind, Incarnation, Nonce, RunCommit, Seq, StoreError, Then, Timestamp,
+    Applied, ClaimedRun, CommitError, CommitOutcome, Differences, ErrorKind, Incarnation, Nonce, RunCommit, Seq,
+    StoreError, Then, Timestamp,
 };
 
 use super::Bug;
@@ -135,6 +136,16 @@ impl Hook for Node {
                 }
                 if self.is(Bug::NobodyAdopts) {
                     claimed.retain(|claim| !claim.taken_over);
+                }
+                if self.is(Bug::NobodyReconciles) || self.0.bug.is_none() {
+                    self.lose(claimed);
+                }
+            }
+            // Where a bug is looked for, nothing mends what it does.
+            Answer::Reconciled(found) if self.0.bug.is_some() => **found = Differences::default(),
+            Answer::Reconciled(found) => {
+                if **found != Differences::default() {
+                    self.0.log.say(format!("worker {} finds {found:?}", self.0.host));
                 }
             }
             Answer::Loaded(loaded) if self.is(Bug::StaleJournal) => {
@@ -283,6 +294,14 @@ impl Stage for Node {
 }
 
 impl Node {
+    /// The answer to a claim is lost, and the store does not know.
+    fn lose(&self, claimed: &mut Vec<ClaimedRun>) {
+        if !claimed.is_empty() && self.once_in(20) {
+            self.0.log.say(format!("worker {} does not hear which runs it was given", self.0.host));
+            claimed.clear();
+        }
+    }
+
     fn hold_lease(&self) {
         let until = self.0.world.time.now().after(LEASE);
         self.0.lease_until.store(until.as_micros(), Ordering::Relaxed);

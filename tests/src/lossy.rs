@@ -1,0 +1,150 @@
+//! A store that loses what may be lost: hints always, and answers to claims when told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use saga_store::{
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
+    RunId, RunView, Started, Store, StoreError, Timestamp,
+};
+
+/// A store around a store, without hints. A clone is the same one.
+#[derive(Debug, Clone)]
+pub struct Lossy<S> {
+    inner: S,
+    claims: Arc<AtomicUsize>,
+    lost: Arc<tokio::sync::Notify>,
+}
+
+impl<S: Store> Lossy<S> {
+    /// Around this store.
+    pub fn new(inner: S) -> Self {
+        Self { inner, claims: Arc::default(), lost: Arc::default() }
+    }
+
+    /// Loses the next answer that gives runs, to a claim or a takeover.
+    pub fn lose_a_claim(&self) {
+        self.claims.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until such an answer is lost.
+    pub async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// What the caller hears of runs that it was given.
+    fn told(&self, given: Vec<ClaimedRun>) -> Vec<ClaimedRun> {
+        let one_less = |count: usize| count.checked_sub(1);
+        let lost =
+            !given.is_empty() && self.claims.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+        if lost {
+            self.lost.notify_one();
+        }
+        if lost { Vec::new() } else { given }
+    }
+}
+
+struct Nothing;
+
+impl HintStream for Nothing {
+    fn next(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Option<Hint>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl<S: Store> Store for Lossy<S> {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        self.inner.join(node).await
+    }
+
+    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
+        self.inner.beat(incarnation).await
+    }
+
+    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.inner.leave(incarnation).await
+    }
+
+    async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        self.inner.start(runs).await
+    }
+
+    async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
+        self.inner.commit(commits).await
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliver(messages).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        Ok(self.told(self.inner.claim(claim).await?))
+    }
+
+    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        Ok(self.told(self.inner.adopt(dead, by, max).await?))
+    }
+
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        self.inner.reconcile(owner, driven, max).await
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_wake().await
+    }
+
+    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+        self.inner.load(executions).await
+    }
+
+    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
+        self.inner.inbox(execution, after).await
+    }
+
+    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        self.inner.outbox(owner, limit).await
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        self.inner.forget(messages).await
+    }
+
+    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
+        self.inner.blobs(execution, ids).await
+    }
+
+    fn hints(&self) -> Box<dyn HintStream> {
+        Box::new(Nothing)
+    }
+
+    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
+        self.inner.get_execution(execution).await
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.ended(executions).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
+        self.inner.purge(before, budget).await
+    }
+}

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
-use crate::{Database, Figures, Histories, holds_in_time, program};
+use crate::{Database, Figures, Histories, Orders, holds_in_time, program};
 
 /// Runs that have ended: their states' codes are those of `RunState`.
 const ENDED: &str = "SELECT count(*) FROM saga.runs WHERE state BETWEEN 5 AND 9";
@@ -28,7 +28,7 @@ pub struct Fleet {
     database: Database,
     /// Where the workers find the database, if not where the test does.
     url: String,
-    orders: usize,
+    orders: Orders,
     lease: &'static str,
     more: Vec<String>,
     spawned: usize,
@@ -50,6 +50,15 @@ impl Fleet {
     ///
     /// If the program cannot be built.
     pub fn new(database: Database, orders: usize) -> Self {
+        Self::of(database, Orders::bundled(orders))
+    }
+
+    /// The same for any orders.
+    ///
+    /// # Panics
+    ///
+    /// If the program cannot be built.
+    pub fn of(database: Database, orders: Orders) -> Self {
         let url = database.url().to_owned();
         let directory = tempfile::tempdir().expect("a directory can be made");
         let program = program("order-saga");
@@ -70,7 +79,7 @@ impl Fleet {
 
     /// How many orders there are.
     pub fn orders(&self) -> i64 {
-        i64::try_from(self.orders).unwrap_or(i64::MAX)
+        i64::try_from(self.orders.count()).unwrap_or(i64::MAX)
     }
 
     /// The database.
@@ -91,8 +100,8 @@ impl Fleet {
     ///
     /// If it cannot be started.
     pub fn submit(&mut self, part: usize, of: usize) -> Worker {
-        let orders = (self.orders * part / of).to_string();
-        let command = self.command(&["submit", "--store", &self.url, "--limit", &orders]);
+        let mut command = self.command(&["submit", "--store", &self.url]);
+        command.args(self.orders.arguments(self.orders.count() * part / of));
         self.spawn(command)
     }
 
@@ -172,16 +181,16 @@ impl Fleet {
     ///
     /// If anything is lost, doubled or left behind.
     pub fn check(&self) -> Histories {
-        let orders = self.orders.to_string();
-        let audit = self.command(&["audit", "--json", "--store", self.database.url(), "--limit", &orders]);
-        let audited = { audit }.stderr(Stdio::inherit()).output().expect("the audit can be started");
+        let mut audit = self.command(&["audit", "--json", "--store", self.database.url()]);
+        audit.args(self.orders.arguments(self.orders.count()));
+        let audited = audit.stderr(Stdio::inherit()).output().expect("the audit can be started");
         let text = String::from_utf8_lossy(&audited.stdout);
         assert!(audited.status.success(), "the audit found a violation: {text}");
         let audit: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!(Figures::of_audit(&audit), Figures::of_first(self.orders));
+        assert_eq!(Figures::of_audit(&audit), self.orders.figures());
         assert_eq!(self.database.count(RUNS), self.database.count(COMPLETED_OR_FAILED), "all ended by themselves");
         let histories = Histories::read(&self.database);
-        assert_eq!(histories.runs, self.orders);
+        assert_eq!(histories.runs, self.orders.count());
         histories
     }
 }

@@ -18,7 +18,7 @@ pub use database::Database;
 pub use fleet::{Fleet, Worker};
 pub use history::Histories;
 pub use lossy::Lossy;
-pub use orders::Figures;
+pub use orders::{Figures, Orders};
 pub use patience::{holds_in_time, last, until};
 pub use place::{InFile, InMemory, InPostgres, Place, engine, engine_with};
 pub use program::{Random, program};

@@ -1,4 +1,6 @@
-//! What must become of the bundled orders, read from their file without the program.
+//! What must become of orders, read from their file without the program.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -8,6 +10,55 @@ const FILE: &str = include_str!("../../examples/data/cdnow-7000.txt");
 /// is told otherwise.
 const MOST_CDS: u64 = 10;
 const MOST_CENTS: u64 = 10_000;
+
+/// The first orders of a file.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    file: Option<PathBuf>,
+    count: usize,
+    figures: Figures,
+}
+
+impl Orders {
+    /// So many of those that come with `order-saga`.
+    ///
+    /// # Panics
+    ///
+    /// If a line is no order.
+    pub fn bundled(count: usize) -> Self {
+        Self { file: None, count, figures: Figures::of(FILE.lines().skip(1).take(count)) }
+    }
+
+    /// All of a file.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read, or a line is no order.
+    pub fn of_file(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let path = std::path::absolute(path).expect("a path has a folder");
+        Self { file: Some(path), count: text.lines().skip(1).count(), figures: Figures::of(text.lines().skip(1)) }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What must become of them.
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// How `order-saga` is told of the first so many of them.
+    pub fn arguments(&self, first: usize) -> Vec<String> {
+        let mut arguments = vec!["--limit".to_owned(), first.to_string()];
+        if let Some(file) = &self.file {
+            arguments.extend(["--orders".to_owned(), file.display().to_string()]);
+        }
+        arguments
+    }
+}
 
 /// How many orders of a file end how, and what they come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,14 +76,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Those of the first orders of the bundled file.
-    ///
-    /// # Panics
-    ///
-    /// If a line is no order.
-    pub fn of_first(orders: usize) -> Self {
+    /// Those of a file's lines, but for its head.
+    fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut figures = Self::default();
-        for line in FILE.lines().skip(1).take(orders) {
+        for line in lines {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
             let units: u64 = fields[2].parse().expect("a number of CDs");
             let cents: u64 = fields[3].replace('.', "").parse().expect("a price");

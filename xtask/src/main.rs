@@ -30,6 +30,8 @@ usage: cargo xtask <chore>
   build-time  how long a user's crate takes to build, from clean and after a change
   chaos [--minutes N] [--store sqlite|postgres] [--seed N] [--orders N]
               orders under kills, stops, restarts, outages and cut sessions, then an audit
+  fleet [--orders FILE] [--workers N] [--kill-each SECONDS] [--seed N]
+              the orders of a file by several workers on PostgreSQL, with each one's share and an audit
   soak [--runs N] [--rounds N]
               runs and purges in rounds, with the sizes of the tables after each
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["orders", arguments @ ..] => run(&plan::orders(arguments)),
         ["build-time"] => build_time::run(),
         ["chaos", arguments @ ..] => run(&plan::chaos(arguments)),
+        ["fleet", arguments @ ..] => run(&plan::fleet(arguments)),
         ["soak", arguments @ ..] => run(&plan::soak(arguments)),
         ["sim", options @ ..] => match plan::simulation(options) {
             Ok(steps) => run(&steps),

@@ -22,6 +22,12 @@ pub(crate) fn chaos(arguments: &[&str]) -> Vec<Step> {
     vec![Step::script("PostgreSQL", &["xtask/postgresql.sh"]), Step::cargo("chaos", chaos).with(arguments)]
 }
 
+/// Orders by several workers on one server.
+pub(crate) fn fleet(arguments: &[&str]) -> Vec<Step> {
+    let fleet = &["run", "--release", "-p", "saga-tests", "--bin", "fleet", "--"];
+    vec![Step::script("PostgreSQL", &["xtask/postgresql.sh"]), Step::cargo("fleet", fleet).with(arguments)]
+}
+
 /// Runs without end, and what they leave in the tables.
 pub(crate) fn soak(arguments: &[&str]) -> Vec<Step> {
     let soak = &["run", "--release", "-p", "saga-tests", "--bin", "soak", "--"];

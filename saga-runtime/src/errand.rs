@@ -90,6 +90,9 @@ pub(crate) struct Order {
     jitter: f64,
     pub(crate) timeout: u64,
     pub(crate) default_timeout: bool,
+    /// The idempotency key that the call has set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
     /// Nobody waits for it any more, but what it may have done must become known: a cancel does not
     /// end it before that.
     pub(crate) settle: bool,
@@ -108,12 +111,13 @@ pub(crate) struct OnBehalf {
 }
 
 /// How the attempts are to be made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Terms {
     pub(crate) retry: Retry,
     pub(crate) timeout: u64,
     pub(crate) default_timeout: bool,
+    pub(crate) key: Option<String>,
     pub(crate) settle: bool,
     pub(crate) unknown: bool,
     pub(crate) pivot: bool,
@@ -135,6 +139,7 @@ impl Order {
             jitter: terms.retry.jitter,
             timeout: terms.timeout,
             default_timeout: terms.default_timeout,
+            key: terms.key,
             settle: terms.settle,
             unknown: terms.unknown,
             pivot: terms.pivot,

@@ -175,7 +175,8 @@ fn entries() -> Vec<(&'static str, Entry)> {
         terms: Some(RunTerms { copied: Some(0), forked: Some(true), ..RunTerms::default() }),
         ..started.clone()
     };
-    let at_call = AtCall { timeout: Some(1_000_000), retry: Some(undo().retry) };
+    let at_call = AtCall { timeout: Some(1_000_000), retry: Some(undo().retry), key: None };
+    let with_key = AtCall { key: Some("ORD-1/charge".to_owned()), ..AtCall::default() };
     let with_terms = RunStarted { terms: Some(terms), ..started.clone() };
     let attempted = Attempted {
         op: op(&[4, 1, 0]),
@@ -206,6 +207,10 @@ fn entries() -> Vec<(&'static str, Entry)> {
         (
             "step_scheduled_as_the_call_says",
             Entry::StepScheduled(StepScheduled { at_call: Some(at_call), ..step(UndoPlan::Nothing) }),
+        ),
+        (
+            "step_scheduled_with_a_key",
+            Entry::StepScheduled(StepScheduled { at_call: Some(with_key), ..step(UndoPlan::Nothing) }),
         ),
         ("child_scheduled_with_terms", Entry::ChildScheduled(ChildScheduled { terms: Some(start_terms()), ..child() })),
         ("suspended", Entry::Suspended(cancel())),

@@ -23,12 +23,27 @@ use crate::state::States;
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
+    /// The longest key that a call may set.
+    pub(crate) const LIMIT: usize = 200;
+
+    /// Says what is wrong with a key that a call sets.
+    pub(crate) fn check(key: &str) -> Result<(), String> {
+        if key.is_empty() || key.len() > Self::LIMIT || key.contains(char::is_control) {
+            let limit = Self::LIMIT;
+            return Err(format!(
+                "{key:?} is no idempotency key: one has 1 to {limit} bytes, without control characters"
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn of(execution: ExecutionId, op: &OpId, undo: bool) -> Self {
         let undo = if undo { "/undo" } else { "" };
         Self(format!("{execution}/{op}{undo}").into())
     }
 
-    /// The key as text, at most 80 bytes for a step that is not deeply nested.
+    /// The key as text: what the call has set, or else at most 80 bytes for a step that is not deeply
+    /// nested.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,6 +67,8 @@ pub(crate) struct ContextParts {
     pub(crate) run: RunId,
     pub(crate) execution: ExecutionId,
     pub(crate) op: OpId,
+    /// The idempotency key that the call has set.
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) attempt: u32,
     pub(crate) undo: bool,
     pub(crate) states: Arc<States>,
@@ -82,9 +99,13 @@ impl ActivityContext {
         Self { parts: Arc::new(parts), extensions: BTreeMap::new() }
     }
 
-    /// The step's key: equal for all its attempts, also after a crash, and for no other step.
+    /// The step's key: equal for all its attempts, also after a crash, and for no other step, unless
+    /// the call has set one with [`.key(…)`](crate::ActivityCall::key).
     pub fn idempotency_key(&self) -> IdempotencyKey {
-        IdempotencyKey::of(self.parts.execution, &self.parts.op, self.parts.undo)
+        match &self.parts.key {
+            Some(key) => IdempotencyKey(Arc::clone(key)),
+            None => IdempotencyKey::of(self.parts.execution, &self.parts.op, self.parts.undo),
+        }
     }
 
     /// Which attempt this is, from 1. After a crash the count is a lower bound.

@@ -217,7 +217,8 @@ pub(crate) struct Overrides {
 impl Overrides {
     /// What of it a record keeps, so that it holds also where no code says it again.
     pub(crate) fn at_call(&self) -> Option<AtCall> {
-        let at_call = AtCall { timeout: self.timeout.map(micros), retry: self.retry.map(RetryPolicy::to_wire) };
+        let (timeout, retry) = (self.timeout.map(micros), self.retry.map(RetryPolicy::to_wire));
+        let at_call = AtCall { timeout, retry, key: None };
         (at_call.timeout.is_some() || at_call.retry.is_some()).then_some(at_call)
     }
 

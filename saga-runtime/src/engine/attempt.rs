@@ -58,6 +58,7 @@ impl AttemptEnvironment {
             run: id.clone(),
             execution,
             op: op.clone(),
+            key: start.idempotency.clone(),
             attempt: start.attempt,
             undo: start.key.undo,
             states: Arc::clone(&self.states),

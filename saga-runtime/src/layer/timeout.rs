@@ -157,6 +157,7 @@ mod tests {
             run: RunId::new("A").unwrap(),
             execution: ExecutionId::from_bytes([7; 16]),
             op: OpId::root(),
+            key: None,
             attempt: 1,
             undo: false,
             states: Arc::default(),

@@ -49,6 +49,8 @@ pub(super) struct Order {
     pub(super) on_behalf: Arc<OnBehalf>,
     retry: RetryPolicy,
     timeout: Duration,
+    /// The idempotency key that the call has set.
+    pub(super) key: Option<Arc<str>>,
     pub(super) default_timeout: bool,
     settle: bool,
     pub(super) unknown: bool,
@@ -83,7 +85,8 @@ impl Machine {
         }
         let Errand { queue, execution, retry, timeout, default_timeout } = sent.errand.clone();
         let on = OnBehalf { run: self.identity.id.clone(), execution: self.identity.execution, op: op.clone() };
-        let terms = Terms { retry, timeout, default_timeout, settle, unknown: again, pivot };
+        let key = step.idempotency.as_deref().map(str::to_owned);
+        let terms = Terms { retry, timeout, default_timeout, key, settle, unknown: again, pivot };
         let id = format!("{}/{op}{}", self.identity.execution, if again { "/again" } else { "" });
         let input = match errand::Order::encode(&on, &step.activity, &step.input, terms) {
             Ok(input) => input,
@@ -311,6 +314,7 @@ impl Machine {
                 retry: RetryPolicy::from_wire(&order.retry()),
                 timeout: Duration::from_micros(order.timeout),
                 default_timeout: order.default_timeout,
+                key: order.key.as_deref().map(Arc::from),
                 settle: order.settle,
                 unknown: order.unknown,
                 pivot: order.pivot,

@@ -383,6 +383,10 @@ impl Machine {
                 None => Cow::Owned(scheduled.activity.clone()),
             },
             input: scheduled.input.clone(),
+            idempotency: match order {
+                Some(order) => order.key.clone(),
+                None => scheduled.at_call.as_ref().and_then(|at_call| at_call.key.as_deref()).map(Arc::from),
+            },
             retry: order.map_or_else(|| overrides.retry(&options), errands::Order::retry),
             timeout: order.map_or_else(|| overrides.timeout(&options), errands::Order::timeout),
             deadline,
@@ -417,6 +421,7 @@ impl Machine {
         Some(AttemptStart {
             attempt: step.attempts + 1,
             input: step.input.clone(),
+            idempotency: step.idempotency.clone(),
             timeout: step.timeout,
             default_timeout: match &self.order {
                 Some(order) => order.default_timeout,

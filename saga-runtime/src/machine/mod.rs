@@ -65,6 +65,8 @@ pub(crate) struct AttemptStart {
     pub(crate) attempt: u32,
     pub(crate) definition: &'static ActivityDefinition,
     pub(crate) input: Payload,
+    /// The idempotency key that the call has set.
+    pub(crate) idempotency: Option<Arc<str>>,
     pub(crate) timeout: Duration,
     pub(crate) default_timeout: bool,
     /// What earlier attempts said of how far they were.
@@ -113,6 +115,8 @@ struct Step {
     code: Option<StepCode>,
     activity: Cow<'static, str>,
     input: Payload,
+    /// The idempotency key that the call has set.
+    idempotency: Option<Arc<str>>,
     retry: RetryPolicy,
     timeout: Duration,
     deadline: Option<Timestamp>,

@@ -72,6 +72,7 @@ impl Machine {
             attempt: item.attempts + 1,
             definition,
             input: call.input.clone(),
+            idempotency: None,
             timeout: Duration::from_micros(call.timeout),
             default_timeout: definition.options.timeout.is_none(),
             on_behalf: None,

@@ -6,7 +6,7 @@ use std::task::{Context as PollContext, Poll};
 
 use saga_store::wire::{Entry, Errand, OpId, StepScheduled, UndoPlan};
 
-use crate::activity::{Activity, ActivityError, ActivityOptions, Overrides, UndoKind, micros};
+use crate::activity::{Activity, ActivityError, ActivityOptions, IdempotencyKey, Overrides, UndoKind, micros};
 use crate::call::ActivityCall;
 use crate::codec;
 use crate::context::{self, Arrival, Context, Decision, StepCode};
@@ -96,13 +96,18 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
             Some(queue) => Some(errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?),
             None => None,
         };
+        let mut at_call = call.overrides.at_call().filter(|_| errand.is_none());
+        if let Some(key) = call.key.take() {
+            IdempotencyKey::check(&key)?;
+            at_call.get_or_insert_default().key = Some(key);
+        }
         let entry = Entry::StepScheduled(StepScheduled {
             op: op.clone(),
             activity: A::NAME.to_owned(),
             input,
             undo,
             deadline,
-            at_call: call.overrides.at_call().filter(|_| errand.is_none()),
+            at_call,
             errand,
         });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };

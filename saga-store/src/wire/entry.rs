@@ -369,7 +369,7 @@ pub struct StepScheduled {
 }
 
 /// What a call says of a step's attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
 pub struct AtCall {
     /// How long one may take: microseconds.
     #[n(0)]
@@ -377,6 +377,9 @@ pub struct AtCall {
     /// The policy.
     #[n(1)]
     pub retry: Option<Retry>,
+    /// Their idempotency key.
+    #[n(2)]
+    pub key: Option<String>,
 }
 
 /// How a step will be undone.

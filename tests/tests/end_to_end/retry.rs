@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_runtime::prelude::*;
 use saga_runtime::store::wire::FailureKind;
 use saga_tests::steps::{SagaError, pay, step};
-use saga_tests::{Act, Place, StepError, World, engine, on_each_store};
+use saga_tests::{Act, Place, StepError, World, engine, engine_with, on_each_store};
 
 use crate::journal::{attempted, entries};
 
@@ -25,6 +25,9 @@ async fn two_steps() -> Result<String, SagaError> {
 on_each_store!(
     a_flaky_step_is_repeated_until_it_succeeds,
     a_step_has_one_key_for_all_attempts_and_no_other_step_has_it,
+    a_call_can_set_its_own_key_which_outlives_the_execution,
+    a_key_is_the_same_after_a_crash,
+    a_key_that_is_none_is_refused,
     a_permanent_error_is_not_retried,
     the_last_attempt_ends_the_step_with_its_error,
     an_error_can_say_when_to_come_again,
@@ -66,6 +69,60 @@ async fn a_step_has_one_key_for_all_attempts_and_no_other_step_has_it(place: imp
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 4, "two steps in each of two runs: {keys:?}");
+}
+
+/// Pays under the key of the order, here or on a queue.
+#[workflow]
+async fn pays_for(order: String, queue: Option<String>) -> Result<(), SagaError> {
+    let call = pay("pay".to_owned()).key(order);
+    match queue {
+        Some(queue) => call.queue(queue).await?,
+        None => call.await?,
+    };
+    step("fails".to_owned()).await?;
+    Ok(())
+}
+
+async fn a_call_can_set_its_own_key_which_outlives_the_execution(place: impl Place) {
+    let world = World::default();
+    world.plan("pay", [Act::Lose]);
+    world.plan("fails", [Act::Decline, Act::Decline]);
+    let engine = engine_with(&place, &world, |builder| builder.queues(["far"])).await;
+    for (id, queue) in [("A", None), ("B", Some("far".to_owned()))] {
+        let call = pays_for("ORD-1".to_owned(), queue);
+        let failed = engine.client().start(call).id(id).await.unwrap().outcome().await.unwrap();
+        assert!(matches!(failed, Outcome::Failed(_)), "{failed:?}");
+    }
+    let keys: Vec<String> = world.attempts("pay").into_iter().map(|attempt| attempt.key).collect();
+    assert_eq!(keys, ["ORD-1"; 3], "two attempts of one run, one of the other");
+    let undo: Vec<String> = world.attempts("undo pay").into_iter().map(|attempt| attempt.key).collect();
+    assert!(undo.len() == 2 && undo[0] != undo[1] && undo.iter().all(|key| key.ends_with("/undo")), "{undo:?}");
+}
+
+async fn a_key_is_the_same_after_a_crash(place: impl Place) {
+    let world = World::default();
+    world.plan("pay", [Act::Hang]);
+    world.plan("fails", [Act::Decline]);
+    let first = engine(&place, &world).await;
+    first.client().start(pays_for("ORD-1".to_owned(), None)).id("A").await.unwrap();
+    world.began("pay").await;
+    drop(first);
+    let second = engine(&place, &world).await;
+    second.client().attach::<pays_for>("A").await.unwrap().outcome().await.unwrap();
+    let keys: Vec<String> = world.attempts("pay").into_iter().map(|attempt| attempt.key).collect();
+    assert_eq!(keys, ["ORD-1", "ORD-1"]);
+}
+
+async fn a_key_that_is_none_is_refused(place: impl Place) {
+    let world = World::default();
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(pays_for("a\nb".to_owned(), None)).id("A").await.unwrap();
+    let Outcome::Failed(SagaError::Step(error)) = run.outcome().await.unwrap() else { panic!("not refused") };
+    assert_eq!(
+        error.to_string(),
+        "\"a\\nb\" is no idempotency key: one has 1 to 200 bytes, without control characters"
+    );
+    assert!(world.log().is_empty());
 }
 
 async fn a_permanent_error_is_not_retried(place: impl Place) {

@@ -42,5 +42,12 @@ pub use store::PostgresStore;
 pub use tokio_postgres;
 pub use tx::{PostgresTransactions, PostgresTx};
 
+/// The database that an address names, as people are told of it; it is not connected to: for tests
+/// that feed it anything. `variable` stands for the environment.
+#[doc(hidden)]
+pub fn place_of(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, saga_store::StoreError> {
+    address::Address::parse(url, variable).map(|address| address.place)
+}
+
 /// What [`saga_store::Store::kind`] says of this store.
 const KIND: &str = "postgres";

@@ -21,6 +21,9 @@ const COMPRESSED: u8 = 2;
 const NONCE: usize = 24;
 const KEY_ID: usize = 4;
 
+/// LZ4 makes at most so many bytes of one.
+const MOST_EXPANSION: usize = 255;
+
 /// Where a piece belongs: it opens nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -154,8 +157,12 @@ impl Seal {
         let flags = if compressed.is_some() { COMPRESSED } else { 0 };
         let content = compressed.map_or_else(|| plain.clone(), Bytes::from);
         let Some(keys) = &self.keys else {
-            // A plain piece that begins like a sealed one must not be taken for one.
-            return if flags == 0 && !plain.starts_with(&MARK) { plain } else { join(&[&MARK, &[flags], &content]) };
+            // A plain piece that begins like a sealed one, of any version, must not be taken for one.
+            return if flags == 0 && !plain.starts_with(&MARK[..3]) {
+                plain
+            } else {
+                join(&[&MARK, &[flags], &content])
+            };
         };
         let (id, key) = keys.current();
         let mut nonce = [0; NONCE];
@@ -197,7 +204,7 @@ impl Seal {
         if flags & COMPRESSED == 0 {
             return Ok(content);
         }
-        lz4_flex::decompress_size_prepended(&content).map(Bytes::from).map_err(|_| OpenError::Altered)
+        decompress(&content).ok_or(OpenError::Altered)
     }
 
     fn decrypt(&self, place: Place, sealed: &Bytes, head: usize) -> Result<Bytes, OpenError> {
@@ -213,6 +220,17 @@ impl Seal {
             .map(Bytes::from)
             .map_err(|_| OpenError::Altered)
     }
+}
+
+/// What was compressed. The size that stands in front is believed only as far as the rest can
+/// account for it: memory is taken for it before anything is read.
+fn decompress(content: &[u8]) -> Option<Bytes> {
+    let (size, rest) = content.split_first_chunk()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    if size > rest.len().saturating_mul(MOST_EXPANSION) {
+        return None;
+    }
+    lz4_flex::decompress(rest, size).ok().map(Bytes::from)
 }
 
 fn join(parts: &[&[u8]]) -> Bytes {

@@ -53,5 +53,11 @@ pub use rusqlite;
 pub use store::SqliteStore;
 pub use tx::{SqliteTransactions, SqliteTx};
 
+/// The file that an address names, which is not opened: for tests that feed it anything.
+#[doc(hidden)]
+pub fn path_of(url: &str) -> Result<std::path::PathBuf, saga_store::StoreError> {
+    url::path_of(url)
+}
+
 /// What [`saga_store::Store::kind`] says of this store.
 const KIND: &str = "sqlite";

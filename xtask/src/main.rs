@@ -23,6 +23,9 @@ usage: cargo xtask <chore>
   ci    what a change must pass: format, lints, docs, licences, then the tests
   sim   play the engine in simulation; `--seeds N` says how many seeds (default: 20,000), `--first N` from which on
 
+  fuzz  feed each fuzz target its corpus and what comes of it; `--seconds N` says for how long each (default: 30),
+        `--seed N` from which seed
+
   rivals      the no-op workload on other durable execution crates, in one table with ours
   bench-gate  the ratios that a release must keep, measured side by side
   orders [--orders FILE]
@@ -50,13 +53,8 @@ fn main() -> ExitCode {
         ["chaos", arguments @ ..] => run(&plan::chaos(arguments)),
         ["fleet", arguments @ ..] => run(&plan::fleet(arguments)),
         ["soak", arguments @ ..] => run(&plan::soak(arguments)),
-        ["sim", options @ ..] => match plan::simulation(options) {
-            Ok(steps) => run(&steps),
-            Err(why) => {
-                eprintln!("error: {why}\n\n{USAGE}");
-                ExitCode::from(2)
-            }
-        },
+        ["sim", options @ ..] => run_if_understood(plan::simulation(options)),
+        ["fuzz", options @ ..] => run_if_understood(plan::fuzzing(options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -67,6 +65,16 @@ fn main() -> ExitCode {
         }
         other => {
             eprintln!("error: there is no chore `{}`\n\n{USAGE}", other.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_if_understood(steps: Result<Vec<step::Step>, String>) -> ExitCode {
+    match steps {
+        Ok(steps) => run(&steps),
+        Err(why) => {
+            eprintln!("error: {why}\n\n{USAGE}");
             ExitCode::from(2)
         }
     }

@@ -81,6 +81,33 @@ pub(crate) fn bench_gate() -> Vec<Step> {
     vec![Step::cargo("gate", &["run", "--release", "-p", "saga-bench", "--", "gate"])]
 }
 
+/// How long each target of the fuzzers is fed in CI, in seconds.
+const CI_FUZZ: u64 = 30;
+
+/// Each fuzz target takes its corpus, and what comes of mangling it. On the stable toolchain and with
+/// the build of the tests: overflows are found, and nothing is built for it alone.
+pub(crate) fn fuzz(seconds: u64, seed: u64) -> Step {
+    Step::cargo("fuzz", &["test", "--workspace", "--test", "fuzz", "--", "--nocapture"])
+        .set("SAGA_FUZZ_SECONDS", seconds.to_string())
+        .set("SAGA_FUZZ_SEED", seed.to_string())
+}
+
+/// The options of a chore that are names with numbers; those that are not given keep theirs.
+pub(crate) fn numbers<const N: usize>(options: &[&str], mut known: [(&str, u64); N]) -> Result<[u64; N], String> {
+    for pair in options.chunks(2) {
+        let (name, value) = match pair {
+            [name, value] => (*name, value),
+            other => return Err(format!("`{}` needs a number", other.concat())),
+        };
+        let number = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
+        match known.iter_mut().find(|(option, _)| *option == name) {
+            Some((_, value)) => *value = number,
+            None => return Err(format!("there is no option `{name}`")),
+        }
+    }
+    Ok(known.map(|(_, value)| value))
+}
+
 const SIMULATION: &[&str] = &[
     "test",
     "--release",
@@ -95,21 +122,15 @@ const SIMULATION: &[&str] = &[
 
 /// The engine in simulation, for longer than a test run.
 pub(crate) fn simulation(options: &[&str]) -> Result<Vec<Step>, String> {
-    let (mut seeds, mut first) = (20_000_u64, 0_u64);
-    for pair in options.chunks(2) {
-        let (name, value) = match pair {
-            [name, value] => (*name, value),
-            other => return Err(format!("`{}` needs a number", other.concat())),
-        };
-        let number = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
-        match name {
-            "--seeds" => seeds = number,
-            "--first" => first = number,
-            other => return Err(format!("there is no option `{other}`")),
-        }
-    }
+    let [seeds, first] = numbers(options, [("--seeds", 20_000), ("--first", 0)])?;
     let simulation = Step::cargo("simulation", SIMULATION);
     Ok(vec![simulation.set("SAGA_SIM_SEEDS", seeds.to_string()).set("SAGA_SIM_FIRST", first.to_string())])
+}
+
+/// The fuzz targets, for as long as the options say.
+pub(crate) fn fuzzing(options: &[&str]) -> Result<Vec<Step>, String> {
+    let [seconds, seed] = numbers(options, [("--seconds", CI_FUZZ), ("--seed", 1)])?;
+    Ok(vec![fuzz(seconds, seed)])
 }
 
 #[cfg(test)]
@@ -121,6 +142,13 @@ mod tests {
         let line = |options: &[&str]| simulation(options).map(|steps| steps[0].command_line());
         assert!(line(&["--seeds", "7"]).unwrap().contains("SAGA_SIM_SEEDS=\"7\""));
         assert!(line(&["--seeds"]).is_err() && line(&["--seeds", "x"]).is_err() && line(&["--speed", "1"]).is_err());
+    }
+
+    #[test]
+    fn the_fuzz_targets_are_fed_for_as_long_as_is_asked() {
+        let line = |options: &[&str]| fuzzing(options).map(|steps| steps[0].command_line());
+        assert!(line(&["--seconds", "300"]).unwrap().contains("SAGA_FUZZ_SECONDS=\"300\" SAGA_FUZZ_SEED=\"1\""));
+        assert!(line(&["--minutes", "3"]).is_err());
     }
 
     fn lines(steps: &[Step]) -> Vec<String> {

@@ -92,6 +92,9 @@ fn plain_bytes_that_look_sealed_come_back_as_they_were() {
         let plain = join(&[&MARK, tail]);
         assert_eq!(Seal::new().open(row(1, 0), Seal::new().close(row(1, 0), plain.clone())).unwrap(), plain);
     }
+    let of_a_later_version = join(&[&MARK[..3], &[2, 9]]);
+    let closed = Seal::new().close(row(1, 0), of_a_later_version.clone());
+    assert_eq!(Seal::new().open(row(1, 0), closed).unwrap(), of_a_later_version);
     let seal = Seal::new();
     let future = join(&[&MARK[..3], &[2, 0]]);
     assert_eq!(seal.open(row(1, 0), future), Err(OpenError::Newer));
@@ -102,4 +105,17 @@ fn what_does_not_become_smaller_is_not_compressed() {
     let seal = Seal::new().compress_over(0);
     let short = Bytes::from_static(b"{}");
     assert_eq!(seal.close(row(1, 0), short.clone()), short);
+}
+
+/// Memory is taken for what is to come out before anything is read.
+#[test]
+fn a_piece_that_promises_more_than_it_can_hold_is_altered() {
+    for size in [u32::MAX, 1 << 20, 256 * 4] {
+        let piece = join(&[&MARK, &[COMPRESSED], &size.to_le_bytes(), &[0x1f, 7, 1]]);
+        assert_eq!(Seal::new().open(row(1, 0), piece), Err(OpenError::Altered), "{size}");
+    }
+    let zeros = Bytes::from(vec![0; 1 << 20]);
+    let squeezed = Seal::new().compress_over(10).close(row(1, 0), zeros.clone());
+    assert!(squeezed.len() < zeros.len() / 200, "{}", squeezed.len());
+    assert_eq!(Seal::new().open(row(1, 0), squeezed).unwrap(), zeros);
 }

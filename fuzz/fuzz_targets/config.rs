@@ -1,0 +1,7 @@
+//! The target `config` of `saga-fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    (saga_fuzz::TARGETS[5].take)(bytes);
+});

@@ -19,8 +19,8 @@ use crate::machine::end_message;
 /// How often a store that does not answer is asked again.
 const OUTAGE_POLL: Duration = Duration::from_secs(1);
 
-/// Records that this worker has the run, where that has to be; if its workers keep dying, it
-/// waits for its turn first. Gives the place of the next record.
+/// Records that this worker has taken the run over; if its workers keep dying, it waits for its
+/// turn first. Gives the place of the next record.
 pub(super) async fn take_over(
     shared: &Arc<Shared>,
     run: &LoadedRun,
@@ -28,9 +28,6 @@ pub(super) async fn take_over(
     mailbox: &Mailbox,
 ) -> Result<(Seq, Option<Probation>), Parting> {
     let next = Seq(run.journal.len() as u64);
-    if !tenure.taken_over {
-        return Ok((next, None));
-    }
     // Who cannot read the journal cannot drive the run either, and finds out later.
     let records = || join_rows(&run.journal).unwrap_or_default();
     let died_alone = if tenure.deaths == 0 { 0 } else { suspicion::died_alone(&records()) };

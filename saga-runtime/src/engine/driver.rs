@@ -76,17 +76,19 @@ pub(crate) enum Parting {
 }
 
 impl Driver {
-    pub(crate) async fn drive(mut self) -> Parting {
+    /// Drives the run. Whatever is not awaited in each turn of each run is in a box of its own: the
+    /// size of this future is that of a run that waits.
+    pub(crate) async fn drive(mut self: Box<Self>) -> Parting {
         loop {
             let mail = self.mailbox.take();
             if mail.lost || self.membership.is_over() {
                 return Parting::Lost;
             }
-            if mail.ended && self.was_ended().await {
+            if mail.ended && Box::pin(self.was_ended()).await {
                 return Parting::Lost;
             }
             if mail.inbox {
-                self.read_inbox().await;
+                Box::pin(self.read_inbox()).await;
             }
             self.take_progress();
             if self.machine.needs_commit()
@@ -117,18 +119,21 @@ impl Driver {
                     self.machine.take_note_of_owner(self.membership.incarnation().to_string());
                     continue;
                 }
-                if let Some(parting) = self.trust().await {
+                if self.probation.is_some()
+                    && let Some(parting) = Box::pin(self.trust()).await
+                {
                     return parting;
                 }
                 let rested = self.wait().await;
-                match self.settle().await {
+                let settled = if self.has_open() { Box::pin(self.settle()).await } else { None };
+                match settled {
                     Some(Some(parting)) => return parting,
                     Some(None) => {}
                     None => self.feed(),
                 }
                 if rested
                     && !self.machine.needs_commit()
-                    && let Some(parting) = self.leave().await
+                    && let Some(parting) = Box::pin(self.leave()).await
                 {
                     return parting;
                 }
@@ -138,17 +143,10 @@ impl Driver {
 
     /// Starts what is ready, unless the lease is over.
     async fn dispatch(&mut self) -> Option<Parting> {
-        let clock = Arc::clone(&self.shared.clock);
-        while !self.membership.holds_lease(clock.elapsed()) {
-            if self.membership.is_over() {
-                return Some(Parting::Lost);
-            }
-            clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
-            let mail = self.mailbox.take();
-            self.mailbox_again(mail);
-            if mail.lost || mail.stop {
-                return None;
-            }
+        if !self.membership.holds_lease(self.shared.clock.elapsed())
+            && let Some(instead) = Box::pin(self.lease()).await
+        {
+            return instead;
         }
         let mut starts = self.machine.dispatch();
         let (first, second) = (starts.next(), starts.next());
@@ -162,9 +160,26 @@ impl Driver {
             self.attempts.start(key, alone, begun, attempt);
         }
         match self.machine.next_transaction() {
-            Some(start) => self.commit_transaction(None, start).await,
+            Some(start) => Box::pin(self.commit_transaction(None, start)).await,
             None => None,
         }
+    }
+
+    /// Waits until this worker has its lease again, or says what is to be done instead.
+    async fn lease(&mut self) -> Option<Option<Parting>> {
+        let clock = Arc::clone(&self.shared.clock);
+        while !self.membership.holds_lease(clock.elapsed()) {
+            if self.membership.is_over() {
+                return Some(Some(Parting::Lost));
+            }
+            clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
+            let mail = self.mailbox.take();
+            self.mailbox_again(mail);
+            if mail.lost || mail.stop {
+                return Some(None);
+            }
+        }
+        None
     }
 
     /// Ends the probation of a run that runs no code of its user's, or has done so for long: says
@@ -276,9 +291,9 @@ impl Driver {
             && let Some(start) = self.machine.dispatch_transaction()
         {
             if start.definition.runs_in_commit() {
-                return self.commit_transaction(Some(turn), start).await;
+                return Box::pin(self.commit_transaction(Some(turn), start)).await;
             }
-            return self.hold(turn, start).await;
+            return Box::pin(self.hold(turn, start)).await;
         }
         let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));
         let leaving = !stays && self.may_leave(turn.at);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use saga_store::{
-    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Started,
+    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Seq, Started,
     StoreError,
 };
 use tokio::sync::watch;
@@ -198,10 +198,11 @@ pub(crate) fn launch(
     spawner.spawn(async move {
         let id = run.view.id.clone();
         let workflow = run.view.workflow.clone();
-        let driving = drive(&shared, run, Arc::clone(&mailbox), definition, &tenure);
         // Users' code is caught where it is called. A defect of the engine costs the run its driver, not
         // its place among the live ones: it is found to be undriven, and tried again.
-        let parting = AssertUnwindSafe(driving).catch_unwind().await.unwrap_or_else(|_| {
+        let driven =
+            AssertUnwindSafe(drive(&shared, run, Arc::clone(&mailbox), definition, &tenure)).catch_unwind().await;
+        let parting = driven.unwrap_or_else(|_| {
             tracing::error!(run = %id, workflow, "the driver of a run has panicked; please report this");
             Parting::Lost
         });
@@ -302,31 +303,48 @@ fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
     }
 }
 
+/// Drives a run until it parts from this worker. A waiting run is the size of its task, so what is
+/// needed for a moment only has a box of its own.
 async fn drive(
+    shared: &Arc<Shared>,
+    run: LoadedRun,
+    mailbox: Arc<Mailbox>,
+    definition: Option<&'static WorkflowDefinition>,
+    tenure: &Tenure,
+) -> Parting {
+    match Box::pin(prepare(shared, run, mailbox, definition, tenure)).await {
+        Ok(driver) => driver.drive().await,
+        Err(parting) => parting,
+    }
+}
+
+/// The driver of a run, where its journal leaves off.
+async fn prepare(
     shared: &Arc<Shared>,
     mut run: LoadedRun,
     mailbox: Arc<Mailbox>,
     definition: Option<&'static WorkflowDefinition>,
     tenure: &Tenure,
-) -> Parting {
+) -> Result<Box<Driver>, Parting> {
     let membership = &tenure.membership;
     if tenure.taken_over && !shared.may_drive(&run.view.workflow, run.view.version) {
-        return aside::leave_to_others(shared, &run, membership).await;
+        return Err(Box::pin(aside::leave_to_others(shared, &run, membership)).await);
     }
-    let (next, probation) = match aside::take_over(shared, &run, tenure, &mailbox).await {
-        Ok(taken) => taken,
-        Err(parting) => return parting,
+    let (next, probation) = if tenure.taken_over {
+        Box::pin(aside::take_over(shared, &run, tenure, &mailbox)).await?
+    } else {
+        (Seq(run.journal.len() as u64), None)
     };
     let mut machine = match rebuild(shared, &mut run, definition).await {
         Ok(machine) => machine,
-        Err(reason) => return aside::give_up(shared, &run, membership, next, reason).await,
+        Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
     };
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());
     let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.as_str().into();
     let board = Arc::new(Board::new(Arc::clone(&shared.clock), Arc::<Mailbox>::clone(&mailbox)));
-    let mut driver = Driver {
+    let mut driver = Box::new(Driver {
         membership: Arc::clone(membership),
         execution: run.view.execution,
         machine,
@@ -350,11 +368,11 @@ async fn drive(
         probation,
         conflicts: 0,
         shared: Arc::clone(shared),
-    };
+    });
     for message in std::mem::take(&mut run.inbox) {
         driver.receive(message.position, &message.body);
     }
-    driver.drive().await
+    Ok(driver)
 }
 
 /// The machine of a run, from its journal. Its code is `definition`, else what is registered

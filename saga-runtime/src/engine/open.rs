@@ -182,6 +182,11 @@ impl Driver {
         }
     }
 
+    /// Whether a transaction waits for its record.
+    pub(super) fn has_open(&self) -> bool {
+        self.arrived.iter().any(|(key, _)| self.run.open.has(key))
+    }
+
     /// Commits one transaction that waits for its record, if there is one. Its decisions are to
     /// be committed before anything else is fed.
     pub(super) async fn settle(&mut self) -> Option<Option<Parting>> {

@@ -4,7 +4,7 @@
 //! It works on tokens, not on a syntax tree, so that it reaches into the arguments of every macro
 //! and leaves code alone that is not complete yet.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use crate::diag::Diag;
@@ -40,7 +40,7 @@ pub(crate) fn with_extension(body: &Group, private: &TokenStream, head: &TokenSt
 
 /// What nobody awaits, or whose result nobody looks at, is an error in a body. What the user says of
 /// this lint comes after it, and counts.
-pub(crate) fn lints(span: proc_macro2::Span) -> TokenStream {
+pub(crate) fn lints(span: Span) -> TokenStream {
     quote_spanned!(span=> #[deny(unused_must_use)])
 }
 
@@ -142,6 +142,15 @@ impl Rewrite<'_> {
             out.push(name.clone().into());
         }
     }
+}
+
+/// Where the first `.await` in these tokens stands.
+pub(crate) fn awaits_in(tokens: TokenStream) -> Option<Span> {
+    tokens.into_iter().find_map(|tree| match tree {
+        TokenTree::Ident(word) if word == "await" => Some(word.span()),
+        TokenTree::Group(group) => awaits_in(group.stream()),
+        _ => None,
+    })
 }
 
 /// Whether this is that punctuation.

@@ -41,10 +41,12 @@ pub(crate) fn durable(attr: TokenStream, item: &TokenStream) -> TokenStream {
     };
     check(&mut function, &mut diag);
     let plan = Plan::of(&function.body);
-    if let (true, Some(plan)) = (is_strict, &plan) {
-        check_strict(&function, plan, &mut diag);
+    match &plan {
+        Ok(plan) if is_strict => check_strict(&function, plan, &mut diag),
+        Err(error) if is_strict => strict::unreadable(error, &mut diag),
+        _ => {}
     }
-    let plan = plan.unwrap_or_default();
+    let plan = plan.unwrap_or_else(|_| Plan::unknown());
     let mut in_body = Diag::default();
     function.body = awaits::rewrite(&function.body, &krate, &mut in_body);
     function.body = determinism::check(&function.body, &allowed, &krate, &mut in_body);

@@ -56,10 +56,13 @@ pub(crate) fn workflow(attr: TokenStream, item: &TokenStream) -> TokenStream {
     function.body = awaits::rewrite(&function.body, &options.krate, &mut diag);
     function.body = determinism::check(&function.body, &options.allowed, &options.krate, &mut diag);
     let fine = diag.is_empty();
-    let plan = plan.unwrap_or_default();
     if options.strict && fine {
-        strict::check(&plan, &mut diag);
+        match &plan {
+            Ok(plan) => strict::check(plan, &mut diag),
+            Err(error) => strict::unreadable(error, &mut diag),
+        }
     }
+    let plan = plan.unwrap_or_else(|_| Plan::unknown());
     let strict = (options.strict && diag.is_empty()).then(|| {
         let ident = &function.sig.ident;
         strict::constants(&plan, &quote_spanned!(located(ident.span())=> <#ident>::PLAN.nodes), &options.krate, ident)

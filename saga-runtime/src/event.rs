@@ -36,14 +36,21 @@ impl RegisteredEvent {
         Self { name: E::NAME, type_name: std::any::type_name::<E>, describe: Described::of::<E>, check: check::<E> }
     }
 
-    /// The one that a path in this module names, of all that are linked.
+    /// How well it fits a path in this module.
+    fn score(&self, path: &str, module: &str) -> u8 {
+        let name = (self.type_name)();
+        let (place, name) = name.rsplit_once("::").unwrap_or(("", name));
+        means(path, module, place, name)
+    }
+
+    /// Those that a path in this module may name, of all that are linked.
+    pub(crate) fn all_called(path: &str, module: &str) -> impl Iterator<Item = &'static Self> {
+        inventory::iter::<Self>.into_iter().filter(move |event| event.score(path, module) > 0)
+    }
+
+    /// The one that fits such a path best.
     pub(crate) fn called(path: &str, module: &str) -> Option<&'static Self> {
-        let score = |event: &&Self| {
-            let name = (event.type_name)();
-            let (place, name) = name.rsplit_once("::").unwrap_or(("", name));
-            means(path, module, place, name)
-        };
-        inventory::iter::<Self>.into_iter().filter(|event| score(event) > 0).max_by_key(score)
+        Self::all_called(path, module).max_by_key(|event| event.score(path, module))
     }
 }
 

@@ -20,6 +20,7 @@ extern crate self as saga_runtime;
 #[path = "private.rs"]
 pub mod __private;
 pub mod activity;
+mod awaited;
 mod call;
 mod classify;
 mod client;
@@ -64,7 +65,7 @@ pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{
     Action, Bulk, BulkReport, Client, ClientError, Fork, Outcome, Repair, RunDetails, RunError, RunHandle, RunUpdate,
-    RunWatch, StartRun, StartWithin, UndoError,
+    RunWatch, Sending, StartRun, StartWithin, UndoError,
 };
 pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};

@@ -198,6 +198,8 @@ pub enum JoinKind {
     All,
     /// `try_join_all`.
     TryAll,
+    /// `for_each_concurrent`.
+    ForEach,
 }
 
 /// One way of several.

@@ -7,7 +7,10 @@ use crate::activity::Activity;
 use crate::call::{ActivityCall, WorkflowCall};
 use crate::durable::Helper;
 use crate::event::Event;
-use crate::ops::{ContinueAsNew, EventTimeout, EventWait, Pivot, SideEffect, Sleep};
+use crate::ops::{
+    Attempt, EventTimeout, EventWait, ForEachConcurrent, JoinAll, Pivot, SendEvent, SideEffect, Sleep, TryJoinAll,
+};
+pub use crate::ops::{ContinueAsNew, Spawn};
 use crate::plan::{Arm, JoinKind, Node};
 use crate::workflow::Workflow;
 
@@ -20,6 +23,24 @@ const AFTER_RETRIABLE: u8 = 4;
 
 /// What `side_effect` must be.
 pub type SideEffectFn = fn(fn() -> u8) -> SideEffect<fn() -> u8, u8>;
+/// What `send` must be.
+pub type SendFn = fn(&'static str, AnyEvent) -> SendEvent;
+/// What `attempt` must be.
+pub type AttemptFn = fn(EventTimeout<AnyEvent>) -> Attempt<EventTimeout<AnyEvent>>;
+/// What `join_all` must be.
+pub type JoinAllFn = fn(Vec<Sleep>) -> JoinAll<Sleep>;
+/// What `try_join_all` must be.
+pub type TryJoinAllFn = fn(Vec<EventTimeout<AnyEvent>>) -> TryJoinAll<EventTimeout<AnyEvent>>;
+/// What `for_each_concurrent` must be.
+pub type ForEachFn = fn(usize, Vec<u8>, fn(u8) -> Sleep) -> ForEachConcurrent<u8, fn(u8) -> Sleep>;
+
+/// Stands for any event.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct AnyEvent;
+
+impl Event for AnyEvent {
+    const NAME: &'static str = "AnyEvent";
+}
 
 /// What a step means for the order of a strict saga.
 #[derive(Debug, Clone, Copy)]
@@ -141,11 +162,6 @@ impl Awaitable for Sleep {
 
 impl Awaitable for Pivot {
     const SUMMARY: Summary = Summary::of(Declared::Pivot);
-}
-
-/// The execution ends there, as by a `return`.
-impl<W: Workflow> Awaitable for ContinueAsNew<W> {
-    const SUMMARY: Summary = Summary::NEUTRAL;
 }
 
 impl<E: Event> Awaitable for EventWait<E> {

@@ -1,13 +1,16 @@
 //! Macros in a body, as its plan sees them: our joins and selects, lists of expressions, and those
 //! that never return.
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{Parse as _, ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
 use syn::visit::Visit as _;
 use syn::{Expr, Macro, Pat, Token};
 
 use super::walk::{Walker, shown};
 use super::{Arm, Node, line};
+use crate::awaits::awaits_in;
 
 /// Macros that never return.
 const DIVERGE: &[&str] = &["panic", "unreachable", "todo", "unimplemented", "bail"];
@@ -48,6 +51,9 @@ impl Walker {
         if name == "select" && self.select(mac) {
             return;
         }
+        if self.macros.contains(&name) {
+            self.hidden(mac.path.span(), format!("{name}!(…)"));
+        }
         match expressions(mac) {
             // Those of ours do nothing until they are awaited.
             Some(_) if ["join", "try_join"].contains(&name.as_str()) => {}
@@ -55,20 +61,49 @@ impl Walker {
             None if name == "matches" => {
                 let first = |input: ParseStream<'_>| {
                     let first = input.parse::<Expr>();
-                    input.parse::<proc_macro2::TokenStream>()?;
+                    input.parse::<TokenStream>()?;
                     first
                 };
                 if let Ok(first) = first.parse2(mac.tokens.clone()) {
                     self.visit_expr(&first);
                 }
+                self.unseen(&name, after_comma(mac.tokens.clone()));
             }
-            None => {}
+            None => match repeated.parse2(mac.tokens.clone()) {
+                Ok((item, count)) if name == "vec" => {
+                    self.visit_expr(&item);
+                    self.visit_expr(&count);
+                }
+                _ => self.unseen(&name, mac.tokens.clone()),
+            },
         }
         if DIVERGE.contains(&name.as_str()) {
             let at = mac.path.segments.last().map_or(0, |last| line(last.ident.span()));
             self.out.push(Node::Diverges { line: at });
         }
     }
+}
+
+impl Walker {
+    /// What a macro is given that is no list of expressions may hide an await.
+    fn unseen(&mut self, name: &str, tokens: TokenStream) {
+        if let Some(span) = awaits_in(tokens) {
+            self.hidden(span, format!("{name}!(…)"));
+        }
+    }
+}
+
+/// What stands behind the first comma.
+fn after_comma(tokens: TokenStream) -> TokenStream {
+    let is_comma = |tree: &TokenTree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ',');
+    tokens.into_iter().skip_while(|tree| !is_comma(tree)).collect()
+}
+
+/// `item; count`
+fn repeated(input: ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
+    let item = input.parse()?;
+    input.parse::<Token![;]>()?;
+    Ok((item, input.parse()?))
 }
 
 /// The arguments of a macro, if they are expressions.

@@ -1,6 +1,7 @@
 //! The plan of a body: its steps, branches, loops and exits, as its syntax shows them. The plan
 //! becomes a constant beside the workflow; strict sagas are checked along it.
 
+mod calls;
 mod macros;
 pub(crate) mod strict;
 #[cfg(test)]
@@ -9,9 +10,36 @@ mod walk;
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::Block;
+use syn::{Block, ExprPath};
 
-pub(crate) use walk::{Source, StepCode};
+/// The code that a step awaits.
+#[derive(Debug, Clone)]
+pub(crate) struct StepCode {
+    /// What the message calls it.
+    pub(crate) shown: String,
+    pub(crate) span: Span,
+    pub(crate) source: Source,
+}
+
+impl StepCode {
+    /// Whether it calls the function of this name, by the name alone.
+    pub(crate) fn is_call_of(&self, name: &syn::Ident) -> bool {
+        matches!(&self.source, Source::Call { path, .. } if path.path.is_ident(name))
+    }
+}
+
+/// What is awaited, as far as syntax shows it.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// `path(…)`, with builder calls.
+    Call { path: ExprPath, arguments: usize, builders: Vec<syn::Ident>, is_local: bool },
+    /// An operation of the framework that changes nothing about the order.
+    Own,
+    /// `spawn(run(…))` or `continue_as_new(run(…))`, with builder calls of the inner call.
+    Run { operation: ExprPath, run: ExprPath, builders: Vec<syn::Ident>, spawns: bool },
+    /// Something else: a variable, a field, what a method returns.
+    Hidden,
+}
 
 /// What a body does, in the order in which it does it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,16 +73,28 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<Node>,
     /// The awaited code of each step, by its index.
     pub(crate) steps: Vec<StepCode>,
+    /// Operations of the framework that are known by their names: the path, and the type that the
+    /// framework's own has.
+    pub(crate) operations: Vec<(syn::ExprPath, &'static str)>,
     /// Imports at the head of the body: what its paths may go by.
     pub(crate) uses: Vec<syn::ItemUse>,
 }
 
 impl Plan {
-    /// The plan of a body as the user wrote it; `None` while it is half written.
-    pub(crate) fn of(body: &Group) -> Option<Self> {
+    /// The plan of a body as the user wrote it; an error while it is half written.
+    pub(crate) fn of(body: &Group) -> syn::Result<Self> {
         let group = TokenStream::from(proc_macro2::TokenTree::Group(body.clone()));
-        let block: Block = syn::parse2(group).ok()?;
-        Some(walk::walk(&block))
+        let block: Block = syn::parse2(group)?;
+        Ok(walk::walk(&block))
+    }
+
+    /// The plan of a body that cannot be read: nobody knows what it awaits.
+    pub(crate) fn unknown() -> Self {
+        let detail = "…".to_owned();
+        Self {
+            nodes: vec![Node::Step { index: 0, line: 0, kind: "Other", target: String::new(), detail }],
+            ..Self::default()
+        }
     }
 
     /// The nodes as a constant expression.

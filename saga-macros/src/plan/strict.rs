@@ -7,7 +7,6 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
-use syn::ext::IdentExt as _;
 use syn::{ExprPath, PathArguments};
 
 use super::{Plan, Source};
@@ -15,10 +14,29 @@ use crate::diag::Diag;
 use crate::krate::{Krate, located};
 
 /// The builders of a call that change nothing about its class.
-const BUILDERS: &[&str] = &["timeout", "deadline", "retry", "queue", "key"];
+const BUILDERS: &[&str] = &[
+    "timeout",
+    "deadline",
+    "retry",
+    "queue",
+    "key",
+    "id",
+    "lane",
+    "priority",
+    "delay",
+    "at",
+    "attribute",
+    "memo",
+    "on_parent_end",
+];
 
-/// Generic operations of the framework, each with the type that its name must have.
-const GENERIC: &[(&str, &str)] = &[("side_effect", "SideEffectFn")];
+/// Refuses a body that cannot be read.
+pub(crate) fn unreadable(error: &syn::Error, diag: &mut Diag) {
+    diag.at_span(
+        error.span(),
+        format!("a strict workflow is checked along its syntax, which cannot be read here: {error}"),
+    );
+}
 
 /// Checks what syntax alone shows of a strict body.
 pub(crate) fn check(plan: &Plan, diag: &mut Diag) {
@@ -38,7 +56,8 @@ pub(crate) fn check(plan: &Plan, diag: &mut Diag) {
                 );
                 diag.at_span(step.span, message);
             }
-            Source::Call { builders, .. } => {
+            Source::Own => {}
+            Source::Call { builders, .. } | Source::Run { builders, .. } => {
                 if let Some(builder) = builders.iter().find(|builder| !BUILDERS.contains(&builder.to_string().as_str()))
                 {
                     let message = if builder == "no_compensation" {
@@ -70,7 +89,7 @@ pub(crate) fn constants(body: &Plan, nodes: &TokenStream, krate: &Krate, of: &Id
         let shown = &step.shown;
         let deadline = match &step.source {
             Source::Call { builders, .. } => builders.iter().any(|builder| builder == "deadline"),
-            Source::Hidden => false,
+            _ => false,
         };
         let after = |what: &str, remedy: &str| format!("`{shown}` {what}: {remedy}");
         let messages = [
@@ -109,8 +128,15 @@ pub(crate) fn constants(body: &Plan, nodes: &TokenStream, krate: &Krate, of: &Id
         }
     });
     let uses = &body.uses;
+    // What was known by its name must be what has that name here.
+    let operations = body.operations.iter().map(|(path, own)| {
+        let at = located(path.path.segments.last().map_or(span, |last| last.ident.span()));
+        let (private, path, own) = (krate.private(at), without_arguments(path), Ident::new(own, at));
+        quote_spanned!(at=> const _: #private::strict::#own = #path;)
+    });
     quote_spanned! {span=>
         #(#[allow(unused_imports)] #uses)*
+        #(#operations)*
         const __SAGA_CLASSES: [#private::strict::Summary; #count] = [#(#classes),*];
         const __SAGA_REACHED: [u8; #count] = #private::strict::reached(#nodes, &__SAGA_CLASSES);
         #(#checks)*
@@ -121,22 +147,37 @@ pub(crate) fn constants(body: &Plan, nodes: &TokenStream, krate: &Krate, of: &Id
 fn class(step: &super::StepCode, krate: &Krate) -> TokenStream {
     let at = located(step.span);
     let private = krate.private(at);
-    let Source::Call { path, arguments, .. } = &step.source else {
-        return quote_spanned!(at=> #private::strict::Summary::NEUTRAL);
-    };
-    let path = attributeless(path);
-    let name = path.path.segments.last().map(|last| last.ident.unraw().to_string()).unwrap_or_default();
-    let has_generics = path.path.segments.last().is_some_and(|last| !matches!(last.arguments, PathArguments::None));
-    if let Some((_, own)) = GENERIC.iter().find(|(generic, _)| *generic == name && !has_generics) {
-        let own = Ident::new(own, at);
-        return quote_spanned!(at=> { const OWN: #private::strict::#own = #path; let _ = OWN; #private::strict::Summary::NEUTRAL });
+    match &step.source {
+        Source::Hidden | Source::Own => quote_spanned!(at=> #private::strict::Summary::NEUTRAL),
+        Source::Run { operation, run, spawns, .. } => {
+            let (operation, run) = (without_arguments(operation), without_arguments(run));
+            let returned = Ident::new(if *spawns { "Spawn" } else { "ContinueAsNew" }, at);
+            let summary = if *spawns {
+                quote_spanned!(at=> <#private::WorkflowCall<#run> as #private::strict::Awaitable>::SUMMARY)
+            } else {
+                quote_spanned!(at=> #private::strict::Summary::NEUTRAL)
+            };
+            quote_spanned! {at=> {
+                const OWN: fn(#private::WorkflowCall<#run>) -> #private::strict::#returned<#run> = #operation;
+                let _ = OWN;
+                #summary
+            }}
+        }
+        Source::Call { path, arguments, .. } => {
+            let mut path = path.clone();
+            path.attrs.clear();
+            let of = Ident::new(&format!("of{arguments}"), at);
+            quote_spanned!(at=> #private::strict::#of(&#path))
+        }
     }
-    let of = Ident::new(&format!("of{arguments}"), at);
-    quote_spanned!(at=> #private::strict::#of(&#path))
 }
 
-fn attributeless(path: &ExprPath) -> ExprPath {
+/// A path to a generic function, whose generics are to be found out.
+fn without_arguments(path: &ExprPath) -> ExprPath {
     let mut path = path.clone();
     path.attrs.clear();
+    if let Some(last) = path.path.segments.last_mut() {
+        last.arguments = PathArguments::None;
+    }
     path
 }

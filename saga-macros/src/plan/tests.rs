@@ -81,6 +81,27 @@ fn what_goes_on_at_once_is_seen_in_macros_and_lists() {
 }
 
 #[test]
+fn a_guard_is_asked_on_the_way_to_its_arm_and_to_those_below() {
+    same("match x { 1 if a().await => b().await, _ => c().await }", "(a | ) (b | c)");
+}
+
+#[test]
+fn what_is_done_for_each_item_is_seen_by_closure_and_by_name() {
+    same("for_each_concurrent(3, xs, |x| a(x)).await", "ForEach*<a>");
+    same("for_each_concurrent(3, xs, shop::a).await", "ForEach*<shop::a>");
+    same("join_all(xs.into_iter().map(a)).await", "All*<a>");
+}
+
+#[test]
+fn an_await_that_a_macro_hides_is_a_step_that_nobody_knows() {
+    same("json!({ \"a\": b().await })", "Other:json!(…)");
+    same("matches!(a().await, Some(x) if b(x).await)", "a Other:matches!(…)");
+    same("vec![a().await; b().await]", "a b");
+    same("macro_rules! m { ($a:expr) => { $a.await } } m!(a()); m!(b().await)", "Other:m!(…) Other:m!(…) b");
+    same("macro_rules! m { ($a:expr) => { $a } } m!(a().await)", "a");
+}
+
+#[test]
 fn nested_sagas_and_blocks_are_bodies_of_their_own() {
     same("attempt(async { a().await?; b().await }).await", "attempt{{a ? b}}");
     same("async { a().await? }.await", "{a ?}");
@@ -93,7 +114,7 @@ fn a_half_written_body_has_no_plan() {
     for body in ["a(.await", "let x = ;", "a().await b()"] {
         let tokens: Result<TokenStream, _> = body.parse();
         if let Ok(tokens) = tokens {
-            assert!(Plan::of(&Group::new(Delimiter::Brace, tokens)).is_none(), "{body}");
+            assert!(Plan::of(&Group::new(Delimiter::Brace, tokens)).is_err(), "{body}");
         }
     }
 }

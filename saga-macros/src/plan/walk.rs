@@ -3,38 +3,13 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::Span;
-use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, ExprPath};
+use syn::{Block, Expr, ExprPath, Pat};
 
-use super::{Arm, Node, Plan, line};
+use super::{Arm, Node, Plan, Source, StepCode, line};
+use crate::awaits::awaits_in;
 use crate::docs;
-
-/// The code that a step awaits.
-#[derive(Debug, Clone)]
-pub(crate) struct StepCode {
-    /// What the message calls it.
-    pub(crate) shown: String,
-    pub(crate) span: Span,
-    pub(crate) source: Source,
-}
-
-impl StepCode {
-    /// Whether it calls the function of this name, by the name alone.
-    pub(crate) fn is_call_of(&self, name: &syn::Ident) -> bool {
-        matches!(&self.source, Source::Call { path, .. } if path.path.is_ident(name))
-    }
-}
-
-/// What is awaited, as far as syntax shows it.
-#[derive(Debug, Clone)]
-pub(crate) enum Source {
-    /// `path(…)`, with builder calls.
-    Call { path: ExprPath, arguments: usize, builders: Vec<syn::Ident>, is_local: bool },
-    /// Something else: a variable, a field, what a method returns.
-    Hidden,
-}
 
 /// The longest text of an expression in a plan.
 const SHOWN: usize = 60;
@@ -47,7 +22,7 @@ pub(super) fn walk(block: &Block) -> Plan {
         syn::Stmt::Item(syn::Item::Use(item)) => Some(item.clone()),
         _ => None,
     });
-    Plan { nodes: walker.out, steps: walker.steps, uses: uses.collect() }
+    Plan { nodes: walker.out, steps: walker.steps, operations: walker.operations, uses: uses.collect() }
 }
 
 #[derive(Default)]
@@ -57,7 +32,10 @@ pub(super) struct Walker {
     /// What `break` and `continue` can leave, outermost first: its label, and whether it is a loop.
     scopes: Vec<(Option<String>, bool)>,
     /// Names of variables: a call of one is no call of a function.
-    locals: BTreeSet<String>,
+    pub(super) locals: BTreeSet<String>,
+    /// Macros that are defined in the body and await in their definition.
+    pub(super) macros: BTreeSet<String>,
+    pub(super) operations: Vec<(ExprPath, &'static str)>,
 }
 
 /// An expression as a plan shows it.
@@ -81,7 +59,7 @@ impl Walker {
     }
 
     /// The same for code that `break` and `continue` cannot leave.
-    fn future(&mut self, f: impl FnOnce(&mut Self)) -> Vec<Node> {
+    pub(super) fn future(&mut self, f: impl FnOnce(&mut Self)) -> Vec<Node> {
         let scopes = std::mem::take(&mut self.scopes);
         let nodes = self.within(f);
         self.scopes = scopes;
@@ -104,7 +82,7 @@ impl Walker {
         self.scopes.iter().rev().position(fits).unwrap_or(0)
     }
 
-    fn step(&mut self, kind: &'static str, span: Span, target: String, detail: String, source: Source) {
+    pub(super) fn step(&mut self, kind: &'static str, span: Span, target: String, detail: String, source: Source) {
         let index = self.steps.len();
         let name = if target.is_empty() { &detail } else { &target };
         self.steps.push(StepCode { shown: name.clone(), span, source });
@@ -145,77 +123,6 @@ impl Walker {
         self.step("Other", span, String::new(), shown(base), Source::Hidden);
     }
 
-    fn call(&mut self, path: &ExprPath, call: &syn::ExprCall, builders: Vec<syn::Ident>) {
-        let Some(last) = path.path.segments.last() else { return };
-        let name = last.ident.unraw().to_string();
-        let (span, first) = (last.ident.span(), call.args.first());
-        match (name.as_str(), call.args.len(), first) {
-            ("attempt", 1, Some(saga)) => {
-                let body = self.future(|walker| walker.awaited(saga));
-                return self.out.push(Node::Attempt { line: line(span), body });
-            }
-            ("join_all" | "try_join_all", 1, Some(items)) => {
-                let kind = if name == "join_all" { "All" } else { "TryAll" };
-                return self.each(kind, items, span);
-            }
-            _ => {}
-        }
-        let spawned = match (name.as_str(), first) {
-            ("spawn" | "continue_as_new", Some(Expr::Call(inner))) => match &*inner.func {
-                Expr::Path(path) => {
-                    inner.args.iter().for_each(|argument| self.visit_expr(argument));
-                    Some(path)
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        if spawned.is_none() {
-            call.args.iter().for_each(|argument| self.visit_expr(argument));
-        }
-        let is_local = path.path.get_ident().is_some_and(|ident| self.locals.contains(&ident.to_string()));
-        let source = Source::Call { path: path.clone(), arguments: call.args.len(), builders, is_local };
-        let (kind, target, detail) = match (name.as_str(), spawned) {
-            ("spawn", Some(child)) => ("Spawn", without_arguments(child), String::new()),
-            ("continue_as_new", Some(next)) => ("Again", without_arguments(next), String::new()),
-            ("sleep" | "sleep_until", _) => ("Timer", name, call.args.iter().map(shown).collect()),
-            ("side_effect", _) => ("Value", name, String::new()),
-            ("pivot", _) if call.args.is_empty() => ("Pivot", name, String::new()),
-            ("event", _) => match generic(last) {
-                Some(event) => ("Event", event, String::new()),
-                None => ("Event", String::new(), name),
-            },
-            _ => ("Call", without_arguments(path), String::new()),
-        };
-        self.step(kind, span, target, detail, source);
-    }
-
-    /// `join_all(…)`: a list that is written out, or a closure over items.
-    fn each(&mut self, kind: &'static str, items: &Expr, span: Span) {
-        let at = line(span);
-        if let Some(list) = super::macros::written_out(items) {
-            let branches = list.iter().map(|item| self.branch(String::new(), item)).collect();
-            return self.out.push(Node::Join { line: at, kind, branches });
-        }
-        let mut root = items;
-        while let Expr::MethodCall(call) = root {
-            if call.method == "map"
-                && let Some(Expr::Closure(closure)) = call.args.first()
-            {
-                self.visit_expr(&call.receiver);
-                closure.inputs.iter().for_each(|pat| self.visit_pat(pat));
-                let body = self.future(|walker| walker.awaited(tail(&closure.body)));
-                let detail = shown(&call.receiver);
-                return self.out.push(Node::Each { line: at, kind, detail, body });
-            }
-            root = &call.receiver;
-        }
-        self.visit_expr(items);
-        let body =
-            self.future(|walker| walker.step("Other", items.span(), String::new(), shown(items), Source::Hidden));
-        self.out.push(Node::Each { line: at, kind, detail: shown(items), body });
-    }
-
     /// One of several things that go on at the same time.
     pub(super) fn branch(&mut self, label: String, awaited: &Expr) -> Arm {
         Arm { label, body: self.future(|walker| walker.awaited(awaited)) }
@@ -232,33 +139,13 @@ impl Walker {
     }
 }
 
-/// What a closure returns: `async move { … }` of `|x| { async move { … } }`.
-fn tail(body: &Expr) -> &Expr {
-    match body {
-        Expr::Block(block) => match block.block.stmts.as_slice() {
-            [syn::Stmt::Expr(only, None)] => tail(only),
-            _ => body,
-        },
-        Expr::Paren(paren) => tail(&paren.expr),
-        other => other,
-    }
-}
-
 /// A path without the generics of its last name.
-fn without_arguments(path: &ExprPath) -> String {
+pub(super) fn without_arguments(path: &ExprPath) -> String {
     let mut path = path.path.clone();
     if let Some(last) = path.segments.last_mut() {
         last.arguments = syn::PathArguments::None;
     }
     docs::text(path)
-}
-
-/// `Approval` of `event::<Approval>`.
-fn generic(segment: &syn::PathSegment) -> Option<String> {
-    match &segment.arguments {
-        syn::PathArguments::AngleBracketed(arguments) => arguments.args.first().map(docs::text),
-        _ => None,
-    }
 }
 
 impl<'ast> Visit<'ast> for Walker {
@@ -284,10 +171,21 @@ impl<'ast> Visit<'ast> for Walker {
 
     fn visit_expr_match(&mut self, expr: &'ast syn::ExprMatch) {
         self.visit_expr(&expr.expr);
+        // A guard is asked on the way to its own arm and to each one below.
+        for arm in &expr.arms {
+            let Pat::Guard(guarded) = &arm.pat else { continue };
+            let asked = self.arm("", |walker| {
+                walker.visit_pat(&guarded.pat);
+                walker.visit_expr(&guarded.guard);
+            });
+            let none = Arm { label: String::new(), body: Vec::new() };
+            self.branches(line(guarded.if_token.span()), shown(&guarded.pat), vec![asked, none]);
+        }
         let mut arms = Vec::new();
         for arm in &expr.arms {
+            let pat = if let Pat::Guard(guarded) = &arm.pat { &*guarded.pat } else { &arm.pat };
             arms.push(self.arm(shown(&arm.pat), |walker| {
-                walker.visit_pat(&arm.pat);
+                walker.visit_pat(pat);
                 walker.visit_expr(&arm.body);
             }));
         }
@@ -415,7 +313,13 @@ impl<'ast> Visit<'ast> for Walker {
         visit::visit_pat_ident(self, pat);
     }
 
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if let syn::Item::Macro(item) = item
+            && let (Some(name), Some(_)) = (&item.ident, awaits_in(item.mac.tokens.clone()))
+        {
+            self.macros.insert(name.to_string());
+        }
+    }
     fn visit_type(&mut self, _: &'ast syn::Type) {}
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }

@@ -39,6 +39,15 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// The run's workflow never awaits the event: nobody would read it.
+    NotAwaited {
+        /// The run.
+        id: RunId,
+        /// The event's name.
+        event: &'static str,
+        /// The workflow's name.
+        workflow: &'static str,
+    },
     /// A run of this id exists, and the start was to make a new one.
     Exists {
         /// The run.
@@ -104,6 +113,11 @@ impl ClientError {
         matches!(self, Self::NoRun { .. })
     }
 
+    /// Whether the run's workflow never awaits the event that was to be sent.
+    pub fn is_not_awaited(&self) -> bool {
+        matches!(self, Self::NotAwaited { .. })
+    }
+
     /// Whether the run is past its point of no return, so that it is not cancelled any more.
     pub fn is_past_pivot(&self) -> bool {
         matches!(self, Self::PastPivot { .. })
@@ -141,6 +155,11 @@ impl fmt::Display for ClientError {
                 write!(f, "run {id} is past the pivot: it goes on to its end and is not cancelled any more")
             }
             Self::Event { name, why } => write!(f, "not a value of event `{name}`: {why}"),
+            Self::NotAwaited { id, event, workflow } => write!(
+                f,
+                "event `{event}` was not sent to run {id}: its workflow `{workflow}` never awaits it, as the plan shows; \
+                 await it there, or send by `client.send(…)`, which sends anything"
+            ),
             Self::Exists { id } => write!(f, "run {id} exists"),
             Self::IsLive { id } => write!(f, "run {id} has not ended"),
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),

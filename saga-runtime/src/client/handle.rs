@@ -10,7 +10,8 @@ use saga_store::{ExecutionId, Hint, RunId, RunView, Target};
 use serde::de::DeserializeOwned;
 
 use super::operate::Subject;
-use super::{Client, ClientError, Outcome, RunError, RunWatch, UndoError, chain, show, view, watch};
+use super::{Client, ClientError, Outcome, RunError, RunWatch, Sending, UndoError, chain, show, view, watch};
+use crate::awaited::may_await;
 use crate::codec;
 use crate::event::Event;
 use crate::workflow::Workflow;
@@ -170,9 +171,21 @@ impl<W: Workflow> RunHandle<W> {
     }
 
     /// Sends an event. Returns when it is durable; the run receives it once, in order.
-    pub async fn send<E: Event>(&self, event: E) -> Result<(), ClientError> {
-        let value = codec::encode(&event)?;
-        self.tell(&MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value })).await
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NotAwaited`] if the workflow never awaits the event, as the plans of all its
+    /// versions that are linked into this program show; nothing was sent then. A plan in which a call
+    /// is awaited that it cannot tell (one in a variable, say) never leads to this error, and
+    /// [`Client::send`] does not look. [`ClientError::HasEnded`] if the run has ended.
+    pub fn send<E: Event>(&self, event: E) -> Sending<'_> {
+        let value = codec::encode(&event);
+        Sending::new(async move {
+            if !may_await::<W, E>() {
+                return Err(ClientError::NotAwaited { id: self.id.clone(), event: E::NAME, workflow: W::NAME });
+            }
+            self.tell(&MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: value? })).await
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod operate;
 mod outcome;
 mod pivot;
 mod repair;
+mod sending;
 mod show;
 mod start;
 mod starts;
@@ -35,6 +36,7 @@ pub use handle::RunHandle;
 use operate::Subject;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
+pub use sending::Sending;
 pub use show::{RunDetails, UndoError};
 pub use start::{StartRun, StartWithin};
 pub(crate) use start::{digest, inbox_of, newborn_view};
@@ -304,10 +306,13 @@ impl Client {
     /// client.send("ORD-1", Approval { by: "ann".to_owned() }).await?;
     /// # Ok(()) }
     /// ```
-    pub async fn send<E: Event>(&self, id: impl AsRef<str>, event: E) -> Result<(), ClientError> {
-        let id = RunId::new(id)?;
-        let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value: codec::encode(&event)? });
-        self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
+    pub fn send<E: Event>(&self, id: impl AsRef<str>, event: E) -> Sending<'_> {
+        let (id, value) = (RunId::new(id), codec::encode(&event));
+        Sending::new(async move {
+            let (id, value) = (id?, value?);
+            let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value });
+            self.send_body(Target::Run(id.clone()), id, &body).await.map(drop)
+        })
     }
 
     /// Sends an event by its durable name, with its value as JSON: for programs that do not have its

@@ -15,6 +15,7 @@ use saga_store::{
 use serde::Serialize;
 
 use super::{Client, ClientError, RunHandle, starts};
+use crate::awaited::may_await;
 use crate::call::WorkflowCall;
 use crate::codec::{self, CodecError};
 use crate::event::Event;
@@ -27,12 +28,14 @@ pub struct StartRun<W: Workflow> {
     client: Client,
     call: WorkflowCall<W>,
     events: Vec<Result<Bytes, CodecError>>,
+    /// An event among them that the workflow never awaits.
+    unheard: Option<&'static str>,
     on_existing: OnExisting,
 }
 
 impl<W: Workflow> StartRun<W> {
     pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
-        Self { client, call, events: Vec::new(), on_existing: OnExisting::Return }
+        Self { client, call, events: Vec::new(), unheard: None, on_existing: OnExisting::Return }
     }
 
     /// Sets what a call can set as well.
@@ -89,8 +92,12 @@ impl<W: Workflow> StartRun<W> {
     }
 
     /// Sends the run an event in the same write: it is there when, and only when, the run is. An id
-    /// that exists already gets no event. May be said several times; the run receives them in order.
+    /// that exists already gets no event. May be said several times; the run receives them in order. One
+    /// that the workflow never awaits is an error of the start, as [`RunHandle::send`] says.
     pub fn with_event<E: Event>(mut self, event: E) -> Self {
+        if !may_await::<W, E>() {
+            self.unheard.get_or_insert(E::NAME);
+        }
         let value = codec::encode(&event);
         let body = value.map(|value| MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value }).to_bytes());
         self.events.push(body);
@@ -231,6 +238,9 @@ impl<W: Workflow> StartRun<W> {
         let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
         let is_large = input.len() > INLINE_LIMIT as u64;
         let memo = options.memo()?;
+        if let Some(event) = self.unheard {
+            return Err(ClientError::NotAwaited { id: id.clone(), event, workflow: W::NAME });
+        }
         let events = self.events.iter().cloned().collect::<Result<Vec<_>, _>>()?;
         let not_before = options.begins_at(now);
         let terms = RunTerms {

@@ -196,6 +196,7 @@ fn name_of(kind: JoinKind) -> &'static str {
         JoinKind::Select => "select!",
         JoinKind::All => "join_all",
         JoinKind::TryAll => "try_join_all",
+        JoinKind::ForEach => "for_each_concurrent",
     }
 }
 

@@ -353,5 +353,6 @@ fn name(kind: JoinKind) -> &'static str {
         JoinKind::Select => "select!",
         JoinKind::All => "join_all",
         JoinKind::TryAll => "try_join_all",
+        JoinKind::ForEach => "for_each_concurrent",
     }
 }

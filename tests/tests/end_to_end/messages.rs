@@ -27,7 +27,86 @@ on_each_store!(
     an_event_can_be_sent_by_name_as_json,
     what_is_no_value_of_the_event_is_refused_before_it_is_sent,
     a_value_that_nobody_can_read_is_recorded_and_does_the_run_no_harm,
+    an_event_that_the_workflow_never_awaits_is_an_error_of_the_send,
+    an_event_that_the_workflow_may_await_is_sent,
 );
+
+#[derive(Debug, Clone, Serialize, Deserialize, Event)]
+#[event(name = "lost")]
+struct Lost {
+    parcel: u64,
+}
+
+#[durable]
+async fn the_parcel() -> u64 {
+    event::<Shipped>().await.parcel
+}
+
+#[workflow]
+async fn waits_by_a_helper() -> Result<u64, SagaError> {
+    Ok(the_parcel().await)
+}
+
+/// The plan does not show what the variable holds.
+#[workflow]
+async fn waits_by_a_variable() -> Result<u64, SagaError> {
+    let wait = event::<Lost>();
+    Ok(wait.await.parcel)
+}
+
+#[workflow]
+async fn waits_in_its_next_execution(more: bool) -> Result<u64, SagaError> {
+    if more {
+        return continue_as_new(waits_for_loss()).await;
+    }
+    Ok(0)
+}
+
+#[workflow(name = "waits_in_its_next_execution", version = 2)]
+async fn waits_for_loss() -> Result<u64, SagaError> {
+    Ok(event::<Lost>().await.parcel)
+}
+
+async fn an_event_that_the_workflow_never_awaits_is_an_error_of_the_send(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let client = engine.client();
+    let direct = client.start(waits_for_a_parcel()).id("A").await.unwrap();
+    let by_a_helper = client.start(waits_by_a_helper()).id("B").await.unwrap();
+    for (error, workflow) in [
+        (direct.send(Lost { parcel: 1 }).await.unwrap_err(), "waits_for_a_parcel"),
+        (by_a_helper.send(Lost { parcel: 1 }).await.unwrap_err(), "waits_by_a_helper"),
+        (
+            client.start(waits_for_a_parcel()).id("C").with_event(Lost { parcel: 1 }).await.unwrap_err(),
+            "waits_for_a_parcel",
+        ),
+    ] {
+        assert!(error.is_not_awaited());
+        let said = error.to_string();
+        assert!(said.contains("event `lost` was not sent") && said.contains(workflow), "{said}");
+        assert!(said.contains("`client.send(…)`"), "{said}");
+    }
+    assert!(client.get("C").await.unwrap_err().is_no_run(), "nothing was started");
+    let received = |entry: &Entry| matches!(entry, Entry::EventReceived(event) if event.name == "lost");
+    assert!(!entries(client, "A").await.iter().any(received), "nothing was sent");
+    client.send("A", Lost { parcel: 1 }).await.unwrap();
+    direct.send(Shipped { parcel: 7 }).await.unwrap();
+    assert_eq!(direct.result().await.unwrap(), 7);
+    assert!(entries(client, "A").await.iter().any(received), "the client sends anything");
+}
+
+async fn an_event_that_the_workflow_may_await_is_sent(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let client = engine.client();
+    let by_a_helper = client.start(waits_by_a_helper()).id("A").await.unwrap();
+    by_a_helper.send(Shipped { parcel: 1 }).await.unwrap();
+    assert_eq!(by_a_helper.result().await.unwrap(), 1);
+    let hidden = client.start(waits_by_a_variable()).id("B").await.unwrap();
+    hidden.send(Shipped { parcel: 0 }).await.unwrap();
+    hidden.send(Lost { parcel: 2 }).await.unwrap();
+    assert_eq!(hidden.result().await.unwrap(), 2);
+    let later = client.start(waits_in_its_next_execution(true)).id("C").with_event(Lost { parcel: 3 }).await.unwrap();
+    assert_eq!(later.result().await.unwrap(), 3);
+}
 
 async fn an_event_can_be_sent_by_name_as_json(place: impl Place) {
     let engine = engine(&place, &World::default()).await;

@@ -1,0 +1,45 @@
+use saga_runtime::prelude::*;
+
+#[activity(compensate = release(item))]
+async fn reserve(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity]
+async fn release(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity(pivot)]
+async fn charge(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
+#[error("the post is slow")]
+struct Slow;
+
+#[activity(retriable)]
+async fn ship(item: u32) -> Result<(), Slow> {
+    let _ = item;
+    Ok(())
+}
+
+#[workflow(strict)]
+async fn order(item: u32) -> saga_runtime::Result<()> {
+    let paid: saga_runtime::Result<()> = async {
+        charge(item).await?;
+        ship(item).await?;
+        Ok(())
+    }
+    .await;
+    if paid.is_err() {
+        reserve(item).await?;
+    }
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,30 @@
+use saga_runtime::prelude::*;
+
+#[activity(compensate = release(item))]
+async fn reserve(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity]
+async fn release(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity(pivot)]
+async fn charge(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[workflow(strict)]
+async fn order(item: u32) -> saga_runtime::Result<()> {
+    let Ok(()) = charge(item).await else {
+        reserve(item).await?;
+        return Ok(());
+    };
+    Ok(())
+}
+
+fn main() {}

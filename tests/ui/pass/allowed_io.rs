@@ -1,0 +1,19 @@
+#![deny(warnings)]
+
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow(allow(io))]
+async fn saga(name: String) -> saga_runtime::Result<()> {
+    drop(std::fs::read(&name));
+    greet(name).await?;
+    Ok(())
+}
+
+fn main() {
+    let _ = saga(String::new());
+}

@@ -1,0 +1,63 @@
+#![deny(warnings)]
+
+use saga_runtime::prelude::*;
+
+#[activity(compensate = release(item))]
+async fn reserve(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity]
+async fn release(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[activity(read_only)]
+async fn look(item: u32) -> saga_runtime::Result<bool> {
+    Ok(item > 0)
+}
+
+#[activity(pivot)]
+async fn charge(item: u32) -> saga_runtime::Result<()> {
+    let _ = item;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
+#[error("the post is slow")]
+struct Slow;
+
+#[activity(retriable)]
+async fn ship(item: u32) -> Result<(), Slow> {
+    let _ = item;
+    Ok(())
+}
+
+#[workflow(strict)]
+async fn order(item: u32) -> saga_runtime::Result<()> {
+    for number in 0..item {
+        if !look(number).await? {
+            continue;
+        }
+        reserve(number).await?;
+    }
+    'pay: {
+        if item == 7 {
+            break 'pay;
+        }
+        charge(item).await?;
+    }
+    loop {
+        if ship(item).await.is_ok() {
+            break;
+        }
+    }
+    while ship(item).await.is_err() {}
+    Ok(())
+}
+
+fn main() {
+    assert!(order::PLAN.strict);
+}

@@ -30,6 +30,10 @@ use proc_macro::TokenStream;
 /// Makes a function an activity: a step of a workflow, which may do anything and is retried and
 /// undone.
 ///
+/// An `async fn` runs on the runtime as any task does. A plain `fn` may block: it runs on a thread of
+/// the runtime's pool for that, and is told to stop (`cx.is_cancelled()`) where an `async` one is
+/// dropped.
+///
 /// The function becomes one that returns a call. Beside it stands a type of the same name with the
 /// inputs as fields, and with `plain`, the function as it was written.
 ///

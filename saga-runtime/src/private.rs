@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 pub use crate::activity::{
-    Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingTxActivity,
-    BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind, Undoes,
+    Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingActivity,
+    BlockingTxActivity, BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind, Undoes,
 };
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};

@@ -75,7 +75,7 @@ impl ActivityDefinition {
     /// Whether a store of this kind can run it.
     pub(crate) fn fits(&self, store_kind: &str) -> bool {
         match self.code {
-            Code::Async(_) => true,
+            Code::Async(_) | Code::Blocking(_) => true,
             Code::Transaction { store_kind: needed, .. } | Code::AsyncTransaction { store_kind: needed, .. } => {
                 needed == store_kind
             }

@@ -30,6 +30,8 @@ pub enum Act {
     Wait,
     /// Waits until it is told that it is no longer wanted.
     WaitForCancel,
+    /// The same, then waits as [`Act::Wait`] does, and succeeds.
+    StopLater,
     /// Succeeds with an output of this many bytes.
     Fill(usize),
     /// Waits as [`Act::Wait`] does, then succeeds with an output of this many bytes.
@@ -144,7 +146,18 @@ impl World {
         let attempt = Attempt { name: name.to_owned(), key: key.clone(), number: cx.attempt() };
         lock(&self.0.attempts).push(attempt);
         let act = lock(&self.0.plans).get_mut(name).and_then(VecDeque::pop_front).unwrap_or(Act::Succeed);
+        // Whoever has begun listens already.
+        let cancelled = matches!(act, Act::WaitForCancel | Act::StopLater).then(|| cx.cancelled());
         self.signal(&format!("began {name}"));
+        if let Some(cancelled) = cancelled {
+            let _tell = TellDrop { world: self, name };
+            cancelled.await;
+            self.signal(&format!("told {name}"));
+            if act == Act::WaitForCancel {
+                return Err(StepError::Refused);
+            }
+            self.heard(&format!("open {name}")).await;
+        }
         match act {
             Act::Decline => return Err(StepError::Declined),
             Act::Refuse => return Err(StepError::Refused),
@@ -155,12 +168,7 @@ impl World {
                 let _tell = TellDrop { world: self, name };
                 std::future::pending::<()>().await;
             }
-            Act::WaitForCancel => {
-                cx.cancelled().await;
-                self.signal(&format!("told {name}"));
-                return Err(StepError::Refused);
-            }
-            Act::Lose | Act::Succeed | Act::Fill(_) => {}
+            Act::Lose | Act::Succeed | Act::Fill(_) | Act::WaitForCancel | Act::StopLater => {}
         }
         lock(&self.0.effects).insert(key);
         match act {
@@ -176,7 +184,7 @@ impl World {
     }
 }
 
-/// Says that an attempt that never ends was dropped.
+/// Says that an attempt was dropped, or has ended.
 struct TellDrop<'a> {
     world: &'a World,
     name: &'a str,

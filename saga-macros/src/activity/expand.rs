@@ -59,6 +59,9 @@ fn lines(function: &Function, params: &Params, options: &Options, name: &str) ->
         let of = key.as_ref().map(|key| format!(" with the same `{key}`")).unwrap_or_default();
         lines.push(format!("- After {failures} failures in a row{of} no attempt is let through for {cooldown}."));
     }
+    if function.sig.asyncness.is_none() && options.transaction.is_none() {
+        lines.push("- It may block: it runs on a thread of the runtime's pool for that.".to_owned());
+    }
     if let Some(queue) = &options.queue {
         lines.push(format!(
             "- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."
@@ -150,7 +153,10 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             let (name, of) = (Ident::new(name, at), respanned(ident, at));
             (quote_spanned!(at=> #name::<#of>(::core::module_path!(), __saga_states)), run_tx(item, ty))
         }
-        None => (quote_spanned!(span=> asynchronous::<#ident>(::core::module_path!(), __saga_states)), run_async(item)),
+        None if item.function.sig.asyncness.is_some() => {
+            (quote_spanned!(span=> asynchronous::<#ident>(::core::module_path!(), __saga_states)), run_async(item))
+        }
+        None => (quote_spanned!(span=> blocking::<#ident>(::core::module_path!(), __saga_states)), run_blocking(item)),
     };
     let states: Vec<_> = states(item.params)
         .map(|ty| {
@@ -373,6 +379,36 @@ fn run_async(item: &Item<'_>) -> TokenStream {
             + ::core::marker::Send
             + 'static {
                 async move { #body }
+            }
+        }
+    }
+}
+
+/// The implementation for a plain function.
+fn run_blocking(item: &Item<'_>) -> TokenStream {
+    let ident = &item.function.sig.ident;
+    let span = located(ident.span());
+    let private = item.krate.private(span);
+    let context = Ident::new("context", span);
+    let body = if item.params.broken {
+        quote_spanned!(span=> ::core::panic!("this activity has errors"))
+    } else {
+        let bindings = state_bindings(item, &context);
+        let arguments = arguments(item, |span| {
+            let context = Ident::new("context", span);
+            quote_spanned!(span=> #context)
+        });
+        quote_spanned!(span=> #(#bindings)* Self::plain(#(#arguments),*))
+    };
+    quote_spanned! {span=>
+        #[automatically_derived]
+        impl #private::BlockingActivity for #ident {
+            #[allow(unused_variables)]
+            fn run(
+                self,
+                #context: &#private::ActivityContext,
+            ) -> ::core::result::Result<Self::Output, Self::Error> {
+                #body
             }
         }
     }

@@ -64,14 +64,7 @@ fn check_roles(function: &Function, options: &options::Options, params: &mut Par
         params.all.iter().filter(|param| matches!(param.role, Role::Transaction(_))).collect();
     let asyncness = function.sig.asyncness.as_ref();
     match (&options.transaction, transactions.as_slice()) {
-        (None, []) => {
-            if asyncness.is_none() {
-                let message =
-                    "an activity is `async`: write `async fn`; a plain `fn` is for `#[activity(transaction)]`";
-                diag.at(function.sig.fn_token, message);
-                params.broken = true;
-            }
-        }
+        (None, []) => {}
         (None, [first, ..]) => {
             diag.at(&first.ident, "`#[transaction]` needs the option: write `#[activity(transaction)]`");
             params.broken = true;

@@ -7,15 +7,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::lifeline::Lifeline;
+use super::progress::Board;
+use crate::codec::{self, CodecError};
+use crate::state::States;
 use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
 use saga_store::{ExecutionId, RunId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
-
-use super::progress::Board;
-use crate::codec::{self, CodecError};
-use crate::state::States;
 
 /// A key that is equal for all attempts of a step and for no other step: give it to whoever
 /// performs the effect, so that a repeated attempt has the effect once.
@@ -72,7 +71,8 @@ pub(crate) struct ContextParts {
     pub(crate) attempt: u32,
     pub(crate) undo: bool,
     pub(crate) states: Arc<States>,
-    pub(crate) cancelled: Option<watch::Receiver<bool>>,
+    /// How it is told to stop; none if it is never told.
+    pub(crate) lifeline: Option<Arc<Lifeline>>,
     /// What earlier attempts said of how far they were.
     pub(crate) progress: Option<Payload>,
     /// The task by which signs of life are known, and where they go; none if they have no meaning.
@@ -203,20 +203,94 @@ impl ActivityContext {
         Some(Timestamp::from_micros(beats.last.load(Ordering::Relaxed)))
     }
 
-    /// Waits until the attempt is no longer wanted: its run was cancelled or the worker stops.
-    /// An activity that can stop early selects on it; one that cannot is dropped.
+    /// Waits until the attempt is to stop: its run is cancelled or terminated, its branch of a
+    /// `select!` was let go, its time is over, or the worker shuts down.
+    ///
+    /// An attempt that has called this is told, and has the engine's
+    /// [grace](crate::EngineBuilder::grace) to end by itself; then it is dropped. One that never calls
+    /// this or [`is_cancelled`](Self::is_cancelled) is dropped at once, except at a shutdown, which
+    /// lets it go on for the grace. Nothing of the run is undone before its attempts have stopped.
+    ///
+    /// What counts of what it then returns depends on why it was told:
+    ///
+    /// - The undo needs its output (`compensate = f(output)`): it is not dropped, since it must become
+    ///   known what it did. An output, of a part of the work as well, is undone; after an error that
+    ///   does not say that nothing happened it is attempted again, and that attempt is not told.
+    /// - Its time is over: an output counts as if it had come in time, an error as the timeout.
+    /// - The worker shuts down: an output counts. An error does not, and is no attempt: the next worker
+    ///   makes it, and it is told how far this one was.
+    /// - Else nobody waits for it, and nothing counts.
+    ///
+    /// An attempt within a transaction is never told: it is dropped and what it wrote is undone.
+    ///
+    /// ```
+    /// # use saga_runtime::prelude::*;
+    /// # async fn copy(row: u64) {}
+    /// #[activity(timeout = "2h")]
+    /// async fn copy_rows(#[context] cx: &ActivityContext, rows: u64) -> saga_runtime::Result<u64> {
+    ///     let mut cancelled = std::pin::pin!(cx.cancelled());
+    ///     for row in 0..rows {
+    ///         tokio::select! {
+    ///             () = copy(row) => {}
+    ///             () = &mut cancelled => return Err(saga_runtime::Error::msg("stopped between two rows")),
+    ///         }
+    ///     }
+    ///     Ok(rows)
+    /// }
+    /// ```
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
-        let receiver = self.parts.cancelled.clone();
+        let lifeline = self.parts.lifeline.clone();
+        if let Some(lifeline) = &lifeline {
+            lifeline.heed();
+        }
         async move {
-            match receiver {
-                Some(mut receiver) => {
-                    if receiver.wait_for(|cancelled| *cancelled).await.is_err() {
-                        std::future::pending::<()>().await;
-                    }
-                }
+            match lifeline {
+                Some(lifeline) => lifeline.told().await,
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Whether the attempt is to stop: the same for code that does not await. It has to ask now and
+    /// then; who asks once is taken for one that will ask again.
+    ///
+    /// A plain function runs on a thread, which cannot be dropped: it is told whether it asks or not,
+    /// and has the engine's [grace](crate::EngineBuilder::grace) to return. After that the engine goes
+    /// on without it, logs so, and ignores what it returns; the thread goes on. So one that does not ask
+    /// may still be at work while a later attempt, or the undo, is made: give the idempotency key to
+    /// whoever performs the effect.
+    ///
+    /// ```
+    /// # use saga_runtime::prelude::*;
+    /// # fn hash(block: u64) {}
+    /// #[activity(timeout = "10m")]
+    /// fn hash_blocks(#[context] cx: &ActivityContext, blocks: u64) -> saga_runtime::Result<u64> {
+    ///     for block in 0..blocks {
+    ///         if cx.is_cancelled() {
+    ///             return Err(saga_runtime::Error::msg("stopped between two blocks"));
+    ///         }
+    ///         hash(block);
+    ///     }
+    ///     Ok(blocks)
+    /// }
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.parts.lifeline.as_ref().is_some_and(|lifeline| {
+            lifeline.heed();
+            lifeline.is_told()
+        })
+    }
+
+    /// Its code cannot be dropped: it is to be told, whether it asks or not.
+    pub(crate) fn heed(&self) {
+        if let Some(lifeline) = &self.parts.lifeline {
+            lifeline.heed();
+        }
+    }
+
+    /// Tells the attempt to stop. Whether its code has asked to be told.
+    pub(crate) fn stop(&self) -> bool {
+        self.parts.lifeline.as_ref().is_some_and(|lifeline| lifeline.tell())
     }
 
     /// What a [layer](crate::layer) gave this attempt: a token, a deadline, a connection.

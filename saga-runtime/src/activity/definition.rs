@@ -11,7 +11,8 @@ use saga_store::wire::{Failure, FailureKind, Payload, UndoStep};
 use saga_store::{AsyncTxFn, BlockingTxFn, TxEnd, TxFamily, TxFuture, TxStep, TxVerdict};
 
 use super::{
-    Activity, ActivityContext, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingTxActivity, UndoCall, UndoKind,
+    Activity, ActivityContext, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingActivity, BlockingTxActivity,
+    UndoCall, UndoKind,
 };
 use crate::classify::{Class, Classify};
 use crate::codec::{self, CodecError};
@@ -89,6 +90,8 @@ pub struct AsyncTxJob {
 pub enum Code {
     /// As a future, on the engine's runtime.
     Async(fn(ActivityContext, Payload) -> AttemptFuture),
+    /// As a plain function, on a thread that may block.
+    Blocking(fn(&ActivityContext, &Payload) -> AttemptEnd),
     /// Inside the journal's transaction.
     Transaction {
         /// The kind of store that it needs.
@@ -131,6 +134,11 @@ impl ActivityDefinition {
     /// The definition of an `async` activity. `states` lists its `#[state]` types.
     pub const fn asynchronous<A: AsyncActivity>(module: &'static str, states: fn() -> Vec<StateType>) -> Self {
         Self::of::<A>(module, states, Code::Async(run_async::<A>))
+    }
+
+    /// The definition of an activity that is a plain function.
+    pub const fn blocking<A: BlockingActivity>(module: &'static str, states: fn() -> Vec<StateType>) -> Self {
+        Self::of::<A>(module, states, Code::Blocking(run_blocking::<A>))
     }
 
     /// The definition of a transactional activity for single-threaded transactions.
@@ -178,7 +186,7 @@ impl ActivityDefinition {
     /// The kind of store through which it writes, if it does.
     pub(crate) fn store_kind(&self) -> Option<&'static str> {
         match self.code {
-            Code::Async(_) => None,
+            Code::Async(_) | Code::Blocking(_) => None,
             Code::Transaction { store_kind, .. } | Code::AsyncTransaction { store_kind, .. } => Some(store_kind),
         }
     }
@@ -201,6 +209,13 @@ fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> Atte
             Err(error) => Err(unreadable_input::<A>(&error)),
         }
     })
+}
+
+fn run_blocking<A: BlockingActivity>(context: &ActivityContext, input: &Payload) -> AttemptEnd {
+    match codec::decode::<A>(input) {
+        Ok(input) => end::<A>(input.run(context)),
+        Err(error) => Err(unreadable_input::<A>(&error)),
+    }
 }
 
 fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {

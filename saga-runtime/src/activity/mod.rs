@@ -3,6 +3,7 @@
 mod context;
 mod definition;
 mod error;
+mod lifeline;
 mod options;
 mod progress;
 mod undo;
@@ -16,6 +17,7 @@ pub use definition::{
 #[cfg(feature = "test")]
 pub(crate) use definition::{end, unreadable_input};
 pub use error::{ActivityError, ErrorKind};
+pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
 pub(crate) use progress::{Board, Listener, Said};
@@ -83,6 +85,12 @@ pub trait Activity: Serialize + DeserializeOwned + Send + 'static {
 pub trait AsyncActivity: Activity {
     /// Runs one attempt.
     fn run(self, context: ActivityContext) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send + 'static;
+}
+
+/// An activity whose function is a plain one, which may block.
+pub trait BlockingActivity: Activity {
+    /// Runs one attempt, on a thread of its own.
+    fn run(self, context: &ActivityContext) -> Result<Self::Output, Self::Error>;
 }
 
 /// An activity whose writes share the transaction of its journal record, on a store whose

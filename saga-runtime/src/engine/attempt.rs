@@ -1,17 +1,14 @@
 //! One attempt of an activity, on its way through the layers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use saga_store::{ExecutionId, RunId};
-use tokio::sync::watch;
 
-use super::attempts::Begun;
 use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
-use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts};
+use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Lifeline};
 use crate::clock::Clock;
 use crate::erased::AnyStore;
 use crate::layer::{Attempt, AttemptStack, Stage};
@@ -27,6 +24,8 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) layers: AttemptStack,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How long an attempt that is told to stop may take to do so.
+    pub(crate) grace: Duration,
     /// Who runs the code instead, in a test.
     pub(crate) stage: Option<Arc<dyn Stage>>,
     /// Where attempts that write through the store have their transactions.
@@ -39,7 +38,6 @@ pub(crate) struct AttemptRun {
     pub(crate) execution: ExecutionId,
     pub(crate) workflow: Arc<str>,
     pub(crate) membership: Arc<Membership>,
-    pub(crate) cancelled: watch::Receiver<bool>,
     /// Where attempts say how far they are.
     pub(crate) board: Arc<Board>,
     /// Transactions that wait for their records.
@@ -47,8 +45,13 @@ pub(crate) struct AttemptRun {
 }
 
 impl AttemptEnvironment {
-    /// What the activity may ask about this attempt.
-    pub(crate) fn context(&self, run: &AttemptRun, start: &AttemptStart) -> ActivityContext {
+    /// What the activity may ask about this attempt, which is told to stop if it has a lifeline.
+    pub(crate) fn context(
+        &self,
+        run: &AttemptRun,
+        start: &AttemptStart,
+        lifeline: Option<Arc<Lifeline>>,
+    ) -> ActivityContext {
         let (id, execution, op) = match start.on_behalf.as_deref() {
             Some(step) => (&step.run, step.execution, &step.op),
             None => (&run.id, run.execution, &start.key.op),
@@ -62,35 +65,37 @@ impl AttemptEnvironment {
             attempt: start.attempt,
             undo: start.key.undo,
             states: Arc::clone(&self.states),
-            cancelled: (!start.key.undo).then(|| run.cancelled.clone()),
+            lifeline,
             progress: start.progress.clone(),
             beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board, &start.key.op)),
         })
     }
 
-    /// What says whether an attempt of this activity has begun.
-    pub(crate) fn begun(&self, activity: &str) -> Begun {
-        self.limits.apply_to(activity).then(Arc::default)
+    /// What connects an attempt of this activity with its driver.
+    pub(crate) fn lifeline(&self, activity: &str) -> Arc<Lifeline> {
+        Arc::new(Lifeline::new(self.limits.apply_to(activity)))
     }
 
     /// Makes an attempt, as soon as there is a place for it.
-    pub(crate) async fn attempt(&self, run: &AttemptRun, begun: Begun, start: AttemptStart) -> AttemptEnd {
-        let Some(begun) = begun else { return self.make(run, start).await };
+    pub(crate) async fn attempt(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
+        if !lifeline.waits() {
+            return self.make(run, lifeline, start).await;
+        }
         let _pass = self.limits.admit(start.definition.name, &*self.clock).await;
         // The lease was sure when the attempt began to wait. A life that is over drops it.
         while !run.membership.holds_lease(self.clock.elapsed()) {
             self.clock.sleep_until(self.clock.now().after(LEASE_CHECK)).await;
         }
-        begun.store(true, Ordering::Release);
-        self.make(run, start).await
+        lifeline.begin();
+        self.make(run, lifeline, start).await
     }
 
-    async fn make(&self, run: &AttemptRun, start: AttemptStart) -> AttemptEnd {
+    async fn make(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
         if let (None, Code::AsyncTransaction { pack, .. }) = (&self.stage, start.definition.code) {
             return self.in_transaction(run, &start, pack).await;
         }
         let attempt = Attempt {
-            context: self.context(run, &start),
+            context: self.context(run, &start, Some(lifeline)),
             definition: start.definition,
             input: start.input,
             timeout: start.timeout,
@@ -98,6 +103,7 @@ impl AttemptEnvironment {
             step: start.key.op,
             workflow: Arc::clone(&run.workflow),
             clock: Arc::clone(&self.clock),
+            grace: self.grace,
         };
         self.layers.attempt(attempt).await
     }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use saga_store::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::activity::AttemptEnd;
+use crate::activity::{AttemptEnd, Lifeline};
 use crate::erased::BoxFuture;
 use crate::machine::TaskKey;
 use crate::spawn::{Spawner, Task};
@@ -19,23 +19,18 @@ use crate::spawn::{Spawner, Task};
 /// An attempt that has ended.
 pub(crate) type AttemptDone = (TaskKey, AttemptEnd);
 
-/// Whether an attempt that may have to wait has begun; nothing, if it begins at once.
-pub(crate) type Begun = Option<Arc<AtomicBool>>;
-
-fn waits(begun: &Begun) -> bool {
-    begun.as_ref().is_some_and(|begun| !begun.load(Ordering::Acquire))
-}
-
 pub(crate) struct Attempts {
     spawner: Spawner,
-    inline: Option<(TaskKey, Begun, BoxFuture<'static, AttemptEnd>)>,
+    inline: Option<(TaskKey, Arc<Lifeline>, BoxFuture<'static, AttemptEnd>)>,
     spawned: Option<Box<Spawned>>,
+    /// Those that nobody waits for and that were told to stop: until when they may take to do so.
+    stopping: BTreeMap<TaskKey, Timestamp>,
 }
 
 /// Attempts with tasks of their own. Each has a number: an answer of one that was let go must not
 /// pass for that of a later one of the same key.
 struct Spawned {
-    tasks: BTreeMap<TaskKey, (u64, Begun, Task)>,
+    tasks: BTreeMap<TaskKey, (u64, Arc<Lifeline>, Task)>,
     next: u64,
     ended: mpsc::UnboundedSender<(u64, AttemptDone)>,
     answers: mpsc::UnboundedReceiver<(u64, AttemptDone)>,
@@ -58,7 +53,7 @@ impl Drop for Spawned {
 
 impl Attempts {
     pub(crate) fn new(spawner: Spawner) -> Self {
-        Self { spawner, inline: None, spawned: None }
+        Self { spawner, inline: None, spawned: None, stopping: BTreeMap::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -66,9 +61,15 @@ impl Attempts {
     }
 
     /// Starts an attempt; `alone` if no other is started with it.
-    pub(crate) fn start(&mut self, key: TaskKey, alone: bool, begun: Begun, attempt: BoxFuture<'static, AttemptEnd>) {
+    pub(crate) fn start(
+        &mut self,
+        key: TaskKey,
+        alone: bool,
+        lifeline: Arc<Lifeline>,
+        attempt: BoxFuture<'static, AttemptEnd>,
+    ) {
         if alone && self.is_empty() {
-            self.inline = Some((key, begun, attempt));
+            self.inline = Some((key, lifeline, attempt));
             return;
         }
         let spawned = self.spawned.get_or_insert_with(|| Box::new(Spawned::new()));
@@ -79,7 +80,78 @@ impl Attempts {
             // A run that was dropped meanwhile does not mind.
             let _ = ended.send((number, (of, end)));
         });
-        spawned.tasks.insert(key, (number, begun, task));
+        spawned.tasks.insert(key, (number, lifeline, task));
+    }
+
+    fn lifeline(&self, key: &TaskKey) -> Option<&Lifeline> {
+        match &self.inline {
+            Some((inline, lifeline, _)) if inline == key => Some(lifeline),
+            _ => self.spawned.as_ref()?.tasks.get(key).map(|(_, lifeline, _)| &**lifeline),
+        }
+    }
+
+    fn lifelines(&self) -> impl Iterator<Item = (&TaskKey, &Lifeline)> {
+        let inline = self.inline.iter().map(|(key, lifeline, _)| (key, &**lifeline));
+        let spawned = self.spawned.iter().flat_map(|spawned| &spawned.tasks);
+        inline.chain(spawned.map(|(key, (_, lifeline, _))| (key, &**lifeline)))
+    }
+
+    /// Nobody waits for an attempt any more: it is told to stop, and dropped after that moment; at once
+    /// if it has not asked to be told. Whether it is over.
+    pub(crate) fn stop(&mut self, key: &TaskKey, until: Timestamp) -> bool {
+        if self.lifeline(key).is_some_and(Lifeline::tell) {
+            self.stopping.insert(key.clone(), until);
+            return false;
+        }
+        self.abort(key);
+        true
+    }
+
+    /// The same for all.
+    pub(crate) fn stop_all(&mut self, until: Timestamp) {
+        let keys: Vec<TaskKey> = self.lifelines().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.stop(&key, until);
+        }
+    }
+
+    /// Tells an attempt to stop that somebody still waits for.
+    pub(crate) fn tell(&self, key: &TaskKey) {
+        if let Some(lifeline) = self.lifeline(key) {
+            lifeline.tell();
+        }
+    }
+
+    /// The same for all.
+    pub(crate) fn tell_all(&self) {
+        for (_, lifeline) in self.lifelines() {
+            lifeline.tell();
+        }
+    }
+
+    /// Whether nobody waits for this one, which has ended: it is over then.
+    pub(crate) fn has_stopped(&mut self, key: &TaskKey) -> bool {
+        self.stopping.remove(key).is_some()
+    }
+
+    /// When the first of those that were told to stop has had its time.
+    pub(crate) fn stops_by(&self) -> Option<Timestamp> {
+        self.stopping.values().min().copied()
+    }
+
+    /// Drops those that have had their time to stop.
+    pub(crate) fn drop_overdue(&mut self, now: Timestamp) -> Vec<TaskKey> {
+        if self.stopping.is_empty() {
+            return Vec::new();
+        }
+        let overdue =
+            |(key, until): (&TaskKey, &Timestamp)| (*until <= now && self.lifeline(key).is_some()).then(|| key.clone());
+        let overdue: Vec<TaskKey> = self.stopping.iter().filter_map(overdue).collect();
+        for key in &overdue {
+            self.stopping.remove(key);
+            self.abort(key);
+        }
+        overdue
     }
 
     /// Drops an attempt.
@@ -94,12 +166,12 @@ impl Attempts {
 
     /// Drops the attempts that wait and have not begun.
     pub(crate) fn drop_waiting(&mut self) {
-        if self.inline.as_ref().is_some_and(|(_, begun, _)| waits(begun)) {
+        if self.inline.as_ref().is_some_and(|(_, lifeline, _)| lifeline.waits()) {
             self.inline = None;
         }
         if let Some(spawned) = &mut self.spawned {
-            spawned.tasks.retain(|_, (_, begun, task)| {
-                let waits = waits(begun);
+            spawned.tasks.retain(|_, (_, lifeline, task)| {
+                let waits = lifeline.waits();
                 if waits {
                     task.abort();
                 }

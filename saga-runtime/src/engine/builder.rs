@@ -258,7 +258,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How long [`Engine::shutdown`] lets running attempts end. Default: 10 s.
+    /// How long attempts that are told to stop may take to end by themselves, at a cancel, a timeout or
+    /// a shutdown ([`ActivityContext::cancelled`](crate::ActivityContext::cancelled)); and how long
+    /// [`Engine::shutdown`] lets all others end. Default: 10 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -317,6 +319,7 @@ impl EngineBuilder {
             limits: Limits::new(self.max_attempts, &self.limits),
             stage,
             clock: Arc::clone(&clock),
+            grace: self.grace,
             store: Arc::clone(&self.store),
         };
         let resolve = {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use saga_store::wire::{Care, Claimed, Conclusion, Entry, Payload, Record, encode, split_rows};
 use saga_store::{Applied, Blob, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
-use tokio::sync::watch;
 
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::live::{Mail, Mailbox};
 use super::membership::Membership;
 use super::shared::Shared;
+use super::underway::begin;
 use super::ward::Trial;
-use crate::activity::{AttemptEnd, Said};
+use crate::activity::AttemptEnd;
 use crate::externalize::{externalize, externalize_payload};
 use crate::machine::{Change, Machine, TaskKey, Turn};
 
@@ -39,7 +39,6 @@ pub(crate) struct Driver {
     pub(crate) machine: Machine,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) run: Arc<AttemptRun>,
-    pub(crate) cancel: watch::Sender<bool>,
     pub(crate) next: Seq,
     pub(crate) inbox_seen: u64,
     /// The position up to which messages are consumed in the store.
@@ -76,9 +75,19 @@ pub(crate) enum Parting {
 }
 
 impl Driver {
-    /// Drives the run. Whatever is not awaited in each turn of each run is in a box of its own: the
-    /// size of this future is that of a run that waits.
+    /// Drives the run until it ends or goes elsewhere. Attempts that are under way when it ends and
+    /// have asked to be told to stop are told, and have their time.
     pub(crate) async fn drive(mut self: Box<Self>) -> Parting {
+        let parting = self.drive_on().await;
+        if matches!(parting, Parting::Ended(_)) {
+            self.wind_down();
+        }
+        parting
+    }
+
+    /// Whatever is not awaited in each turn of each run is in a box of its own: the size of this
+    /// future is that of a run that waits.
+    async fn drive_on(&mut self) -> Parting {
         loop {
             let mail = self.mailbox.take();
             if mail.lost || self.membership.is_over() {
@@ -91,18 +100,16 @@ impl Driver {
                 Box::pin(self.read_inbox()).await;
             }
             self.take_progress();
+            self.stop_attempts();
             if self.machine.needs_commit()
                 && let Some(parting) = self.commit(mail.stop).await
             {
                 return parting;
             }
-            for key in self.machine.take_aborts() {
-                self.attempts.abort(&key);
-                self.run.open.abort(&key);
-                self.run.board.ended(&key.op, key.undo);
-            }
+            self.stop_attempts();
             if mail.stop {
                 self.attempts.drop_waiting();
+                self.attempts.tell_all();
                 if self.attempts.is_empty() && self.arrived.is_empty() && !self.machine.needs_commit() {
                     return Parting::Stopped;
                 }
@@ -153,11 +160,8 @@ impl Driver {
         let alone = second.is_none();
         for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
-            let (shared, run) = (Arc::clone(&self.shared), Arc::clone(&self.run));
-            let begun = shared.environment.begun(start.definition.name);
-            let told = begun.clone();
-            let attempt = Box::pin(async move { shared.environment.attempt(&run, told, start).await });
-            self.attempts.start(key, alone, begun, attempt);
+            let (lifeline, attempt) = begin(&self.shared, &self.run, start);
+            self.attempts.start(key, alone, lifeline, attempt);
         }
         match self.machine.next_transaction() {
             Some(start) => Box::pin(self.commit_transaction(None, start)).await,
@@ -226,7 +230,8 @@ impl Driver {
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);
         let progress = self.run.board.next_due();
-        let due = self.machine.next_due().into_iter().chain(trusted).chain(progress).min();
+        let others = trusted.into_iter().chain(progress).chain(self.attempts.stops_by());
+        let due = self.machine.next_due().into_iter().chain(others).min();
         let timer = async {
             match due {
                 Some(due) => clock.sleep_until(due).await,
@@ -250,13 +255,6 @@ impl Driver {
         false
     }
 
-    /// Records what attempts say of how far they are, where that is due.
-    fn take_progress(&mut self) {
-        for Said { op, undo, attempt, progress } in self.run.board.take_due(self.shared.clock.now()) {
-            self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
-        }
-    }
-
     /// Feeds what has arrived into the machine, one at a time.
     fn feed(&mut self) {
         let clock = Arc::clone(&self.shared.clock);
@@ -270,11 +268,7 @@ impl Driver {
             std::mem::take(&mut self.arrived).into_iter().partition(|(key, _)| self.run.open.has(key));
         self.arrived = open;
         for (key, end) in ended {
-            let said = self.run.board.ended(&key.op, key.undo);
-            if let (Some((attempt, progress)), Err(_)) = (said, &end) {
-                self.machine.progressed(&key, attempt, progress, false);
-            }
-            self.machine.attempt_ended(&key, end, clock.now(), self.shared.entropy.unit());
+            self.attempt_ended(&key, end);
         }
         if !self.machine.has_ended() {
             self.machine.fire(clock.now());

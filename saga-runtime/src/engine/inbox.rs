@@ -47,12 +47,7 @@ impl Driver {
         let now = self.shared.clock.now();
         match MessageBody::from_bytes(body) {
             Ok(message) => {
-                let is_cancel = matches!(message, MessageBody::Cancel(_));
-                let is_end = matches!(message, MessageBody::Terminate(_));
                 self.tell(message, now);
-                if is_end || (is_cancel && self.machine.is_undoing()) {
-                    self.cancel.send_replace(true);
-                }
             }
             Err(error) => self.machine.park(now, format!("message {position} of its inbox cannot be read: {error}")),
         }

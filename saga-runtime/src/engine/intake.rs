@@ -11,7 +11,6 @@ use saga_store::{
     Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Seq, Started,
     StoreError,
 };
-use tokio::sync::watch;
 
 use super::aside;
 use super::attempt::AttemptRun;
@@ -341,7 +340,6 @@ async fn prepare(
     };
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());
-    let (cancel, cancelled) = watch::channel(false);
     let workflow = run.view.workflow.as_str().into();
     let board = Arc::new(Board::new(Arc::clone(&shared.clock), Arc::<Mailbox>::clone(&mailbox)));
     let mut driver = Box::new(Driver {
@@ -354,11 +352,9 @@ async fn prepare(
             execution: run.view.execution,
             workflow,
             membership: Arc::clone(membership),
-            cancelled,
             board,
             open: OpenSteps::default(),
         }),
-        cancel,
         next,
         inbox_seen: 0,
         inbox_consumed: 0,

@@ -28,6 +28,7 @@ mod successor;
 mod surroundings;
 mod suspicion;
 mod transaction;
+mod underway;
 mod ward;
 
 use std::sync::Arc;

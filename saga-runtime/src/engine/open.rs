@@ -15,12 +15,11 @@ use saga_store::{
 };
 
 use super::attempt::{AttemptEnvironment, AttemptRun};
-use super::attempts::Begun;
 use super::driver::{Driver, Parting};
 use super::transaction::end_entry;
+use super::underway::begin;
 use crate::activity::{AsyncTxJob, AttemptEnd, AttemptFailure};
 use crate::classify::Class;
-use crate::erased::BoxFuture;
 use crate::externalize::externalize;
 use crate::layer::timed_out;
 use crate::machine::{AttemptStart, TaskKey, Turn};
@@ -119,7 +118,7 @@ impl AttemptEnvironment {
         let (clock, of) = (Arc::clone(&self.clock), start.clone());
         AsyncTxJob {
             input: start.input.clone(),
-            context: self.context(run, start),
+            context: self.context(run, start, None),
             limit: Box::new(move || {
                 let over = clock.sleep_until(clock.now().after(of.timeout));
                 Box::pin(async move {
@@ -145,10 +144,10 @@ impl Driver {
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (begun, mut attempt) = self.attempt(start);
+        let (lifeline, mut attempt) = begin(&self.shared, &self.run, start);
         if self.schedule(&held).rows.len() > 1 {
             let parting = self.commit_schedule(&held).await;
-            self.attempts.start(key, true, begun, attempt);
+            self.attempts.start(key, true, lifeline, attempt);
             return parting;
         }
         let clock = Arc::clone(&self.shared.clock);
@@ -175,7 +174,7 @@ impl Driver {
             (None, _) => {
                 let parting = self.commit_schedule(&held).await;
                 if parting.is_none() {
-                    self.attempts.start(key, true, begun, attempt);
+                    self.attempts.start(key, true, lifeline, attempt);
                 }
                 parting
             }
@@ -310,8 +309,8 @@ impl Driver {
             return Some(parting);
         }
         let key = start.key.clone();
-        let (begun, attempt) = self.attempt(start);
-        self.attempts.start(key, true, begun, attempt);
+        let (lifeline, attempt) = begin(&self.shared, &self.run, start);
+        self.attempts.start(key, true, lifeline, attempt);
         None
     }
 
@@ -322,13 +321,6 @@ impl Driver {
         };
         self.arrived.push((start.key.clone(), Err(failure)));
         parting
-    }
-
-    fn attempt(&self, start: AttemptStart) -> (Begun, BoxFuture<'static, AttemptEnd>) {
-        let (shared, run) = (Arc::clone(&self.shared), Arc::clone(&self.run));
-        let begun = shared.environment.begun(start.definition.name);
-        let told = begun.clone();
-        (begun, Box::pin(async move { shared.environment.attempt(&run, told, start).await }))
     }
 
     async fn commit_schedule(&mut self, held: &Held) -> Option<Parting> {

@@ -46,7 +46,7 @@ impl Driver {
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
         let mut finish =
             finisher(Arc::clone(&left), start.clone(), self.machine.undo_needs_output(&start.key), at, entries);
-        let context = self.shared.environment.context(&self.run, &start);
+        let context = self.shared.environment.context(&self.run, &start, None);
         if let Some(stage) = self.shared.environment.stage.clone() {
             // A test has no transaction: the record of the attempt's end takes its place.
             let attempt = AssertUnwindSafe(stage.attempt(start.definition, context, start.input.clone()));

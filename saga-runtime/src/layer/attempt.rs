@@ -22,6 +22,7 @@ pub struct Attempt {
     pub(crate) step: OpId,
     pub(crate) workflow: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) grace: Duration,
 }
 
 impl Attempt {

@@ -9,6 +9,7 @@ use saga_store::wire::{FailureKind, Payload};
 use tower_service::Service;
 
 use super::Attempt;
+use super::thread::OnThread;
 use crate::activity::{ActivityContext, ActivityDefinition, AttemptEnd, AttemptFailure, AttemptFuture, Code, panicked};
 use crate::classify::Class;
 use crate::workflow::WorkflowDefinition;
@@ -48,6 +49,7 @@ impl Service<Attempt> for RunCode {
         let called = catch_unwind(AssertUnwindSafe(|| match (&self.stage, definition.code) {
             (Some(stage), _) => stage.attempt(definition, context, input),
             (None, Code::Async(code)) => code(context, input),
+            (None, Code::Blocking(code)) => Box::pin(OnThread::start(code, context, input)),
             (None, Code::Transaction { .. } | Code::AsyncTransaction { .. }) => {
                 let name = definition.name;
                 let message = format!("`{name}` writes through the store's transaction, which this store has not");

@@ -80,6 +80,7 @@ mod breaker;
 mod code;
 mod logging;
 mod stack;
+mod thread;
 mod timeout;
 
 pub use attempt::Attempt;

@@ -16,9 +16,11 @@ use crate::classify::Class;
 use crate::clock::Clock;
 use crate::erased::BoxFuture;
 
-/// Drops an attempt after its timeout, and fails it as one that may have had an effect; so too one
+/// Ends an attempt after its timeout, and fails it as one that may have had an effect; so too one
 /// that was silent for as long as its activity's `heartbeat = "…"` says. What is further in counts,
-/// what is further out does not.
+/// what is further out does not. An attempt that has asked to be told
+/// ([`ActivityContext::cancelled`]) is told and has the engine's grace to end by itself; an output that
+/// it then gives counts. Any other is dropped.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Timeout;
@@ -64,7 +66,10 @@ where
             limit: attempt.timeout,
             default: attempt.default_timeout,
             activity: attempt.definition.name,
-            silence: attempt.definition.options.heartbeat.map(|most| (most, attempt.context.clone())),
+            silence: attempt.definition.options.heartbeat,
+            grace: attempt.grace,
+            context: attempt.context.clone(),
+            out_of_time: None,
             over: None,
             timer: None,
             inner: self.inner.call(attempt),
@@ -81,8 +86,14 @@ pub struct TimedFuture<F> {
     limit: Duration,
     default: bool,
     activity: &'static str,
-    /// How long it may be silent, and what knows of its signs of life.
-    silence: Option<(Duration, ActivityContext)>,
+    /// How long it may be silent.
+    silence: Option<Duration>,
+    /// How long it may take to stop when it is told to.
+    grace: Duration,
+    /// What knows of its signs of life, and tells it to stop.
+    context: ActivityContext,
+    /// Why it was told to stop.
+    out_of_time: Option<AttemptFailure>,
     /// When it is out of time.
     over: Option<Timestamp>,
 }
@@ -93,7 +104,10 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
         let this = &mut *self;
         if let Poll::Ready(end) = Pin::new(&mut this.inner).poll(cx) {
-            return Poll::Ready(end);
+            return Poll::Ready(match (this.out_of_time.take(), end) {
+                (Some(failure), Err(end)) => Err(in_grace(failure, end.class)),
+                (_, end) => end,
+            });
         }
         let over = *this.over.get_or_insert_with(|| this.clock.now().after(this.limit));
         loop {
@@ -102,22 +116,36 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
             let due = *due;
             ready!(timer.as_mut().poll(cx));
             this.timer = None;
-            let failure = match (&this.silence, this.silent_at()) {
+            if let Some(failure) = this.out_of_time.take() {
+                return Poll::Ready(Err(failure));
+            }
+            let failure = match (this.silence, this.silent_at()) {
                 // It has said something meanwhile.
                 (_, Some(at)) if due < over && at > due => continue,
-                (Some((most, _)), _) if due < over => silent_for(this.activity, *most),
+                (Some(most), _) if due < over => silent_for(this.activity, most),
                 _ => timed_out(this.activity, this.limit, this.default),
             };
-            return Poll::Ready(Err(failure));
+            if !this.context.stop() {
+                return Poll::Ready(Err(failure));
+            }
+            this.out_of_time = Some(failure);
+            let until = this.clock.now().after(this.grace);
+            this.timer = Some((until, this.clock.sleep_until(until)));
         }
     }
+}
+
+/// The failure of an attempt that was told that it is out of time, and ended with an error of this
+/// class: it still knows best whether it had an effect.
+fn in_grace(failure: AttemptFailure, class: Class) -> AttemptFailure {
+    let class = Class::Transient { no_effect: !class.may_have_effect(), retry_after: None };
+    AttemptFailure { class, ..failure }
 }
 
 impl<F> TimedFuture<F> {
     /// When the attempt will have been silent for too long if it goes on so.
     fn silent_at(&self) -> Option<Timestamp> {
-        let (most, context) = self.silence.as_ref()?;
-        Some(context.last_beat()?.after(*most))
+        Some(self.context.last_beat()?.after(self.silence?))
     }
 }
 
@@ -161,22 +189,31 @@ mod tests {
             attempt: 1,
             undo: false,
             states: Arc::default(),
-            cancelled: None,
+            lifeline: Some(Arc::default()),
             progress: None,
             beats: Some(Beats::new(&board, &OpId::root())),
         })
     }
 
+    type Never = std::future::Pending<AttemptEnd>;
+
     /// An attempt that never ends, may take a minute, and may be silent for ten seconds.
-    fn attempt(clock: &Arc<Still>, context: ActivityContext) -> TimedFuture<std::future::Pending<AttemptEnd>> {
+    fn attempt(clock: &Arc<Still>, context: ActivityContext) -> TimedFuture<Never> {
+        attempt_by(clock, context, std::future::pending())
+    }
+
+    fn attempt_by<F>(clock: &Arc<Still>, context: ActivityContext, inner: F) -> TimedFuture<F> {
         TimedFuture {
-            inner: std::future::pending(),
+            inner,
             timer: None,
             clock: Arc::<Still>::clone(clock),
             limit: Duration::from_secs(60),
             default: false,
             activity: "copy",
-            silence: Some((Duration::from_secs(10), context)),
+            silence: Some(Duration::from_secs(10)),
+            grace: Duration::from_secs(5),
+            context,
+            out_of_time: None,
             over: None,
         }
     }
@@ -216,5 +253,50 @@ mod tests {
             context.heartbeat(&()).unwrap();
         }
         assert_eq!(message((&mut attempt).now_or_never().unwrap()), "`copy` timed out after 60s");
+    }
+
+    /// An attempt that goes on until it is told to stop, and then ends so.
+    fn stops_with(clock: &Arc<Still>, end: AttemptEnd) -> AttemptEnd {
+        let context = context(clock);
+        let cancelled = context.cancelled();
+        let inner = Box::pin(async move {
+            cancelled.await;
+            end
+        });
+        let mut attempt = attempt_by(clock, context, inner);
+        assert!((&mut attempt).now_or_never().is_none());
+        clock.pass(10);
+        // Told at this poll, it ends at the next.
+        (&mut attempt).now_or_never().or_else(|| (&mut attempt).now_or_never()).expect("it was told")
+    }
+
+    #[test]
+    fn an_output_that_comes_in_the_grace_counts_and_an_error_is_the_timeout() {
+        let clock = Still::new();
+        assert_eq!(stops_with(&clock, Ok(Payload::json("7"))), Ok(Payload::json("7")));
+        let error = |class| Err(AttemptFailure::engine(FailureKind::Returned, class, "stopped"));
+        let no_effect = Class::Transient { no_effect: true, retry_after: None };
+        for (class, then) in
+            [(Class::Permanent, no_effect), (no_effect, no_effect), (Class::TRANSIENT, Class::TRANSIENT)]
+        {
+            let failure = stops_with(&clock, error(class)).unwrap_err();
+            assert_eq!((failure.failure.kind, failure.class), (FailureKind::TimedOut, then), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_asked_to_be_told_is_dropped_after_the_grace() {
+        let clock = Still::new();
+        let context = context(&clock);
+        assert!(!context.is_cancelled());
+        let mut attempt = attempt(&clock, context.clone());
+        assert!((&mut attempt).now_or_never().is_none());
+        clock.pass(10);
+        assert!((&mut attempt).now_or_never().is_none());
+        assert!(context.is_cancelled());
+        clock.pass(4);
+        assert!((&mut attempt).now_or_never().is_none());
+        clock.pass(1);
+        assert!(message((&mut attempt).now_or_never().unwrap()).starts_with("`copy` gave no sign of life"));
     }
 }

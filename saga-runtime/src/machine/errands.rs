@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use saga_store::message::{CancelRequest, MessageBody};
 use saga_store::wire::{
-    ChildEnd, ChildScheduled, ChildStart, Conclusion, Entry, Errand, Failure, FailureKind, OpId, Parent, Payload,
-    Record, StepFailed, UndoCause, UndoPlan, UndoStep,
+    ChildEnd, ChildScheduled, ChildStart, Entry, Errand, Failure, FailureKind, OpId, Parent, Payload, Record,
+    StepFailed, UndoCause, UndoPlan, UndoStep,
 };
 use saga_store::{Target, Timestamp};
 
@@ -52,7 +52,7 @@ pub(super) struct Order {
     /// The idempotency key that the call has set.
     pub(super) key: Option<Arc<str>>,
     pub(super) default_timeout: bool,
-    settle: bool,
+    pub(super) settle: bool,
     pub(super) unknown: bool,
     pub(super) pivot: bool,
 }
@@ -128,7 +128,7 @@ impl Machine {
         if sent {
             self.send_errand(&op, true);
         } else {
-            self.ready.push_back(TaskKey { op, undo: false });
+            self.attempt_again(TaskKey { op, undo: false });
         }
     }
 
@@ -346,8 +346,7 @@ impl Machine {
             self.settle_order();
             return false;
         }
-        self.drop_body();
-        self.conclude(Conclusion::Terminated(request));
+        self.stop_order(request);
         true
     }
 

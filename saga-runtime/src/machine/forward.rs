@@ -214,7 +214,7 @@ impl Machine {
         let key = TaskKey { op: op.clone(), undo: false };
         if step.state == StepState::Running {
             step.unknown = !step.atomic;
-            self.aborts.push(key);
+            self.stop_attempt(key);
         } else {
             self.ready.retain(|ready| *ready != key);
             self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));

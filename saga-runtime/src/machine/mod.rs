@@ -14,6 +14,7 @@ mod pivot;
 mod progress;
 mod repair;
 mod replay;
+mod stopping;
 mod undo;
 mod undoing;
 
@@ -192,6 +193,7 @@ pub(crate) struct Machine {
     timers: BTreeSet<(Timestamp, TimerKey)>,
     ready: VecDeque<TaskKey>,
     aborts: Vec<TaskKey>,
+    stopping: stopping::Stopping,
     entries: Vec<Entry>,
     /// Room for the decisions of a poll.
     decided: Vec<Decision>,
@@ -318,11 +320,6 @@ impl Machine {
         self.start_attempt(key)
     }
 
-    /// Attempts that are no longer wanted.
-    pub(crate) fn take_aborts(&mut self) -> Vec<TaskKey> {
-        std::mem::take(&mut self.aborts)
-    }
-
     /// When the next timer is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         // Nothing is due for a run that stands still.
@@ -400,6 +397,7 @@ impl Machine {
         self.timers.clear();
         self.ready.clear();
         self.progress.clear();
+        self.stopping = stopping::Stopping::default();
         self.unsettled.clear();
         self.tell_parent(&conclusion);
         self.push(Entry::Concluded(conclusion));

@@ -60,8 +60,10 @@ impl Machine {
         if needs_output == Some(true) && touched {
             (step.unknown, step.orphan) = (true, true);
             self.dropped = true;
-            if !running && !waits {
-                self.ready.push_back(key);
+            if running {
+                self.warn_attempt(key);
+            } else if !waits {
+                self.attempt_again(key);
             }
             return;
         }
@@ -72,7 +74,7 @@ impl Machine {
         self.forget_progress(&key.op, false);
         self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
         if running {
-            self.aborts.push(key);
+            self.stop_attempt(key);
         }
     }
 
@@ -82,7 +84,9 @@ impl Machine {
         if !matches!(self.phase, Phase::Forward) || self.unconfirmed.is_some() || self.control.suspended {
             return;
         }
-        self.begin_orphans();
+        if self.stopping.is_empty() {
+            self.begin_orphans();
+        }
         self.tell_undone();
         if !self.has_orphans() {
             self.dropped = false;

@@ -76,8 +76,8 @@ impl Machine {
 
     /// The journal tells of a cancel: unless it goes on with the undo, the cancel waits.
     pub(super) fn cancel_replayed(&mut self, request: CancelRequest) {
-        if self.order.is_some() {
-            return self.settle_order();
+        if let Some(order) = &self.order {
+            return if order.settle { self.settle_order() } else { self.stop_order(request) };
         }
         if !self.pivots.passed {
             self.pivots.cancel.get_or_insert(request);

@@ -141,6 +141,7 @@ impl Machine {
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             aborts: Vec::new(),
+            stopping: super::stopping::Stopping::default(),
             entries: Vec::new(),
             decided: Vec::new(),
             waker: Arc::new(OwnWaker),
@@ -309,6 +310,7 @@ impl Machine {
         }
         self.take_given(self.at);
         self.cancel_at_last();
+        self.end_order();
         self.advance_undo();
         self.advance_orphans();
         Ok(())

@@ -128,13 +128,14 @@ fn run(lengths: &[u32], mut choose: impl FnMut(usize) -> (usize, bool)) -> (Vec<
     let mut open: Vec<AttemptStart> = Vec::new();
     let mut second = 0;
     loop {
+        for abort in machine.take_aborts() {
+            open.retain(|attempt| attempt.key != abort);
+            machine.stopped(&abort);
+        }
         if machine.needs_commit() {
             let turn = machine.take_turn(at(second));
             records.push(Record::new(turn.at, turn.entries));
             open.extend(machine.dispatch());
-            for abort in machine.take_aborts() {
-                open.retain(|attempt| attempt.key != abort);
-            }
             open_after.push(open.iter().map(|attempt| attempt.key.op.clone()).collect());
         }
         if machine.has_ended() {

@@ -41,7 +41,7 @@ impl Machine {
 
     /// Begins the undos that may start now; concludes when nothing is left.
     pub(super) fn advance_undo(&mut self) {
-        if !self.is_undoing() || self.unconfirmed.is_some() || self.control.suspended {
+        if !self.is_undoing() || self.unconfirmed.is_some() || self.control.suspended || !self.stopping.is_empty() {
             return;
         }
         self.begin_orphans();

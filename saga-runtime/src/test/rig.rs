@@ -116,14 +116,14 @@ impl Rig {
         input: Payload,
     ) -> AttemptEnd {
         let world = &self.0.world;
-        let Code::Async(code) = definition.code else {
+        if definition.is_transaction() {
             let name = definition.name;
             world.fail(format!(
                 "activity `{name}` writes through a store's transaction, which a test engine has not: \
                  add `.mock::<{name}>(…)`"
             ));
             return std::future::pending().await;
-        };
+        }
         if let Some(missing) = (definition.states)().into_iter().find(|state| !self.0.states.contains(state.id)) {
             let name = definition.name;
             world.fail(format!(
@@ -134,7 +134,12 @@ impl Rig {
             return std::future::pending().await;
         }
         let _at_work = world.at_work();
-        code(context, input).await
+        match definition.code {
+            Code::Async(code) => code(context, input).await,
+            // What blocks holds up a test, whose time stands meanwhile in any case.
+            Code::Blocking(code) => code(&context, &input),
+            Code::Transaction { .. } | Code::AsyncTransaction { .. } => std::future::pending().await,
+        }
     }
 }
 

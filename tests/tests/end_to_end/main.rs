@@ -1,5 +1,6 @@
 //! Runs from start to end, each scenario on each store.
 
+mod blocking;
 mod cancel;
 mod children;
 mod continued;
@@ -29,5 +30,6 @@ mod restart;
 mod retry;
 mod starts;
 mod status;
+mod stopping;
 mod stranded;
 mod undo;

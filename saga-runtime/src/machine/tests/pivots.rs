@@ -68,6 +68,10 @@ fn go_on(mut records: Vec<Record>, mut seals: Vec<AttemptEnd>, cancel_at: Option
     let mut open: Vec<AttemptStart> = Vec::new();
     loop {
         second += 1;
+        for abort in machine.take_aborts() {
+            open.retain(|attempt| attempt.key != abort);
+            machine.stopped(&abort);
+        }
         if machine.needs_commit() {
             let turn = machine.take_turn(at(second));
             records.push(Record::new(turn.at, turn.entries));
@@ -76,8 +80,6 @@ fn go_on(mut records: Vec<Record>, mut seals: Vec<AttemptEnd>, cancel_at: Option
             return records;
         }
         open.extend(machine.dispatch());
-        let aborts = machine.take_aborts();
-        open.retain(|attempt| !aborts.contains(&attempt.key));
         let Some(attempt) = open.pop() else {
             second = second.max(machine.next_due().expect("something is due").as_micros() / 1_000_000 + 1);
             machine.fire(at(second));

@@ -282,8 +282,11 @@ impl Stage for Node {
             if node.once_in(25) {
                 return std::future::pending().await;
             }
-            let Code::Async(code) = definition.code else { return std::future::pending().await };
-            let end = code(context, input).await;
+            let end = match definition.code {
+                Code::Async(code) => code(context, input).await,
+                Code::Blocking(code) => code(&context, &input),
+                Code::Transaction { .. } | Code::AsyncTransaction { .. } => return std::future::pending().await,
+            };
             if node.once_in(15) {
                 return Err(AttemptFailure::engine(FailureKind::TimedOut, Class::TRANSIENT, "its answer was lost"));
             }

@@ -1,0 +1,95 @@
+//! What a driver has to do with attempts that are under way: hears how far they are, stops those
+//! that nobody waits for any more, and takes their ends.
+
+use std::sync::Arc;
+
+use super::attempt::AttemptRun;
+use super::driver::Driver;
+use super::shared::Shared;
+use crate::activity::{AttemptEnd, Lifeline, Said};
+use crate::erased::BoxFuture;
+use crate::machine::{AttemptStart, TaskKey};
+
+/// An attempt on its way, and what connects it with its driver.
+pub(super) fn begin(
+    shared: &Arc<Shared>,
+    run: &Arc<AttemptRun>,
+    start: AttemptStart,
+) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
+    let (shared, run) = (Arc::clone(shared), Arc::clone(run));
+    let lifeline = shared.environment.lifeline(start.definition.name);
+    let own = Arc::clone(&lifeline);
+    (lifeline, Box::pin(async move { shared.environment.attempt(&run, own, start).await }))
+}
+
+impl Driver {
+    /// Records what attempts say of how far they are, where that is due.
+    pub(super) fn take_progress(&mut self) {
+        for Said { op, undo, attempt, progress } in self.run.board.take_due(self.shared.clock.now()) {
+            self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
+        }
+    }
+
+    /// Stops attempts that are no longer wanted. What depends on their having stopped goes on when
+    /// they have: at once for those that are just dropped, so that it is part of the same record.
+    pub(super) fn stop_attempts(&mut self) {
+        let now = self.shared.clock.now();
+        let until = now.after(self.shared.grace);
+        for key in self.machine.take_warned() {
+            self.attempts.tell(&key);
+        }
+        for key in self.machine.take_aborts() {
+            self.run.open.abort(&key);
+            if self.attempts.stop(&key, until) {
+                self.has_stopped(&key);
+            }
+        }
+        for key in self.attempts.drop_overdue(now) {
+            let grace = self.shared.grace;
+            tracing::warn!(run = %self.run.id, step = %key.op, ?grace, "an attempt did not stop in its time and is dropped");
+            self.has_stopped(&key);
+        }
+    }
+
+    fn has_stopped(&mut self, key: &TaskKey) {
+        self.run.board.ended(&key.op, key.undo);
+        self.machine.stopped(key);
+    }
+
+    /// Feeds the end of an attempt. When the worker stops an error is no end: it may be how the
+    /// attempt heeded the word, and the next worker makes it again.
+    pub(super) fn attempt_ended(&mut self, key: &TaskKey, end: AttemptEnd) {
+        if self.attempts.has_stopped(key) {
+            return self.has_stopped(key);
+        }
+        let stopping = self.mailbox.peek().stop;
+        if let (Some((attempt, progress)), Err(_)) = (self.run.board.ended(&key.op, key.undo), &end) {
+            self.machine.progressed(key, attempt, progress, stopping);
+        }
+        if !(stopping && end.is_err()) {
+            self.machine.attempt_ended(key, end, self.shared.clock.now(), self.shared.entropy.unit());
+        }
+    }
+
+    /// The run has ended: attempts that have asked to be told to stop have their time to do so. Nobody
+    /// waits for them.
+    pub(super) fn wind_down(mut self: Box<Self>) {
+        let clock = Arc::clone(&self.shared.clock);
+        let until = clock.now().after(self.shared.grace);
+        self.attempts.stop_all(until);
+        if self.attempts.is_empty() {
+            return;
+        }
+        self.shared.spawner.clone().spawn(async move {
+            let over = clock.sleep_until(until);
+            tokio::pin!(over);
+            while !self.attempts.is_empty() {
+                tokio::select! {
+                    biased;
+                    _ = self.attempts.next() => {}
+                    () = &mut over => return,
+                }
+            }
+        });
+    }
+}

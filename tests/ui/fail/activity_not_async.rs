@@ -1,8 +1,0 @@
-use saga_runtime::prelude::*;
-
-#[activity]
-fn greet(name: String) -> saga_runtime::Result<String> {
-    Ok(name)
-}
-
-fn main() {}

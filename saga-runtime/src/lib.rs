@@ -84,6 +84,8 @@ pub use saga_macros::{Classify, Event, activity, durable, workflow};
 /// The storage contract, for what clients list and show.
 pub use saga_store as store;
 pub use saga_store::Timestamp;
+#[cfg(feature = "test")]
+pub use saga_store::conformance;
 pub use saga_store::wire::ParentEnd;
 pub use workflow::{Workflow, WorkflowDefinition};
 

@@ -76,6 +76,11 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     (Fault::PurgeIgnoresItsBudget, "purge::a_purge_stays_within_its_budget_and_says_if_there_is_more"),
     (Fault::PurgeLeavesBlobs, "purge::nothing_is_left_of_a_purged_run"),
     (Fault::HintsEnd, "hints::a_message_gives_a_hint"),
+    (Fault::CommitForgetsItsNonce, "faults::a_commit_that_meets_a_fault_is_applied_once"),
+    (Fault::StartForgetsMessages, "faults::a_start_that_meets_a_fault_starts_one_run"),
+    (Fault::DuplicateIsDelivered, "faults::a_message_that_meets_a_fault_is_delivered_once"),
+    (Fault::LeaveKeepsTheRuns, "faults::a_run_whose_claim_meets_a_fault_is_given_to_others_in_the_end"),
+    (Fault::CommitAppendsWhereverThereIsRoom, "faults::of_a_worker_with_a_stale_lease_and_its_heir_one_writes"),
 ];
 
 #[test]

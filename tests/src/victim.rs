@@ -99,6 +99,16 @@ impl Victim {
         self.command(self.arguments).stdout(Stdio::null()).spawn().expect("the program can be started")
     }
 
+    /// Sends it a signal, by its name.
+    ///
+    /// # Panics
+    ///
+    /// If no signal can be sent.
+    pub fn signal(&self, child: &Child, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        assert!(sent.is_ok(), "no {name} can be sent: {sent:?}");
+    }
+
     /// Waits until the work is so much farther, or until it has been looked at so often. Says
     /// whether the program is alive then.
     ///

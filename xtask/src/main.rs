@@ -20,7 +20,9 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
 
   test  run all tests and doctests (for some of them, use `cargo test`)
-  ci    what a change must pass: format, lints, docs, licences, then the tests
+  ci    what a change must pass: format, lints, docs, licences, the tests, then fuzzing and chaos for a short time
+  coverage
+        which lines the tests run, where cargo-llvm-cov is installed
   sim   play the engine in simulation; `--seeds N` says how many seeds (default: 20,000), `--first N` from which on
 
   fuzz  feed each fuzz target its corpus and what comes of it; `--seconds N` says for how long each (default: 30),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => run(&plan::test()),
         ["ci"] => run(&plan::ci()),
+        ["coverage"] => run(&plan::coverage()),
         ["rivals"] => run(&plan::rivals()),
         ["bench-gate"] => run(&plan::bench_gate()),
         ["orders", arguments @ ..] => run(&plan::orders(arguments)),

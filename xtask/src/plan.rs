@@ -34,7 +34,8 @@ pub(crate) fn soak(arguments: &[&str]) -> Vec<Step> {
     vec![Step::script("PostgreSQL", &["xtask/postgresql.sh"]), Step::cargo("soak", soak).with(arguments)]
 }
 
-/// What a change must pass. It ends with what [`test()`] does.
+/// What a change must pass: what [`test()`] does, and the proofs that can go on for as long as one
+/// likes, for a short time each.
 pub(crate) fn ci() -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("lock file", &["metadata", "--locked", "--format-version=1"]).quiet(),
@@ -51,7 +52,28 @@ pub(crate) fn ci() -> Vec<Step> {
         ),
     ];
     steps.extend(test());
+    steps.push(fuzz(CI_FUZZ, 1).after(BUILD_TESTS));
+    // With the tests' build, and rounds short enough to end when their two minutes do.
+    let chaos = |name, store| Step::built(name, "chaos", CI_CHAOS).with(&["--store", store]).after(BUILD_TESTS);
+    steps.extend([chaos("chaos: sqlite", "sqlite"), chaos("chaos: postgres", "postgres")]);
     steps
+}
+
+/// How long CI does what is worth doing for hours.
+const CI_CHAOS: &[&str] = &["--minutes", "2", "--orders", "2000"];
+
+/// Which lines no test runs.
+pub(crate) fn coverage() -> Vec<Step> {
+    let coverage =
+        &["llvm-cov", "--workspace", "--summary-only", "--ignore-filename-regex", "(tests|bench|examples|xtask)/"];
+    vec![
+        Step::script("PostgreSQL", &["xtask/postgresql.sh"]),
+        Step::cargo("coverage", coverage).only_where_installed(
+            "llvm-cov",
+            "cargo-llvm-cov is not installed; `cargo install cargo-llvm-cov --locked` and \
+             `rustup component add llvm-tools` add this report",
+        ),
+    ]
 }
 
 /// The no-op workload on other crates, which have a workspace of their own.
@@ -156,10 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn ci_ends_with_the_very_commands_of_test() {
-        let test = lines(&test());
-        assert!(lines(&ci()).ends_with(&test), "{:?}", lines(&ci()));
+    fn ci_does_the_very_commands_of_test_and_then_the_proofs() {
+        let (ci, test) = (lines(&ci()), lines(&test()));
+        assert!(ci.windows(test.len()).any(|part| part == test), "{ci:?}");
         assert_eq!(test.last().unwrap(), "cargo test --workspace --no-fail-fast");
+        let proofs = &ci[ci.len() - 3..];
+        assert!(proofs[0].starts_with("SAGA_FUZZ_SECONDS=\"30\""), "{proofs:?}");
+        assert_eq!(proofs[1], "chaos --minutes 2 --orders 2000 --store sqlite");
+        assert_eq!(proofs[2], "chaos --minutes 2 --orders 2000 --store postgres");
     }
 
     #[test]

@@ -14,9 +14,9 @@ pub(crate) fn table(done: &[Done]) -> String {
             End::Failed(why) => (duration(step.took), format!("FAILED ({why})")),
             End::NotRun(why) => ("-".to_owned(), format!("not run: {why}")),
         };
-        let _ = writeln!(out, "  {:<12} {took:>10}  {end}", step.name);
+        let _ = writeln!(out, "  {:<15} {took:>10}  {end}", step.name);
     }
-    let _ = writeln!(out, "  {:<12} {:>10}", "together", duration(total(done)));
+    let _ = writeln!(out, "  {:<15} {:>10}", "together", duration(total(done)));
     out
 }
 

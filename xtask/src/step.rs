@@ -26,6 +26,8 @@ pub(crate) struct Step {
     optional: Option<(&'static str, &'static str)>,
     counts_tests: bool,
     quiet: bool,
+    /// Whether the program stands beside this one.
+    is_built: bool,
 }
 
 /// How a step went.
@@ -63,12 +65,18 @@ impl Step {
             optional: None,
             counts_tests: false,
             quiet: false,
+            is_built: false,
         }
     }
 
     /// A shell script.
     pub(crate) fn script(name: &'static str, args: &'static [&'static str]) -> Self {
         Self { program: "sh", ..Self::cargo(name, args) }
+    }
+
+    /// A program that the tests' build has made.
+    pub(crate) fn built(name: &'static str, program: &'static str, args: &'static [&'static str]) -> Self {
+        Self { program, is_built: true, ..Self::cargo(name, args) }
     }
 
     /// The same with more arguments.
@@ -141,6 +149,10 @@ impl Step {
     }
 
     fn command(&self) -> Command {
+        if self.is_built {
+            let own = std::env::current_exe().unwrap_or_default();
+            return in_the_root(own.with_file_name(self.program).into());
+        }
         if self.program == "cargo" { cargo() } else { in_the_root(self.program.into()) }
     }
 

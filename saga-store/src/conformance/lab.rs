@@ -2,6 +2,9 @@
 //! what a test is not about.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -281,6 +284,68 @@ impl<S: Store> Lab<S> {
         let page = self.store.list(query).await.expect("runs can be listed");
         page.runs.into_iter().map(|view| view.execution).collect()
     }
+}
+
+/// Something that befalls a call on its way to the store, or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Others have their turn before the call is made.
+    Delay,
+    /// The call fails before it reaches the store.
+    Error,
+    /// The connection is cut when the call has gone so many steps: whoever called is gone.
+    Disconnect(usize),
+    /// The call is made, and its answer is lost.
+    AnswerLost,
+}
+
+impl Fault {
+    /// All of them, with cuts at several places.
+    pub const ALL: [Self; 8] = [
+        Self::Delay,
+        Self::Error,
+        Self::Disconnect(1),
+        Self::Disconnect(2),
+        Self::Disconnect(3),
+        Self::Disconnect(5),
+        Self::Disconnect(9),
+        Self::AnswerLost,
+    ];
+
+    /// Makes a call to which this happens. No answer means that nobody knows what came of it.
+    pub async fn befalls<T>(self, call: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Self::Delay => {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                Some(call.await)
+            }
+            Self::Error => None,
+            Self::Disconnect(steps) => go(pin!(call).as_mut(), steps).await,
+            Self::AnswerLost => {
+                drop(call.await);
+                None
+            }
+        }
+    }
+}
+
+/// Lets a call go so many steps; its answer, if it came meanwhile.
+pub(super) async fn go<T>(mut call: Pin<&mut impl Future<Output = T>>, steps: usize) -> Option<T> {
+    let mut left = steps;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match call.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A run's name.

@@ -7,6 +7,9 @@
 //! saga_store::conformance!(|| async { MemoryStore::new() });
 //! ```
 //!
+//! The tests of the group `faults` make calls that something befalls ([`lab::Fault`]): a delay, an
+//! error, a connection that is cut, an answer that is lost; and a lease that has run out.
+//!
 //! The tests use the store's own clock and wait for nothing but its answers; moments that must
 //! not come during a test are an hour away.
 
@@ -15,6 +18,8 @@
 // What the macro needs to name; the tests' names are their docs.
 #[doc(hidden)]
 pub mod commit;
+#[doc(hidden)]
+pub mod faults;
 #[doc(hidden)]
 pub mod fence;
 #[doc(hidden)]
@@ -229,6 +234,13 @@ macro_rules! __conformance_list {
                 a_release_that_is_due_gives_a_hint
                 the_end_of_a_run_gives_a_hint
                 each_listener_gets_the_hints
+            }
+            faults {
+                a_commit_that_meets_a_fault_is_applied_once
+                a_start_that_meets_a_fault_starts_one_run
+                a_message_that_meets_a_fault_is_delivered_once
+                a_run_whose_claim_meets_a_fault_is_given_to_others_in_the_end
+                of_a_worker_with_a_stale_lease_and_its_heir_one_writes
             }
         }
     };

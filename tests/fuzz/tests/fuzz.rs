@@ -53,6 +53,10 @@ fn config_takes_anything() {
 
 #[test]
 fn a_target_that_panics_is_told_with_its_bytes() {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    fn takes_some(_: &[u8]) -> bool {
+        TAKEN.fetch_add(1, Ordering::Relaxed) < 300 || panic!("enough")
+    }
     fn take(bytes: &[u8]) -> bool {
         assert!(bytes.len() < 40, "too long for it");
         true
@@ -61,10 +65,6 @@ fn a_target_that_panics_is_told_with_its_bytes() {
     let told = std::panic::catch_unwind(|| feed(&target, 1, 10_000, Duration::ZERO)).unwrap_err();
     let told = told.downcast_ref::<String>().unwrap();
     assert!(told.contains("address panics on"), "{told}");
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    fn takes_some(_: &[u8]) -> bool {
-        TAKEN.fetch_add(1, Ordering::Relaxed) < 300 || panic!("enough")
-    }
     let target = saga_fuzz::Target { take: takes_some, ..TARGETS[0] };
     let told = std::panic::catch_unwind(|| feed(&target, 1, 10_000, Duration::ZERO)).unwrap_err();
     let told = told.downcast_ref::<String>().unwrap();

@@ -111,7 +111,8 @@ impl Item<'_> {
                 non_camel_case_types,
                 clippy::pub_underscore_fields,
                 clippy::struct_excessive_bools,
-                clippy::struct_field_names
+                clippy::struct_field_names,
+                clippy::unsafe_derive_deserialize
             )]
             #vis struct #ident { #(#fields),* }
         }

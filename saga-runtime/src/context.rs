@@ -12,6 +12,7 @@ use saga_store::{ExecutionId, Timestamp};
 
 use crate::activity::{ActivityDefinition, Overrides};
 use crate::few::FewMap;
+use crate::line::{self, Line};
 
 thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
@@ -37,6 +38,14 @@ pub(crate) enum Arrival {
 pub(crate) struct Decision {
     pub(crate) entry: Entry,
     pub(crate) step: Option<StepCode>,
+    /// Where the code stood that decided it.
+    pub(crate) line: Option<Line>,
+}
+
+impl Decision {
+    pub(crate) fn new(entry: Entry, step: Option<StepCode>) -> Self {
+        Self { entry, step, line: line::current() }
+    }
 }
 
 /// What a scheduled step runs, beyond what the journal says of it.
@@ -158,7 +167,7 @@ impl Context {
 
     /// Records a decision that nothing will arrive for.
     pub(crate) fn note(&mut self, entry: Entry) {
-        self.decisions.push(Decision { entry, step: None });
+        self.decisions.push(Decision::new(entry, None));
     }
 
     fn expect(&mut self, op: OpId, slot: Slot) {
@@ -242,7 +251,7 @@ impl Context {
     /// Takes an event that came early, or begins to wait for one.
     pub(crate) fn await_event(&mut self, op: &OpId, name: &str) {
         let entry = Entry::EventAwaited(op.clone(), name.to_owned());
-        self.decide(op.clone(), Decision { entry, step: None });
+        self.decide(op.clone(), Decision::new(entry, None));
         match self.early_events.get_mut(name).and_then(VecDeque::pop_front) {
             // Whoever asks is being polled.
             Some(value) => drop(self.fill(op, Arrival::Value(value))),

@@ -2,8 +2,11 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use crate::line;
 
 /// What a workflow can await: activity calls, timers, joins of them, helpers annotated with
 /// `#[durable]`, and async blocks written in a workflow. Sealed: nothing else is replayed.
@@ -33,10 +36,12 @@ pub(crate) mod sealed {
 pub trait DurableExt: Sized {
     /// The future behind a durable value.
     #[doc(hidden)]
+    #[track_caller]
     fn __saga_durable(self) -> <Self as Durable>::Operation
     where
         Self: Durable,
     {
+        line::reached(Location::caller());
         self.into_operation()
     }
 }

@@ -251,7 +251,7 @@ impl Future for Body {
                 self.op = cx.next_op();
                 let (op, undo) = (self.op.clone(), UndoPlan::Nothing);
                 let step = StepScheduled { op, activity, input, undo, deadline: None, errand: None, at_call: None };
-                cx.decide(self.op.clone(), Decision { entry: Entry::StepScheduled(step), step: None });
+                cx.decide(self.op.clone(), Decision::new(Entry::StepScheduled(step), None));
             }
             match cx.take(&self.op) {
                 Some(Arrival::Value(output)) => Poll::Ready(BodyEnd::Returned(output)),

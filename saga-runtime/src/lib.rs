@@ -43,6 +43,7 @@ mod externalize;
 mod few;
 mod history;
 pub mod layer;
+mod line;
 mod machine;
 mod memory;
 pub mod ops;

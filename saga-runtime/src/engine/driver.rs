@@ -271,7 +271,7 @@ impl Driver {
             self.attempt_ended(&key, end);
         }
         if !self.machine.has_ended() {
-            self.machine.fire(clock.now());
+            self.fed(|machine| machine.fire(clock.now()));
         }
     }
 

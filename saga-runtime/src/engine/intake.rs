@@ -20,6 +20,7 @@ use super::live::Mailbox;
 use super::membership::{Membership, Tenure};
 use super::open::OpenSteps;
 use super::shared::Shared;
+use super::slow;
 use crate::activity::Board;
 use crate::errand;
 use crate::externalize::internalize;
@@ -402,5 +403,8 @@ async fn rebuild(
         resolve: Arc::clone(&shared.resolve),
         workflows: Arc::clone(&shared.workflows),
     });
-    Machine::replay(identity, definition, &records).map_err(|error| error.to_string())
+    let (begun, id) = (shared.clock.elapsed(), &view.id);
+    let machine = Machine::replay(identity, definition, &records).map_err(|error| error.to_string())?;
+    slow::report(&*shared.clock, begun, id, &view.workflow, (None, machine.line()));
+    Ok(machine)
 }

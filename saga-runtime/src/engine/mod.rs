@@ -23,6 +23,7 @@ mod open;
 mod post;
 mod reconcile;
 mod shared;
+mod slow;
 mod start_error;
 mod successor;
 mod surroundings;

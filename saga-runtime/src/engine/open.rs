@@ -256,7 +256,7 @@ impl Driver {
         self.conflicts = 0;
         let applied = CommitOutcome::Applied(Applied::default());
         let parting = self.acknowledged(Some(applied), kept.rows as u64, None, false);
-        self.machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_ref(), kept.at);
+        self.fed(|machine| machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_ref(), kept.at));
         parting
     }
 

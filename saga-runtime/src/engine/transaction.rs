@@ -81,7 +81,7 @@ impl Driver {
         match (outcome, left) {
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Ok(output), undo, rows })) => {
                 let parting = self.acknowledged(Some(CommitOutcome::Applied(applied)), rows, None, false);
-                self.machine.transaction_kept(&start.key, output, undo.as_ref(), at);
+                self.fed(|machine| machine.transaction_kept(&start.key, output, undo.as_ref(), at));
                 parting
             }
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Err(failure), .. })) => {

@@ -67,7 +67,8 @@ impl Driver {
             self.machine.progressed(key, attempt, progress, stopping);
         }
         if !(stopping && end.is_err()) {
-            self.machine.attempt_ended(key, end, self.shared.clock.now(), self.shared.entropy.unit());
+            let (now, luck) = (self.shared.clock.now(), self.shared.entropy.unit());
+            self.fed(|machine| machine.attempt_ended(key, end, now, luck));
         }
     }
 

@@ -15,6 +15,7 @@ use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey, er
 use crate::activity::{ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
+use crate::line;
 use crate::workflow::BodyEnd;
 
 /// Does nothing when woken: the engine polls after each arrival. Whoever keeps a clone waits for
@@ -263,23 +264,26 @@ impl Machine {
         let before = Arc::strong_count(&self.waker);
         let waker = Waker::from(Arc::clone(&self.waker));
         let replaying = self.unconfirmed.is_some();
-        let (mut context, polled) = context::enter(context, || {
-            let poll = AssertUnwindSafe(|| {
-                let Some(running) = &mut body else { return Poll::Pending };
-                let polled = running.as_mut().poll(&mut PollContext::from_waker(&waker));
-                if polled.is_pending() && context::is_continuing() {
-                    // What it holds is let go, as by a return.
-                    body = None;
+        let ((mut context, polled), line) = line::last_of(|| {
+            context::enter(context, || {
+                let poll = AssertUnwindSafe(|| {
+                    let Some(running) = &mut body else { return Poll::Pending };
+                    let polled = running.as_mut().poll(&mut PollContext::from_waker(&waker));
+                    if polled.is_pending() && context::is_continuing() {
+                        // What it holds is let go, as by a return.
+                        body = None;
+                    }
+                    polled
+                });
+                if replaying {
+                    // No log line is repeated.
+                    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || catch_unwind(poll))
+                } else {
+                    catch_unwind(poll)
                 }
-                polled
-            });
-            if replaying {
-                // No log line is repeated.
-                tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || catch_unwind(poll))
-            } else {
-                catch_unwind(poll)
-            }
+            })
         });
+        self.line = line.or(self.line);
         drop(waker);
         let foreign = Arc::strong_count(&self.waker) > before;
         let continues = context.take_continuing(matches!(polled, Ok(Poll::Pending)));
@@ -305,20 +309,29 @@ impl Machine {
         }
         match polled {
             Ok(Poll::Pending) if continues => self.body_continues(),
-            Ok(Poll::Pending) if foreign => self.stop_dead(
-                "the workflow waits for something that is not durable (a foreign future took its waker); \
-                 move it into an activity"
-                    .to_owned(),
-            ),
-            Ok(Poll::Pending) if !waiting => self.stop_dead(
-                "the workflow waits, but for no durable operation; move what it waits for into an activity".to_owned(),
-            ),
+            Ok(Poll::Pending) if foreign => self.stop_dead(format!(
+                "the workflow waits for something that is not durable (a foreign future took its waker), {}; move it \
+                 into an activity",
+                self.standing()
+            )),
+            Ok(Poll::Pending) if !waiting => self.stop_dead(format!(
+                "the workflow waits, but for no durable operation, {}; move what it waits for into an activity",
+                self.standing()
+            )),
             Ok(Poll::Pending) => self.tell_undone(),
             Ok(Poll::Ready(end)) => self.body_ended(end),
             Err(panic) => {
                 let message = crate::codec::panic_message(panic.as_ref());
                 self.stop_dead(format!("the workflow panicked: {message}"));
             }
+        }
+    }
+
+    /// Where a workflow's code stands that awaits what the framework does not see.
+    fn standing(&self) -> String {
+        match self.line {
+            Some(line) => format!("after the await at {}", line::shown(line)),
+            None => "before its first durable await".to_owned(),
         }
     }
 
@@ -329,7 +342,7 @@ impl Machine {
             return;
         }
         let position = self.position;
-        let Decision { entry, step } = decision;
+        let Decision { entry, step, .. } = decision;
         if let Entry::StepScheduled(scheduled) = &entry {
             // It adds no entry of its own, so that its entry need not come first.
             self.open_step(position, scheduled, step);

@@ -33,6 +33,7 @@ use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::context::{Context, Decision, StepCode};
 use crate::errand::OnBehalf;
 use crate::few::FewMap;
+use crate::line::Line;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
 pub(crate) use children::{end_message, farewells};
 use undo::UndoLog;
@@ -198,6 +199,8 @@ pub(crate) struct Machine {
     /// Room for the decisions of a poll.
     decided: Vec<Decision>,
     waker: Arc<forward::OwnWaker>,
+    /// The line that the workflow's code has reached.
+    line: Option<Line>,
     must_commit: bool,
     /// While the decisions of one poll are taken: nobody is polled in between.
     deciding: bool,
@@ -227,6 +230,11 @@ impl Machine {
     /// Whether there is something to commit now.
     pub(crate) fn needs_commit(&self) -> bool {
         self.must_commit
+    }
+
+    /// The line that the workflow's code has reached, if it came to any await.
+    pub(crate) fn line(&self) -> Option<Line> {
+        self.line
     }
 
     /// What to commit. Nothing that it decides may leave the process before it is durable.

@@ -13,6 +13,7 @@ use super::undo::UndoLog;
 use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::context::{Arrival, Context, Decision};
 use crate::few::FewMap;
+use crate::line::{self, Line};
 use crate::workflow::WorkflowDefinition;
 
 /// Why a journal could not be replayed on this build.
@@ -42,6 +43,11 @@ impl From<ReplayError> for ReplayFailed {
     fn from(ReplayError(message): ReplayError) -> Self {
         Self { record: None, message }
     }
+}
+
+/// A line of the source behind what was done there.
+fn at(line: Option<Line>) -> String {
+    line.map(|line| format!(" ({})", line::shown(line))).unwrap_or_default()
 }
 
 impl Machine {
@@ -145,6 +151,7 @@ impl Machine {
             entries: Vec::new(),
             decided: Vec::new(),
             waker: Arc::new(OwnWaker),
+            line: None,
             must_commit: false,
             deciding: false,
             change: None,
@@ -269,11 +276,16 @@ impl Machine {
                 Ok(())
             }
             Some(decision) => Err(ReplayError(format!(
-                "recorded {}, the code now does {}",
+                "recorded {}, the code now does {}{}",
                 describe(entry),
-                describe(&decision.entry)
+                describe(&decision.entry),
+                at(decision.line)
             ))),
-            None => Err(ReplayError(format!("recorded {}, the code now does nothing", describe(entry)))),
+            None => Err(ReplayError(format!(
+                "recorded {}, the code now does nothing{}",
+                describe(entry),
+                at(self.line.filter(|_| self.replayed_ending.is_none()))
+            ))),
         }
     }
 
@@ -281,9 +293,10 @@ impl Machine {
         match self.unconfirmed.as_ref().and_then(VecDeque::front) {
             None => Ok(()),
             Some(decision) => Err(ReplayError(format!(
-                "recorded {}, the code now does {} first",
+                "recorded {}, the code now does {} first{}",
                 describe(arrival),
-                describe(&decision.entry)
+                describe(&decision.entry),
+                at(decision.line)
             ))),
         }
     }

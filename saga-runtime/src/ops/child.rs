@@ -331,7 +331,7 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
             priority: options.priority.unwrap_or_default(),
             terms,
         });
-        cx.decide(op.clone(), Decision { entry, step: None });
+        cx.decide(op.clone(), Decision::new(entry, None));
         Ok((op, id))
     })
 }

@@ -279,7 +279,7 @@ mod tests {
 
     fn begin(cx: &mut RunContext) -> OpId {
         let op = cx.next_op();
-        cx.decide(op.clone(), Decision { entry: Entry::TimerFired(op.clone()), step: None });
+        cx.decide(op.clone(), Decision::new(Entry::TimerFired(op.clone()), None));
         op
     }
 

@@ -1,6 +1,9 @@
 //! Changing a workflow's code under its live runs.
 
+use std::panic::Location;
+
 use crate::context;
+use crate::line;
 
 /// Whether this run takes the new path of a change: `true` for runs that come here for the first
 /// time with the changed code, `false` for those that had passed here when the code was older, whose
@@ -34,7 +37,9 @@ use crate::context;
 /// # Panics
 ///
 /// Outside a workflow.
+#[track_caller]
 pub fn patched(id: &str) -> bool {
+    line::reached(Location::caller());
     context::with("patched", |cx| cx.patched(id))
 }
 

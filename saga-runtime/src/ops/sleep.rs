@@ -66,7 +66,7 @@ impl Future for SleepFuture {
                     Until::At(moment) => moment,
                 };
                 let entry = Entry::TimerSet(TimerSet { op: op.clone(), due: due.as_micros() });
-                cx.decide(op.clone(), Decision { entry, step: None });
+                cx.decide(op.clone(), Decision::new(entry, None));
                 op
             });
             match cx.take(op) {

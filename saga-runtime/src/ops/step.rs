@@ -111,7 +111,7 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
             errand,
         });
         let step = StepCode { definition: A::definition(), overrides: call.overrides };
-        cx.decide(op.clone(), Decision { entry, step: Some(step) });
+        cx.decide(op.clone(), Decision::new(entry, Some(step)));
         if A::OPTIONS.pivot {
             cx.note(Entry::Pivot(op.clone()));
         }

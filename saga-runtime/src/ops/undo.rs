@@ -1,10 +1,13 @@
 //! Undo steps by hand.
 
+use std::panic::Location;
+
 use saga_store::wire::Entry;
 
 use crate::activity::{UndoCall, Undoes};
 use crate::call::ActivityCall;
 use crate::context;
+use crate::line;
 
 /// Adds an undo step: this call is made when what the workflow has done so far is undone, after
 /// the undos of all later steps. For what a `compensate = …` cannot say: an undo that depends on
@@ -31,7 +34,9 @@ use crate::context;
 /// # Panics
 ///
 /// Outside a workflow.
+#[track_caller]
 pub fn undo<A: Undoes>(call: ActivityCall<A>) {
+    line::reached(Location::caller());
     context::with("undo", |cx| {
         let op = cx.next_op();
         match UndoCall::new(call).into_step() {

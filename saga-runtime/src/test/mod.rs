@@ -20,6 +20,8 @@ mod script;
 mod setup;
 #[doc(hidden)]
 pub mod sim;
+#[cfg(test)]
+mod slow;
 mod time;
 mod world;
 

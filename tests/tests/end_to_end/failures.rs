@@ -1,5 +1,7 @@
 //! Timeouts, panics, values that cannot be recorded, and code that a run does not fit.
 
+use std::time::Duration;
+
 use saga_runtime::prelude::*;
 use saga_runtime::store::wire::{Entry, OpId, Payload, Record, RunStarted, StepScheduled, UndoPlan};
 use saga_runtime::store::{ExecutionId, NewRun, Nonce, OnExisting, RunId, RunState, Started, Store, Timestamp};
@@ -52,6 +54,36 @@ async fn awaits_what_never_comes() -> Result<(), SagaError> {
     Ok(())
 }
 
+/// One that awaits on its own, as many crates have them.
+macro_rules! both {
+    ($first:expr, $second:expr) => {
+        tokio::join!($first, $second)
+    };
+}
+
+fn in_the_background() -> tokio::task::JoinHandle<()> {
+    tokio::spawn(std::future::pending())
+}
+
+#[workflow]
+async fn polls_by_hand() -> Result<(), SagaError> {
+    sleep(Duration::from_millis(1)).await;
+    elsewhere!(std::future::poll_fn(|_| std::task::Poll::<()>::Pending));
+    Ok(())
+}
+
+#[workflow]
+async fn awaits_a_spawned_task() -> Result<(), SagaError> {
+    drop(elsewhere!(in_the_background()));
+    Ok(())
+}
+
+#[workflow]
+async fn joins_by_a_foreign_macro() -> Result<(), SagaError> {
+    both!(yielding(), yielding());
+    Ok(())
+}
+
 on_each_store!(
     a_timed_out_attempt_is_repeated_and_named,
     a_panicking_activity_is_repeated_and_then_named,
@@ -99,6 +131,11 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
     };
     assert_eq!(store.start(vec![new]).await.unwrap(), [Started::New]);
     id
+}
+
+/// The line of this file that says this.
+fn line_of(text: &str) -> usize {
+    include_str!("failures.rs").lines().position(|line| line.contains(text)).map_or(0, |at| at + 1)
 }
 
 fn death_of<T, E>(outcome: Outcome<T, E>) -> String {
@@ -151,6 +188,18 @@ async fn awaiting_something_foreign_is_dead_and_does_not_hang(place: impl Place)
     let run = engine.client().start(awaits_something_foreign()).id("A").await.unwrap();
     let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("not durable") && reason.contains("move it into an activity"), "{reason}");
+    assert!(reason.contains("before its first durable await"), "{reason}");
+    for run in [
+        engine.client().start(awaits_a_spawned_task()).id("T").await.unwrap().outcome().await.unwrap(),
+        engine.client().start(joins_by_a_foreign_macro()).id("M").await.unwrap().outcome().await.unwrap(),
+    ] {
+        let reason = death_of(run);
+        assert!(reason.contains("a foreign future took its waker"), "{reason}");
+    }
+    let run = engine.client().start(polls_by_hand()).id("P").await.unwrap();
+    let reason = death_of(run.outcome().await.unwrap());
+    let stands = format!("failures.rs:{}", line_of("sleep(Duration::from_millis(1)).await"));
+    assert!(reason.contains("no durable operation") && reason.contains(&stands), "{reason}");
     let run = engine.client().start(awaits_what_never_comes()).id("B").await.unwrap();
     let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("no durable operation") && reason.contains("run B"), "{reason}");
@@ -183,7 +232,11 @@ async fn a_journal_that_does_not_match_the_code_is_dead(place: impl Place) {
     let run = engine.client().attach::<one_step>(id.as_str()).await.unwrap();
     let reason = death_of(run.outcome().await.unwrap());
     assert!(reason.contains("recorded activity `ship`"), "{reason}");
-    assert!(reason.contains("the code now does activity `step`") && reason.contains("run planted"), "{reason}");
+    let attempted = format!(
+        "the code now does activity `step` at 0 (tests/tests/end_to_end/failures.rs:{})",
+        line_of("(step(name)")
+    );
+    assert!(reason.contains(&attempted) && reason.contains("run planted"), "{reason}");
     assert!(world.log().is_empty());
 }
 

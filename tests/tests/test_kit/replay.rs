@@ -102,10 +102,11 @@ async fn a_change_is_found_where_it_is_with_what_was_recorded_and_what_the_code_
     let json = history(5).await;
     let swapped = replay(changed::swapped::NAME, &of("swapped", &json)).unwrap_err();
     assert_eq!(swapped.position(), Some(1));
-    assert!(
-        swapped.to_string().contains("recorded activity `a` at 0, the code now does activity `b` at 0"),
-        "{swapped}"
+    let line = include_str!("replay.rs").lines().position(|line| line.contains("Ok(b().await?")).map_or(0, |at| at + 1);
+    let wanted = format!(
+        "recorded activity `a` at 0, the code now does activity `b` at 0 (tests/tests/test_kit/replay.rs:{line})"
     );
+    assert!(swapped.to_string().contains(&wanted), "{swapped}");
     let shorter = replay_of::<changed::shorter>(&of("shorter", &json)).unwrap_err();
     assert!(shorter.to_string().contains("recorded activity `b` at 1, the code now does nothing"), "{shorter}");
     let longer = replay_of::<changed::longer>(&of("longer", &json)).unwrap_err();

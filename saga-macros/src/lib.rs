@@ -48,6 +48,7 @@ use proc_macro::TokenStream;
 /// | `read_only` | it changes nothing |
 /// | `pivot` | it is the point of no return |
 /// | `retriable` | it may follow the point of no return: it is retried until it succeeds, so its error has no `#[permanent]` variant |
+/// | `later` | its output comes later, from whoever has the step's token: it returns `Result<Later<T>, E>` |
 /// | `queue = "gpu"` | it runs on any worker that serves this queue, which an undo by it does not; without it, in the process that runs the workflow |
 /// | `transaction` | its writes share the transaction of its journal record: an `async fn` with a parameter `#[transaction] tx: &mut PostgresTx<'_>`, or for SQLite a plain `fn` with `#[transaction] tx: &SqliteTx<'_>` |
 /// | `crate = path` | where the runtime crate is, if it was renamed |

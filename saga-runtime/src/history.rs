@@ -173,6 +173,9 @@ pub(crate) fn describe(entry: &Entry) -> String {
             let (op, attempt, progress) = (&progressed.op, progressed.attempt, shown(&progressed.progress));
             format!("attempt {attempt} of {what} {op} is at {progress}")
         }
+        Entry::Deferred(op, attempt) => {
+            format!("attempt {attempt} of step {op} leaves its output to whoever has the token")
+        }
         Entry::TimerSet(timer) => format!("sleep {} until {}", timer.op, Timestamp::from_micros(timer.due)),
         Entry::TimerFired(op) => format!("sleep {op} ended"),
         Entry::EventAwaited(op, name) => format!("event `{name}` awaited at {op}"),
@@ -229,15 +232,19 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::BegunAnew => "what was under way elsewhere is begun anew".to_owned(),
         Entry::Dropped(scope) => format!("branch {scope} dropped"),
         Entry::Value(value) => format!("value {} recorded: {}", value.op, shown(&value.value)),
-        Entry::Concluded(conclusion) => match conclusion {
-            Conclusion::Completed(output) => format!("completed with {}", shown(output)),
-            Conclusion::Failed { message, .. } => format!("ended as failed: {message}"),
-            Conclusion::Cancelled(request) => format!("ended as cancelled{}", because(request.reason.as_deref())),
-            Conclusion::Terminated(request) => format!("terminated{}", because(request.reason.as_deref())),
-            Conclusion::Dead { reason } => format!("dead: {reason}"),
-            Conclusion::Continued { next } => format!("goes on in execution {next}"),
-            other => format!("{other:?}"),
-        },
+        Entry::Concluded(conclusion) => end(conclusion),
+        other => format!("{other:?}"),
+    }
+}
+
+fn end(conclusion: &Conclusion) -> String {
+    match conclusion {
+        Conclusion::Completed(output) => format!("completed with {}", shown(output)),
+        Conclusion::Failed { message, .. } => format!("ended as failed: {message}"),
+        Conclusion::Cancelled(request) => format!("ended as cancelled{}", because(request.reason.as_deref())),
+        Conclusion::Terminated(request) => format!("terminated{}", because(request.reason.as_deref())),
+        Conclusion::Dead { reason } => format!("dead: {reason}"),
+        Conclusion::Continued { next } => format!("goes on in execution {next}"),
         other => format!("{other:?}"),
     }
 }

@@ -61,7 +61,7 @@ pub mod test;
 mod watchers;
 mod workflow;
 
-pub use activity::{Activity, ActivityContext, ActivityError, RetryPolicy};
+pub use activity::{Activity, ActivityContext, ActivityError, CompletionToken, Later, RetryPolicy};
 pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{

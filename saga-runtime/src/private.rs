@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
+pub use crate::activity::IsLater;
 pub use crate::activity::{
     Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingActivity,
     BlockingTxActivity, BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind, Undoes,

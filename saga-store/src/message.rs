@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
-pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, EventMessage, NextStart};
+pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, Completion, EventMessage, NextStart};
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,9 @@ pub enum MessageBody {
     /// execution.
     #[n(20)]
     StartNext(#[n(0)] NextStart),
+    /// What became of a step, from whoever has its token.
+    #[n(40)]
+    StepCompleted(#[n(0)] Completion),
 }
 
 impl MessageBody {

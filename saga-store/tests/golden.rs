@@ -12,10 +12,10 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
-    AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Conclusion, Continued,
-    Encoding, Entry, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent, ParentEnd, Payload,
-    PayloadData, Progressed, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms, StepEnded, StepFailed,
-    StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
+    AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Completion, CompletionEnd,
+    Conclusion, Continued, Encoding, Entry, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent,
+    ParentEnd, Payload, PayloadData, Progressed, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms,
+    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
 };
 use saga_store::{BlobId, ExecutionId, MessageBody, Timestamp};
 
@@ -228,6 +228,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("attempted", Entry::Attempted(attempted)),
         ("progressed", Entry::Progressed(progressed(false))),
         ("progressed_in_an_undo", Entry::Progressed(progressed(true))),
+        ("deferred", Entry::Deferred(op(&[4]), 2)),
         ("timer_fired", Entry::TimerFired(op(&[24]))),
         ("cancel_requested", Entry::CancelRequested(cancel())),
         ("cancel_requested_without_reason", Entry::CancelRequested(CancelRequest::default())),
@@ -303,6 +304,13 @@ fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
 }
 
 fn messages() -> Vec<(&'static str, MessageBody)> {
+    let completed = |end| MessageBody::StepCompleted(Completion { op: op(&[4, 1]), activity: "ask".to_owned(), end });
+    let failed = CompletionEnd::Failed {
+        failure: Failure { kind: FailureKind::Returned, message: "busy".to_owned(), error: Some(Payload::json("7")) },
+        permanent: false,
+        no_effect: true,
+        retry_after: Some(5_000_000),
+    };
     let start = ChildStart { child: child(), parent: parent(), seed: 7, replaces: None };
     let next = NextStart {
         continued: continued(),
@@ -315,6 +323,8 @@ fn messages() -> Vec<(&'static str, MessageBody)> {
         events: vec![event()],
     };
     vec![
+        ("step_completed", completed(CompletionEnd::Returned(Payload::json("true")))),
+        ("step_failed_from_outside", completed(failed)),
         ("cancel", MessageBody::Cancel(cancel())),
         ("event", MessageBody::Event(event())),
         ("start_child", MessageBody::StartChild(start.clone())),

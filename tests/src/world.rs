@@ -83,6 +83,7 @@ struct Inner {
     attempts: Mutex<Vec<Attempt>>,
     effects: Mutex<BTreeSet<String>>,
     signals: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+    notes: Mutex<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -112,6 +113,16 @@ impl World {
         let attempts = lock(&self.0.attempts);
         let names = attempts.iter().filter(|attempt| effects.contains(&attempt.key));
         names.map(|attempt| (attempt.key.clone(), attempt.name.clone())).collect()
+    }
+
+    /// Notes something under a name, in place of what was noted before.
+    pub fn note(&self, name: &str, what: impl Into<String>) {
+        lock(&self.0.notes).insert(name.to_owned(), what.into());
+    }
+
+    /// What was noted under a name; empty if nothing was.
+    pub fn noted(&self, name: &str) -> String {
+        lock(&self.0.notes).get(name).cloned().unwrap_or_default()
     }
 
     /// Says that something has happened.

@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Lifetime, ReturnType, Type};
 
+use super::lines::lines;
 use super::options::{Breaker, Options};
 use crate::compensate::{Undo, undo_tokens};
 use crate::docs;
@@ -34,72 +35,6 @@ pub(crate) fn expand(function: &Function, params: &Params, options: &Options, un
     let plain = plain(function, params, &attrs, &durable_name);
     let traits = traits(&item, options, undo, &durable_name);
     quote!(#call #data #plain #traits)
-}
-
-/// What the generated documentation says.
-fn lines(function: &Function, params: &Params, options: &Options, name: &str) -> Vec<String> {
-    let signature = docs::signature(name, params.inputs().map(|p| (&p.ident, &p.ty)), &function.sig.output);
-    let mut lines = vec![
-        format!(
-            "An activity: calling it runs nothing, awaiting the call in a workflow does. Recorded as `{signature}`."
-        ),
-        String::new(),
-    ];
-    let attempt = match options.timeout {
-        Some(timeout) => duration::text(timeout),
-        None => "30s (the default)".to_owned(),
-    };
-    lines.push(format!("- One attempt may take {attempt}."));
-    if let Some(heartbeat) = options.heartbeat {
-        lines.push(format!("- It may be silent for {}, without a heartbeat.", duration::text(heartbeat)));
-    }
-    lines.push(format!("- {}", retries(options)));
-    if let Some(Breaker { failures, cooldown, key }) = &options.breaker {
-        let cooldown = duration::text(*cooldown);
-        let of = key.as_ref().map(|key| format!(" with the same `{key}`")).unwrap_or_default();
-        lines.push(format!("- After {failures} failures in a row{of} no attempt is let through for {cooldown}."));
-    }
-    if function.sig.asyncness.is_none() && options.transaction.is_none() {
-        lines.push("- It may block: it runs on a thread of the runtime's pool for that.".to_owned());
-    }
-    if let Some(queue) = &options.queue {
-        lines.push(format!(
-            "- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."
-        ));
-    }
-    if let Some(undo) = &options.compensate {
-        lines.push(format!("- Undone by `{}`.", docs::text(undo)));
-    }
-    for (holds, line) in [
-        (options.read_only, "- It changes nothing."),
-        (options.pivot, "- It is the point of no return."),
-        (options.transaction.is_some(), "- Its writes share the transaction of its journal record."),
-    ] {
-        if holds {
-            lines.push(line.to_owned());
-        }
-    }
-    lines.push(String::new());
-    lines.push(format!("`{}::plain` is the function as it was written.", function.sig.ident));
-    lines
-}
-
-fn retries(options: &Options) -> String {
-    let retry = &options.retry;
-    let or = |value: Option<String>, default: &str| value.unwrap_or_else(|| default.to_owned());
-    let attempts = match retry.max_attempts {
-        Some(1) => return "It is tried once.".to_owned(),
-        Some(count) => format!("It is tried at most {count} times"),
-        None if options.retriable => "It is tried until it succeeds".to_owned(),
-        None => "It is tried at most 5 times (the default)".to_owned(),
-    };
-    format!(
-        "{attempts}, {} after the first attempt, then {} times as long each, up to {}, varied by up to {} of it.",
-        or(retry.initial.map(duration::text), "100ms"),
-        or(retry.multiplier.map(|number| number.to_string()), "2"),
-        or(retry.max.map(duration::text), "30s"),
-        or(retry.jitter.map(|number| number.to_string()), "0.2"),
-    )
 }
 
 /// `impl name { NAME, plain }`
@@ -139,7 +74,8 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
     let private = item.krate.private(span);
     let cfg = &item.attrs.cfg;
     let serde = item.serde();
-    let (output, error) = item.output_types();
+    let (given, error) = item.output_types();
+    let output = output(item, options, &given);
     let options_tokens = options_tokens(options, &private, span);
     let (undo_kind, undo_fn) = undo_tokens(undo, item);
     let transaction = item.params.all.iter().find_map(|param| match &param.role {
@@ -153,10 +89,14 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             let (name, of) = (Ident::new(name, at), respanned(ident, at));
             (quote_spanned!(at=> #name::<#of>(::core::module_path!(), __saga_states)), run_tx(item, ty))
         }
-        None if item.function.sig.asyncness.is_some() => {
-            (quote_spanned!(span=> asynchronous::<#ident>(::core::module_path!(), __saga_states)), run_async(item))
-        }
-        None => (quote_spanned!(span=> blocking::<#ident>(::core::module_path!(), __saga_states)), run_blocking(item)),
+        None if item.function.sig.asyncness.is_some() => (
+            quote_spanned!(span=> asynchronous::<#ident>(::core::module_path!(), __saga_states)),
+            run_async(item, &given),
+        ),
+        None => (
+            quote_spanned!(span=> blocking::<#ident>(::core::module_path!(), __saga_states)),
+            run_blocking(item, &given),
+        ),
     };
     let states: Vec<_> = states(item.params)
         .map(|ty| {
@@ -259,6 +199,19 @@ fn declares(item: &Item<'_>, options: &Options) -> TokenStream {
     }
 }
 
+/// What is recorded of what the function gives.
+fn output(item: &Item<'_>, options: &Options, given: &TokenStream) -> TokenStream {
+    if !options.later {
+        return given.clone();
+    }
+    let span = match &item.function.sig.output {
+        ReturnType::Type(_, ty) => located(ty.span()),
+        ReturnType::Default => located(item.function.sig.ident.span()),
+    };
+    let private = item.krate.private(span);
+    quote_spanned!(span=> <#given as #private::IsLater>::Output)
+}
+
 fn states(params: &Params) -> impl Iterator<Item = &Type> {
     params.all.iter().filter_map(|param| match &param.role {
         Role::State(ty) => Some(ty),
@@ -352,7 +305,7 @@ fn state_bindings(item: &Item<'_>, context: &Ident) -> Vec<TokenStream> {
     bindings.collect()
 }
 
-fn run_async(item: &Item<'_>) -> TokenStream {
+fn run_async(item: &Item<'_>, given: &TokenStream) -> TokenStream {
     let ident = &item.function.sig.ident;
     let span = located(ident.span());
     let private = item.krate.private(span);
@@ -371,11 +324,12 @@ fn run_async(item: &Item<'_>) -> TokenStream {
     quote_spanned! {span=>
         #[automatically_derived]
         impl #private::AsyncActivity for #ident {
+            type Given = #given;
             #allow
             fn run(
                 self,
                 #context: #private::ActivityContext,
-            ) -> impl ::core::future::Future<Output = ::core::result::Result<Self::Output, Self::Error>>
+            ) -> impl ::core::future::Future<Output = ::core::result::Result<Self::Given, Self::Error>>
             + ::core::marker::Send
             + 'static {
                 async move { #body }
@@ -385,7 +339,7 @@ fn run_async(item: &Item<'_>) -> TokenStream {
 }
 
 /// The implementation for a plain function.
-fn run_blocking(item: &Item<'_>) -> TokenStream {
+fn run_blocking(item: &Item<'_>, given: &TokenStream) -> TokenStream {
     let ident = &item.function.sig.ident;
     let span = located(ident.span());
     let private = item.krate.private(span);
@@ -403,11 +357,12 @@ fn run_blocking(item: &Item<'_>) -> TokenStream {
     quote_spanned! {span=>
         #[automatically_derived]
         impl #private::BlockingActivity for #ident {
+            type Given = #given;
             #[allow(unused_variables)]
             fn run(
                 self,
                 #context: &#private::ActivityContext,
-            ) -> ::core::result::Result<Self::Output, Self::Error> {
+            ) -> ::core::result::Result<Self::Given, Self::Error> {
                 #body
             }
         }

@@ -1,6 +1,7 @@
 //! `#[activity]`.
 
 mod expand;
+mod lines;
 mod options;
 
 use proc_macro2::TokenStream;

@@ -21,6 +21,7 @@ const KNOWN: &[&str] = &[
     "pivot",
     "retriable",
     "transaction",
+    "later",
     "queue",
     "crate",
 ];
@@ -33,6 +34,7 @@ const DEFAULT_INITIAL: Duration = Duration::from_millis(100);
 
 /// The options, checked each and against each other.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Options {
     pub(crate) krate: Option<Krate>,
     pub(crate) name: Option<String>,
@@ -45,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) read_only: bool,
     pub(crate) pivot: bool,
     pub(crate) retriable: bool,
+    /// Its output comes from whoever has the step's token.
+    pub(crate) later: bool,
     /// The queue whose workers run it.
     pub(crate) queue: Option<String>,
     /// The word `transaction`.
@@ -85,6 +89,7 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Options {
             "pivot" => options.pivot = option.flag(diag),
             "retriable" => options.retriable = option.flag(diag),
             "transaction" => options.transaction = option.flag(diag).then(|| option.name.clone()),
+            "later" => options.later = option.flag(diag),
             "queue" => options.queue = queue(option, diag),
             "crate" => options.krate = option.krate(diag),
             _ => diag.unknown(&option.name, "`#[activity]`", KNOWN),
@@ -187,6 +192,7 @@ fn contradictions(list: &[Opt], diag: &mut Diag) {
         ("read_only", "pivot", "what changes nothing is no point of no return"),
         ("read_only", "transaction", "what changes nothing needs no transaction"),
         ("heartbeat", "transaction", "an attempt within a transaction has no layers that would listen"),
+        ("later", "transaction", "what comes later is not written in this transaction"),
         ("pivot", "compensate", "a point of no return is not undone"),
         ("retriable", "compensate", "what follows the point of no return is not undone"),
     ];

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::later::CompletionToken;
 use super::lifeline::Lifeline;
 use super::progress::Board;
 use crate::codec::{self, CodecError};
@@ -73,6 +74,8 @@ pub(crate) struct ContextParts {
     pub(crate) states: Arc<States>,
     /// How it is told to stop; none if it is never told.
     pub(crate) lifeline: Option<Arc<Lifeline>>,
+    /// Where the step is in the run that makes its attempts.
+    pub(crate) task: (ExecutionId, OpId),
     /// What earlier attempts said of how far they were.
     pub(crate) progress: Option<Payload>,
     /// The task by which signs of life are known, and where they go; none if they have no meaning.
@@ -82,15 +85,14 @@ pub(crate) struct ContextParts {
 /// Where an attempt's signs of life go.
 pub(crate) struct Beats {
     pub(crate) board: Arc<Board>,
-    pub(crate) op: OpId,
     last: AtomicI64,
 }
 
 impl Beats {
     /// The attempt begins with a sign of life.
-    pub(crate) fn new(board: &Arc<Board>, op: &OpId) -> Self {
+    pub(crate) fn new(board: &Arc<Board>) -> Self {
         let last = AtomicI64::new(board.now().as_micros());
-        Self { board: Arc::clone(board), op: op.clone(), last }
+        Self { board: Arc::clone(board), last }
     }
 }
 
@@ -139,6 +141,45 @@ impl ActivityContext {
         self.parts.undo
     }
 
+    /// Names this step to whoever shall say what became of it: for an activity with the option `later`,
+    /// which only asks for something and leaves its output to others.
+    ///
+    /// The function returns [`Later`](crate::Later) when it has handed the token out; the step then
+    /// waits, also out of memory, for [`Client::complete`](crate::Client::complete) or
+    /// [`Client::fail`](crate::Client::fail), from any process that has the store. The `timeout` is
+    /// that of the function; a `.deadline(…)` at the call limits the wait, which else is as long as it
+    /// takes. The token is the same for all attempts, and works from the first one on, even before the
+    /// function returns. If the worker dies before that is recorded the function is run again.
+    ///
+    /// Costs two records more than a step of another sort, or one more if the answer comes before
+    /// the function returns: that it waits, and the answer. A cancel does not wait for the answer, unless the undo
+    /// needs the output.
+    ///
+    /// ```
+    /// use saga_runtime::prelude::*;
+    /// use saga_runtime::{Client, Later};
+    ///
+    /// # async fn mail(to: &str, link: &str) -> saga_runtime::Result<()> { Ok(()) }
+    /// #[activity(later)]
+    /// async fn ask(#[context] cx: &ActivityContext, whom: String) -> saga_runtime::Result<Later<bool>> {
+    ///     mail(&whom, &format!("https://shop.example/answer?token={}", cx.token())).await?;
+    ///     Ok(Later::new())
+    /// }
+    ///
+    /// #[workflow]
+    /// async fn approved() -> saga_runtime::Result<bool> {
+    ///     Ok(ask("ann@shop.example".to_owned()).await?)
+    /// }
+    ///
+    /// async fn on_click(client: &Client, token: &str, yes: bool) -> Result<(), saga_runtime::ClientError> {
+    ///     client.complete::<ask>(token, &yes).await
+    /// }
+    /// ```
+    pub fn token(&self) -> CompletionToken {
+        let (execution, op) = &self.parts.task;
+        CompletionToken::of(*execution, op, self.parts.activity)
+    }
+
     /// Says that the attempt is alive, and how far it is. If it ends without success the next
     /// attempt is told ([`progress`](Self::progress)), also after a crash and on another worker, so
     /// that it need not begin at the beginning.
@@ -182,7 +223,7 @@ impl ActivityContext {
             )));
         }
         if progress.inline().is_some_and(|text| text.as_ref() != b"null") {
-            beats.board.say(&beats.op, self.parts.undo, self.parts.attempt, progress);
+            beats.board.say(&self.parts.task.1, self.parts.undo, self.parts.attempt, progress);
         }
         Ok(())
     }

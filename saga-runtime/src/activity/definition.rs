@@ -12,7 +12,7 @@ use saga_store::{AsyncTxFn, BlockingTxFn, TxEnd, TxFamily, TxFuture, TxStep, TxV
 
 use super::{
     Activity, ActivityContext, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingActivity, BlockingTxActivity,
-    UndoCall, UndoKind,
+    Gives, UndoCall, UndoKind, later,
 };
 use crate::classify::{Class, Classify};
 use crate::codec::{self, CodecError};
@@ -258,22 +258,29 @@ async fn within_limit<A: Activity>(
     }
 }
 
-pub(crate) fn end<A: Activity>(result: Result<A::Output, A::Error>) -> AttemptEnd {
-    match result {
-        Ok(output) => codec::encode(&output).map_err(|error| {
-            let message = format!("the output of `{}` cannot be recorded: {error}", A::NAME);
-            AttemptFailure::engine(FailureKind::Payload, Class::TRANSIENT, message)
-        }),
-        Err(error) => {
-            let class = error.class();
-            let message = error.to_string();
-            let (message, error) = match codec::encode(&error) {
-                Ok(payload) => (message, Some(payload)),
-                Err(why) => (format!("{message} (the error itself cannot be recorded: {why})"), None),
-            };
-            Err(AttemptFailure { failure: Failure { kind: FailureKind::Returned, message, error }, class })
-        }
-    }
+pub(crate) fn end<A: Activity>(result: Result<impl Gives<A::Output>, A::Error>) -> AttemptEnd {
+    let output = match result {
+        Ok(given) => match given.given() {
+            Some(output) => output,
+            None => return Ok(later::later()),
+        },
+        Err(error) => return Err(failure::<A>(&error)),
+    };
+    codec::encode(&output).map_err(|error| {
+        let message = format!("the output of `{}` cannot be recorded: {error}", A::NAME);
+        AttemptFailure::engine(FailureKind::Payload, Class::TRANSIENT, message)
+    })
+}
+
+/// The failure of an attempt that returned this error.
+pub(crate) fn failure<A: Activity>(error: &A::Error) -> AttemptFailure {
+    let class = error.class();
+    let message = error.to_string();
+    let (message, error) = match codec::encode(error) {
+        Ok(payload) => (message, Some(payload)),
+        Err(why) => (format!("{message} (the error itself cannot be recorded: {why})"), None),
+    };
+    AttemptFailure { failure: Failure { kind: FailureKind::Returned, message, error }, class }
 }
 
 pub(crate) fn unreadable_input<A: Activity>(error: &CodecError) -> AttemptFailure {

@@ -3,6 +3,7 @@
 mod context;
 mod definition;
 mod error;
+mod later;
 mod lifeline;
 mod options;
 mod progress;
@@ -10,13 +11,15 @@ mod undo;
 
 pub use context::{ActivityContext, IdempotencyKey};
 pub(crate) use context::{Beats, ContextParts};
-pub(crate) use definition::panicked;
 pub use definition::{
     ActivityDefinition, AsyncTxJob, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob,
 };
 #[cfg(feature = "test")]
 pub(crate) use definition::{end, unreadable_input};
+pub(crate) use definition::{failure, panicked};
 pub use error::{ActivityError, ErrorKind};
+pub(crate) use later::is_later;
+pub use later::{CompletionToken, Gives, IsLater, Later};
 pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
@@ -83,14 +86,20 @@ pub trait Activity: Serialize + DeserializeOwned + Send + 'static {
 
 /// An activity whose function is `async`.
 pub trait AsyncActivity: Activity {
+    /// What the function gives: the output, or the promise of it.
+    type Given: Gives<Self::Output>;
+
     /// Runs one attempt.
-    fn run(self, context: ActivityContext) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send + 'static;
+    fn run(self, context: ActivityContext) -> impl Future<Output = Result<Self::Given, Self::Error>> + Send + 'static;
 }
 
 /// An activity whose function is a plain one, which may block.
 pub trait BlockingActivity: Activity {
+    /// What the function gives: the output, or the promise of it.
+    type Given: Gives<Self::Output>;
+
     /// Runs one attempt, on a thread of its own.
-    fn run(self, context: &ActivityContext) -> Result<Self::Output, Self::Error>;
+    fn run(self, context: &ActivityContext) -> Result<Self::Given, Self::Error>;
 }
 
 /// An activity whose writes share the transaction of its journal record, on a store whose

@@ -48,6 +48,13 @@ pub enum ClientError {
         /// The workflow's name.
         workflow: &'static str,
     },
+    /// The text names no step that can be completed: says why.
+    Token {
+        /// The text.
+        token: String,
+        /// Why.
+        why: String,
+    },
     /// A run of this id exists, and the start was to make a new one.
     Exists {
         /// The run.
@@ -160,6 +167,7 @@ impl fmt::Display for ClientError {
                 "event `{event}` was not sent to run {id}: its workflow `{workflow}` never awaits it, as the plan shows; \
                  await it there, or send by `client.send(…)`, which sends anything"
             ),
+            Self::Token { token, why } => write!(f, "{token:?} names no step that can be completed: {why}"),
             Self::Exists { id } => write!(f, "run {id} exists"),
             Self::IsLive { id } => write!(f, "run {id} has not ended"),
             Self::NotPossible { id, why } => write!(f, "{why} (run {id})"),

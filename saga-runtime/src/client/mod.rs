@@ -3,6 +3,7 @@
 
 mod bulk;
 mod chain;
+mod complete;
 mod error;
 mod follow;
 mod fork;

@@ -66,8 +66,9 @@ impl AttemptEnvironment {
             undo: start.key.undo,
             states: Arc::clone(&self.states),
             lifeline,
+            task: (run.execution, start.key.op.clone()),
             progress: start.progress.clone(),
-            beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board, &start.key.op)),
+            beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board)),
         })
     }
 

@@ -377,7 +377,7 @@ impl Driver {
             // A child may be quick, and may need the place.
             _ if self.machine.awaits_children() => self.shared.live.free() == 0,
             Some(_) => true,
-            None => self.machine.awaits_events(),
+            None => self.machine.awaits_events() || self.machine.awaits_token(),
         };
         long && self.attempts.is_empty() && self.arrived.is_empty() && self.machine.is_dormant()
     }

@@ -190,8 +190,9 @@ mod tests {
             undo: false,
             states: Arc::default(),
             lifeline: Some(Arc::default()),
+            task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
-            beats: Some(Beats::new(&board, &OpId::root())),
+            beats: Some(Beats::new(&board)),
         })
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Control {
     pub(super) undo_continues: bool,
     /// When the run is cancelled if it has not ended.
     pub(super) deadline: Option<i64>,
+    /// So many records after the first were copied from another execution.
+    pub(super) copied: u64,
     /// It is another execution of a run that has been.
     pub(super) forked: bool,
     /// Its moment to begin has not come.
@@ -42,6 +44,7 @@ impl Machine {
         let Some(terms) = terms else { return };
         self.control.undo_continues = terms.undo_continues.unwrap_or_default();
         self.control.forked = terms.forked.unwrap_or_default();
+        self.control.copied = terms.copied.unwrap_or_default();
         self.control.deadline = terms.deadline;
         if let Some(begin) = terms.begin {
             self.control.early = true;

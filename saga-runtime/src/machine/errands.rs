@@ -337,7 +337,7 @@ impl Machine {
     /// Somebody asks for a cancel: what was surely not attempted is given up, what may have had an
     /// effect is settled if its undo depends on that, else ended. Whether the undo begins.
     pub(super) fn cancel_order(&mut self, request: CancelRequest) -> bool {
-        let touched = |step: &Step| !step.atomic && (step.unknown || step.state == StepState::Running);
+        let touched = |step: &Step| !step.atomic && (step.unknown || step.state != StepState::Idle);
         if !self.steps.values().any(touched) {
             self.begin_undo(UndoCause::Cancelled(request));
             return true;

@@ -12,7 +12,9 @@ use saga_store::wire::{
 };
 
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey, errands};
-use crate::activity::{ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy};
+use crate::activity::{
+    ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy, is_later,
+};
 use crate::classify::Class;
 use crate::context::{self, Arrival, Decision, StepCode};
 use crate::line;
@@ -32,6 +34,9 @@ impl Machine {
         if key.undo {
             self.undo_attempt_ended(&key.op, end, now, random);
             return;
+        }
+        if end.as_ref().is_ok_and(is_later) {
+            return self.defer(&key.op);
         }
         let Some(step) = self.steps.get_mut(&key.op) else { return };
         step.attempts += 1;
@@ -193,7 +198,7 @@ impl Machine {
                     self.push(Entry::TimerFired(op.clone()));
                     self.resume(&op, Arrival::Fired);
                 }
-                TimerKey::Retry(key) => self.ready.push_back(key),
+                TimerKey::Retry(key) => self.attempt_again(key),
                 TimerKey::Deadline(op) => self.deadline_passed(&op, now),
                 TimerKey::Begin => self.begin(now),
                 TimerKey::RunDeadline => self.run_deadline_passed(now),
@@ -213,8 +218,8 @@ impl Machine {
         }
         let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
         let key = TaskKey { op: op.clone(), undo: false };
+        step.unknown |= step.state != StepState::Idle && !step.atomic;
         if step.state == StepState::Running {
-            step.unknown = !step.atomic;
             self.stop_attempt(key);
         } else {
             self.ready.retain(|ready| *ready != key);
@@ -230,6 +235,7 @@ impl Machine {
             MessageBody::Suspend(request) => self.suspend(request, now),
             MessageBody::Resume(request) => self.go_on(request, now),
             MessageBody::Terminate(request) => self.terminate(request, now),
+            MessageBody::StepCompleted(completion) if !self.has_ended() => self.completed(completion, now),
             MessageBody::ChildEnded(ended) if !self.has_ended() => self.child_ended(&ended.op, ended.end, now),
             _ if !matches!(self.phase, Phase::Forward) => {}
             MessageBody::Cancel(request) => self.request_cancel(request, now),

@@ -9,6 +9,7 @@ mod control;
 mod ending;
 mod errands;
 mod forward;
+mod later;
 mod orphans;
 mod pivot;
 mod progress;
@@ -108,6 +109,8 @@ enum StepState {
     /// Its attempt waits for the turn to be durable, or for its time.
     Idle,
     Running,
+    /// Its attempt has ended, and whoever has the token says what became of it.
+    Deferred,
 }
 
 /// A step that has not ended.

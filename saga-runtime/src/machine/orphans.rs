@@ -51,7 +51,8 @@ impl Machine {
             return self.recall_errand(&op);
         }
         let running = step.state == StepState::Running;
-        let attempted = if exactly { running || step.unknown } else { step.record != self.record };
+        let deferred = step.state == StepState::Deferred;
+        let attempted = if exactly { running || deferred || step.unknown } else { step.record != self.record };
         let touched = !step.atomic && attempted;
         step.deadline = None;
         let key = TaskKey { op, undo: false };
@@ -62,7 +63,7 @@ impl Machine {
             self.dropped = true;
             if running {
                 self.warn_attempt(key);
-            } else if !waits {
+            } else if !waits && !deferred {
                 self.attempt_again(key);
             }
             return;

@@ -19,7 +19,7 @@ pub(super) struct Pivots {
 impl Step {
     /// Whether it is a point of no return of which nobody knows whether it is passed.
     pub(super) fn is_open_pivot(&self) -> bool {
-        self.pivot && (self.unknown || self.errand.is_some() || (self.state == StepState::Running && !self.atomic))
+        self.pivot && (self.unknown || self.errand.is_some() || (self.state != StepState::Idle && !self.atomic))
     }
 }
 

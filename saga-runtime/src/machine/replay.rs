@@ -203,6 +203,7 @@ impl Machine {
             }
             Entry::Attempted(attempted) => self.replay_attempted(attempted),
             Entry::Progressed(progressed) => self.replay_progress(progressed),
+            Entry::Deferred(op, _) => self.replay_deferred(op),
             Entry::TimerFired(op) => {
                 self.timers.retain(|(_, timer)| *timer != TimerKey::Sleep(op.clone()));
                 self.replay_arrival(op, Arrival::Fired);
@@ -258,6 +259,7 @@ impl Machine {
             let Some(step) = self.steps.get_mut(&attempted.op) else { return };
             step.attempts = attempted.attempt;
             step.unknown |= attempted.unknown;
+            step.state = StepState::Idle;
         }
         self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
         self.timers.insert((retry_at, TimerKey::Retry(key)));
@@ -337,7 +339,8 @@ impl Machine {
             .filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None })
             .collect();
         self.ready.clear();
-        for (op, step) in self.steps.iter_mut().filter(|(_, step)| step.errand.is_none()) {
+        let open = |step: &super::Step| step.errand.is_none() && step.state != StepState::Deferred;
+        for (op, step) in self.steps.iter_mut().filter(|(_, step)| open(step)) {
             step.state = StepState::Idle;
             let key = TaskKey { op: op.clone(), undo: false };
             if !waiting.contains(&key) {
@@ -364,6 +367,7 @@ fn concerns_workflow(entry: &Entry) -> bool {
         Entry::Claimed(_)
             | Entry::Attempted(_)
             | Entry::Progressed(_)
+            | Entry::Deferred(..)
             | Entry::EventRefused(..)
             | Entry::Suspended(_)
             | Entry::Resumed(_)

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use saga_store::Timestamp;
-use saga_store::wire::{Attempted, Conclusion, Entry, OpId, StepFailed, UndoCause};
+use saga_store::wire::{Attempted, Conclusion, Entry, FailureKind, OpId, StepFailed, UndoCause};
 
 use super::{AttemptStart, Change, Machine, Phase, StepState, TaskKey, TimerKey};
-use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy};
+use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy, is_later};
 use crate::classify::Class;
 
 impl Machine {
@@ -89,6 +89,7 @@ impl Machine {
         if self.has_ended() {
             return;
         }
+        let end = end.and_then(|output| if is_later(&output) { Err(no_later_undo()) } else { Ok(output) });
         let Some(item) = self.undoable_mut(op) else { return };
         item.attempts += 1;
         item.running = false;
@@ -137,4 +138,9 @@ impl Machine {
             }
         }
     }
+}
+
+fn no_later_undo() -> AttemptFailure {
+    let message = "an undo cannot leave its end to whoever has a token: let it wait for the answer itself";
+    AttemptFailure::engine(FailureKind::Payload, Class::Permanent, message)
 }

@@ -76,6 +76,10 @@ pub enum Entry {
     /// An attempt that has not ended says how far it is.
     #[n(80)]
     Progressed(#[n(0)] Progressed),
+    /// An attempt, of this number, has ended, and leaves it to whoever has the step's token to say what
+    /// became of the step.
+    #[n(81)]
+    Deferred(#[n(0)] OpId, #[n(1)] u32),
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -167,6 +171,7 @@ impl Entry {
             }
             Self::Claimed(_)
             | Self::TimerFired(_)
+            | Self::Deferred(..)
             | Self::CancelRequested(_)
             | Self::Suspended(_)
             | Self::Resumed(_)

@@ -6,6 +6,7 @@
 
 mod chain;
 mod child;
+mod completion;
 mod conclusion;
 mod entry;
 mod errand;
@@ -19,6 +20,7 @@ mod row;
 
 pub use chain::{Continued, NextStart, StartTerms};
 pub use child::{ChildEnd, ChildEnded, ChildScheduled, ChildStart, Parent, ParentEnd};
+pub use completion::{Completion, CompletionEnd};
 pub use conclusion::Conclusion;
 pub use entry::{
     AtCall, Attempted, Care, Claimed, Entry, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded, StepFailed,

@@ -12,6 +12,7 @@ mod failures;
 mod forks;
 mod ids;
 mod journal;
+mod later;
 mod limits;
 mod many;
 mod messages;

@@ -1,0 +1,58 @@
+//! Saying what became of a step, by its token.
+
+use saga_store::Target;
+use saga_store::message::MessageBody;
+use saga_store::wire::{Completion, CompletionEnd, FailureKind};
+
+use super::{Client, ClientError};
+use crate::activity::{Activity, AttemptFailure, CompletionToken, failure};
+use crate::classify::Class;
+use crate::codec;
+
+impl Client {
+    /// Completes a step whose activity has the option `later`, with its output. `token` is what
+    /// [`ActivityContext::token`](crate::ActivityContext::token) gave, as text.
+    ///
+    /// Returns when it is durable; the step's run, in memory or not, then goes on. Costs one message
+    /// and one record. The first word counts: a step that has ended keeps its end, and this is no
+    /// error while its run is live. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// If the token is none, or is that of another activity's step; if the run is not there, or has
+    /// ended.
+    pub async fn complete<A: Activity>(&self, token: impl AsRef<str>, output: &A::Output) -> Result<(), ClientError> {
+        let output = codec::encode(output)?;
+        self.say::<A>(token.as_ref(), CompletionEnd::Returned(output)).await
+    }
+
+    /// Fails such a step. The error is classed as one that the activity itself returns: a transient
+    /// one lets the activity ask again, under the same token, as its policy says; a permanent one
+    /// ends the step. See [`Client::complete`] for cost and errors.
+    pub async fn fail<A: Activity>(&self, token: impl AsRef<str>, error: &A::Error) -> Result<(), ClientError> {
+        let AttemptFailure { failure, class } = failure::<A>(error);
+        debug_assert_eq!(failure.kind, FailureKind::Returned);
+        let (no_effect, retry_after) = match class {
+            Class::Permanent => (true, None),
+            Class::Transient { no_effect, retry_after } => (no_effect, retry_after.map(crate::activity::micros)),
+        };
+        let permanent = class == Class::Permanent;
+        self.say::<A>(token.as_ref(), CompletionEnd::Failed { failure, permanent, no_effect, retry_after }).await
+    }
+
+    async fn say<A: Activity>(&self, token: &str, end: CompletionEnd) -> Result<(), ClientError> {
+        let refused = |why: String| ClientError::Token { token: token.to_owned(), why };
+        let (execution, op, activity) =
+            CompletionToken::read(token).ok_or_else(|| refused("it is not what `cx.token()` gives".to_owned()))?;
+        if activity != A::NAME {
+            return Err(refused(format!("it is that of a step of `{activity}`, not of `{}`", A::NAME)));
+        }
+        let none = || refused("its run is not there (any more)".to_owned());
+        let view = self.parts.store.get_execution(execution).await?.ok_or_else(none)?;
+        if view.state.is_final() {
+            return Err(ClientError::HasEnded { id: view.id });
+        }
+        let body = MessageBody::StepCompleted(Completion { op, activity: activity.to_owned(), end });
+        self.send_body(Target::Execution(execution), view.id, &body).await.map(drop)
+    }
+}

@@ -12,6 +12,7 @@ mod forward;
 mod later;
 mod orphans;
 mod pivot;
+pub(crate) mod planted;
 mod progress;
 mod repair;
 mod replay;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_store::wire::{OpId, UndoPlan, UndoStep};
 
+use super::planted::{Planted, is_planted};
+
 /// A step that has something to undo, or may have.
 #[derive(Debug, Clone)]
 pub(crate) struct Undoable {
@@ -147,7 +149,11 @@ impl UndoLog {
         let Some(last_schedule) = self.last_schedule().max(beside) else {
             return Vec::new();
         };
-        let free: Vec<u64> = self.by_end.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect();
+        let free: Vec<u64> = if is_planted(Planted::UndoOrderReversed) {
+            self.by_schedule.keys().take(1).copied().collect()
+        } else {
+            self.by_end.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect()
+        };
         let mut begun = Vec::new();
         for schedule in free.into_iter().rev() {
             if let Some(item) = self.by_schedule.get_mut(&schedule)

@@ -25,11 +25,17 @@ pub enum Bug {
     HalfCommit,
     /// Runs whose claim was not answered stay with a worker that does not know of them.
     NobodyReconciles,
+    /// Steps are undone in the order in which they were made.
+    UndoOrderReversed,
+    /// What a select drops is a commit of its own, after that of the branch that won.
+    SelectInTwoCommits,
+    /// What a run sends is recorded, and never sent.
+    OutboxForgotten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::FenceDropped,
         Self::LostWakeUp,
         Self::AcknowledgedButLost,
@@ -41,5 +47,8 @@ impl Bug {
         Self::LeaseStands,
         Self::HalfCommit,
         Self::NobodyReconciles,
+        Self::UndoOrderReversed,
+        Self::SelectInTwoCommits,
+        Self::OutboxForgotten,
     ];
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use saga_store::{Hint, RunState, Timestamp};
+use saga_store::{Hint, Query, RunState, RunView, Timestamp};
 
 pub use bug::Bug;
 use log::Log;
@@ -32,6 +32,7 @@ use crate::engine::{Engine, EngineBuilder, Surroundings};
 use crate::entropy::Entropy;
 use crate::erased::{AnyStore, BoxFuture};
 use crate::history::History;
+use crate::machine::planted::{self, Planted};
 use crate::memory::MemoryStore;
 use crate::registry::Registry;
 
@@ -46,6 +47,10 @@ pub struct Scenario {
     pub start: &'static [Start],
     /// Sends an event to a run of this id.
     pub send: Start,
+    /// What an operator does to a run of this id, now this, now that.
+    pub operate: &'static [Start],
+    /// Takes back what an operator did that keeps the run from its end.
+    pub release: Start,
 }
 
 /// What a simulation came to.
@@ -84,6 +89,8 @@ enum Blow {
     Resume(usize, Duration),
     Cancel(usize),
     Send(usize),
+    Operate(usize, usize),
+    Release(usize),
     Hint,
     Quiet,
 }
@@ -115,6 +122,7 @@ pub fn simulate(scenario: Scenario, seed: u64, bug: Option<Bug>) -> Simulated {
     let (workers, blows) = (Vec::new(), BTreeMap::new());
     let mut simulation = Simulation { world, log, store, bug, seed, hosts: 0, workers, blows };
     let runs = 3 + dice.below(6);
+    planted::plant((bug == Some(Bug::UndoOrderReversed)).then_some(Planted::UndoOrderReversed));
     simulation.draw_blows(&mut dice, begin, runs);
     for _ in 0..WORKERS {
         let worker = simulation.boot();
@@ -133,6 +141,7 @@ pub fn simulate(scenario: Scenario, seed: u64, bug: Option<Bug>) -> Simulated {
         *ends.entry(state.to_owned()).or_default() += 1;
     }
     simulation.stop();
+    planted::plant(None);
     Simulated { seed, trace: simulation.log.trace(), broken, ends }
 }
 
@@ -142,12 +151,13 @@ impl Simulation {
         let count = 4 + dice.below(12);
         for number in 0..count {
             let at = begin.after(Duration::from_millis(dice.below(trouble) as u64));
-            let blow = match dice.below(8) {
+            let blow = match dice.below(10) {
                 0 | 1 => Blow::Kill(dice.below(WORKERS)),
                 // Shorter than a lease, or longer.
                 2 | 3 => Blow::Pause(dice.below(WORKERS), Duration::from_millis(dice.below(40_000) as u64)),
                 4 => Blow::Cancel(dice.below(runs)),
                 5 | 6 => Blow::Send(dice.below(runs)),
+                7 | 8 => Blow::Operate(dice.below(runs), dice.below(1_000)),
                 _ => Blow::Hint,
             };
             self.blows.insert((at, number), blow);
@@ -156,6 +166,7 @@ impl Simulation {
             // An event for each run, in the end: those that wait for one shall end.
             let at = begin.after(TROUBLE + Duration::from_secs(60 + run as u64));
             self.blows.insert((at, count + run), Blow::Send(run));
+            self.blows.insert((begin.after(TROUBLE + Duration::from_secs(1)), count + run), Blow::Release(run));
         }
         self.blows.insert((begin.after(TROUBLE), usize::MAX), Blow::Quiet);
     }
@@ -245,7 +256,7 @@ impl Simulation {
             }
             let now = self.world.time.now();
             if self.log.is_quiet() && self.blows.is_empty() && self.all_ended(runs) {
-                return self.audit(runs);
+                return self.audit();
             }
             if now >= end {
                 return Some(self.lost(runs));
@@ -291,6 +302,14 @@ impl Simulation {
             Blow::Send(run) => {
                 self.drive_client(scenario.send, client.clone(), format!("run-{run}"), 5, Duration::ZERO);
             }
+            Blow::Operate(run, which) => {
+                if let Some(operate) = scenario.operate.get(which % scenario.operate.len().max(1)) {
+                    self.drive_client(*operate, client.clone(), format!("run-{run}"), 5, Duration::ZERO);
+                }
+            }
+            Blow::Release(run) => {
+                self.drive_client(scenario.release, client.clone(), format!("run-{run}"), 1_000, Duration::ZERO);
+            }
             Blow::Hint => self.store.hint(Hint::Anything),
             Blow::Quiet => self.log.quiet(),
         }
@@ -313,28 +332,36 @@ impl Simulation {
     }
 
     fn all_ended(&self, runs: usize) -> bool {
-        (0..runs).all(|run| self.view(run).is_some_and(|view| view.state.is_final()))
+        let final_state = |view: &RunView| view.state.is_final();
+        (0..runs).all(|run| self.view(run).is_some_and(|view| final_state(&view)))
+            && self.views().iter().all(final_state)
+    }
+
+    /// All executions, those of children and those that went on as new too.
+    fn views(&self) -> Vec<RunView> {
+        let all = Query { limit: 1_000, ..Query::default() };
+        AnyStore::list(&self.store, &all).now_or_never().and_then(Result::ok).map(|page| page.runs).unwrap_or_default()
     }
 
     fn lost(&self, runs: usize) -> String {
-        let open = (0..runs).filter(|run| !self.view(*run).is_some_and(|view| view.state.is_final()));
-        let names: Vec<String> = open.map(|run| format!("run-{run}")).collect();
-        format!("rule 10: {} never ends, though all goes well", names.join(", "))
+        let mut open: Vec<String> =
+            self.views().iter().filter(|view| !view.state.is_final()).map(|view| view.id.to_string()).collect();
+        open.extend((0..runs).filter(|run| self.view(*run).is_none()).map(|run| format!("run-{run}")));
+        format!("rule 10: {} never ends, though all goes well", open.join(", "))
     }
 
     /// What holds when every run has ended.
-    fn audit(&self, runs: usize) -> Option<String> {
-        (0..runs).find_map(|run| {
-            let view = self.view(run)?;
+    fn audit(&self) -> Option<String> {
+        self.views().into_iter().find_map(|view| {
             let (_, rows) = self.store.look(view.execution)?;
             let records = saga_store::wire::join_rows(&rows).ok()?;
             let history = History::of(records).ok()?;
             match view.state {
-                RunState::Dead => Some(format!("rule 10: run-{run} is dead: {}", history.lines().pop()?)),
+                RunState::Dead => Some(format!("rule 10: {} is dead: {}", view.id, history.lines().pop()?)),
                 RunState::Failed | RunState::Cancelled => {
                     let left = rules::left_over(&history.records);
                     (!left.is_empty())
-                        .then(|| format!("rule 6: run-{run} ended, and {} is not undone", left.join(", ")))
+                        .then(|| format!("rule 6: {} ended, and {} is not undone", view.id, left.join(", ")))
                 }
                 _ => None,
             }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use saga_store::wire::{Entry, FailureKind, Payload, Record, join_rows};
+use saga_store::wire::{Entry, FailureKind, Payload, Record, join_rows, split_rows};
 use saga_store::{
     Applied, ClaimedRun, CommitError, CommitOutcome, Differences, ErrorKind, Incarnation, Nonce, RunCommit, Seq,
     StoreError, Then, Timestamp,
@@ -86,6 +86,9 @@ impl Node {
             Then::Release { wake_at, .. } if self.is(Bug::ForgottenTimer) => *wake_at = None,
             Then::End if self.is(Bug::HalfCommit) => (commit.then, commit.change) = (Then::Keep, None),
             _ => {}
+        }
+        if self.is(Bug::OutboxForgotten) {
+            commit.outbox.clear();
         }
         let says: Vec<String> = commit
             .rows
@@ -207,6 +210,9 @@ impl Hook for Node {
                 }
                 return unknown(commits);
             }
+            if self.is(Bug::SelectInTwoCommits) {
+                commits = self.split_selects(commits).await;
+            }
             let outcomes = commits.into_iter().map(|commit| self.write(commit)).collect();
             self.wait(15).await;
             Ok(outcomes)
@@ -230,6 +236,19 @@ fn copy(commit: &RunCommit) -> RunCommit {
         then: commit.then.clone(),
         tx: None,
     }
+}
+
+/// A commit as two: up to the first branch that it drops, and from there on.
+fn split_at_drop(commit: &RunCommit) -> Option<(RunCommit, RunCommit)> {
+    let bytes: Vec<u8> = commit.rows.iter().flat_map(|row| row.body.iter().copied()).collect();
+    let mut record = Record::from_bytes(&bytes).ok()?;
+    let at = record.entries.iter().position(|entry| matches!(entry, Entry::Dropped(_))).filter(|at| *at > 0)?;
+    let rest = record.entries.split_off(at);
+    let second = Record::new(record.at(), rest);
+    let rows = split_rows(record.to_bytes());
+    let seq = commit.seq.plus(rows.len() as u64);
+    let first = RunCommit { rows, outbox: Vec::new(), change: None, then: Then::Keep, ..copy(commit) };
+    Some((first, RunCommit { rows: split_rows(second.to_bytes()), seq, ..copy(commit) }))
 }
 
 impl Clock for Node {
@@ -303,6 +322,23 @@ impl Node {
             self.0.log.say(format!("worker {} does not hear which runs it was given", self.0.host));
             claimed.clear();
         }
+    }
+
+    /// Writes what a select drops in a second commit, some time after the first; gives what is left
+    /// to be written.
+    async fn split_selects(&self, commits: Vec<RunCommit>) -> Vec<RunCommit> {
+        let mut left = Vec::with_capacity(commits.len());
+        for commit in commits {
+            match split_at_drop(&commit) {
+                Some((first, second)) => {
+                    self.write(first);
+                    self.wait(8_000).await;
+                    left.push(second);
+                }
+                None => left.push(commit),
+            }
+        }
+        left
     }
 
     fn hold_lease(&self) {

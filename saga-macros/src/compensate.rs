@@ -56,7 +56,7 @@ pub(crate) fn check(expr: &Expr, params: &Params, function: &Function, diag: &mu
     })
 }
 
-/// The kind of the undo, and the method that makes it.
+/// The kind of the undo, and what makes it: how it is written, and the method.
 pub(crate) fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream, TokenStream) {
     let Some(undo) = undo else { return (quote!(Nothing), TokenStream::new()) };
     let span = located(undo.call.span());
@@ -73,13 +73,15 @@ pub(crate) fn undo_tokens(undo: Option<&Undo>, item: &Item<'_>) -> (TokenStream,
         ::core::option::Option::Some(#private::undo(#call))
     };
     let returned = quote_spanned!(span=> ::core::option::Option<#private::UndoCall>);
+    let written = docs::text(&undo.call);
+    let written = quote_spanned!(span=> const UNDONE_BY: &'static str = #written;);
     match undo.output {
         Some(output_span) => {
             let output = Ident::new("output", output_span);
             let method = quote_spanned!(span=> fn undo_from_output(self, #output: Self::Output) -> #returned { #body });
-            (quote!(FromOutput), quote_spanned!(span=> #[allow(unused_variables)] #method))
+            (quote!(FromOutput), quote_spanned!(span=> #written #[allow(unused_variables)] #method))
         }
-        None => (quote!(FromInput), quote_spanned!(span=> fn undo_from_input(self) -> #returned { #body })),
+        None => (quote!(FromInput), quote_spanned!(span=> #written fn undo_from_input(self) -> #returned { #body })),
     }
 }
 

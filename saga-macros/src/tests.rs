@@ -134,7 +134,57 @@ fn a_clean_function_expands_without_errors_and_each_mistake_is_one() {
     assert_eq!(errors(&expand("timeout = \"5\", retry(max = \"1x\"), colour", clean)), 3);
     assert_eq!(errors(&expand("compensate = g(s)", clean)), 1);
     assert_eq!(errors(&expand("compensate = g(b)", clean)), 1);
-    assert_eq!(errors(&expand("", "fn f(self, a: &str, (b, c): (u8, u8)) {}")), 5);
+    assert_eq!(errors(&expand("", "fn f(self, a: &str, (b, c): (u8, u8)) {}")), 4);
+}
+
+/// What stands in an editor while somebody writes.
+const HALF_WRITTEN: &[&str] = &[
+    "order.",
+    "let x = ;",
+    "let x = order.id",
+    "reserve(order.).await?",
+    "reserve(order.id).aw",
+    "reserve(order.id).await ship(order.id)",
+    "if order. { reserve(order.id).await? }",
+    "match order. { }",
+    "for line in order. { reserve(line).await?; }",
+    "select! { paid = pay(order.id) => , }",
+    "join!(reserve(order.), pay(order.id)).await",
+    "let x = vec![reserve(order.id).await, ];",
+    "async move { order. }",
+    "|line| reserve(line.",
+    "use std::; order.",
+];
+
+#[test]
+fn a_half_written_body_is_emitted_as_it_stands_and_is_no_mistake_of_the_macros() {
+    let mut tried = 0;
+    for body in HALF_WRITTEN {
+        let Ok(tokens) = body.parse::<TokenStream>() else { continue };
+        tried += 1;
+        let item = quote::quote!(async fn place(order: Order) -> Result<u8, E> { #tokens });
+        for expand in [activity::activity, workflow::workflow, durable::durable] {
+            let expanded = expand(TokenStream::new(), &item);
+            assert_eq!(errors(&expanded), 0, "{body}");
+            let text = expanded.to_string();
+            assert!(text.contains("fn place"), "the function is there to be found: {body}");
+            let words = tokens.clone().into_iter().filter(|tree| matches!(tree, proc_macro2::TokenTree::Ident(_)));
+            for word in words.filter(|word| word.to_string() != "select" && word.to_string() != "join") {
+                assert!(text.contains(&word.to_string()), "{word} of {body}");
+            }
+        }
+    }
+    assert!(tried >= HALF_WRITTEN.len() - 1, "only {tried} are tokens");
+}
+
+#[test]
+fn a_strict_body_that_cannot_be_read_is_not_taken_for_a_checked_one() {
+    let item = quote::quote!(async fn place(order: Order) -> Result<u8, E> { pay(order) reserve(order).await });
+    for expand in [workflow::workflow, durable::durable] {
+        let expanded = expand(quote::quote!(strict), &item);
+        assert_eq!(errors(&expanded), 1, "{expanded}");
+        assert!(expanded.to_string().contains("cannot be read here"), "{expanded}");
+    }
 }
 
 /// Words that the macros know, and the glue between them.

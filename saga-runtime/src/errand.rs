@@ -45,6 +45,7 @@ pub(crate) static DEFINITION: WorkflowDefinition = WorkflowDefinition {
         strict: false,
         nodes: &[],
     },
+    undone_by: "",
     type_name: || "@activity",
     describe: || ["input", "output", "error"].map(|what| (what, Described::of::<()>())),
     begin,

@@ -36,6 +36,8 @@ pub trait Workflow: Serialize + DeserializeOwned + Send + 'static {
 
     /// Which undo the attribute declares, for a completed child of this workflow.
     const UNDO: UndoKind = UndoKind::Nothing;
+    /// That undo as it is written; empty if there is none.
+    const UNDONE_BY: &'static str = "";
 
     /// The undo, where it needs the input only.
     fn undo_from_input(self) -> Option<UndoCall> {
@@ -81,6 +83,8 @@ pub struct WorkflowDefinition {
     pub undo_continues: bool,
     /// What it does, as the macro saw it.
     pub plan: &'static Plan,
+    /// What undoes it once it has completed, as it is written; empty if nothing does.
+    pub undone_by: &'static str,
     pub(crate) type_name: fn() -> &'static str,
     /// What is recorded for it: input, output and error.
     pub(crate) describe: fn() -> [(&'static str, Described); 3],
@@ -108,6 +112,7 @@ impl WorkflowDefinition {
             aliases: &[],
             undo_continues: false,
             plan: W::PLAN,
+            undone_by: W::UNDONE_BY,
             type_name: std::any::type_name::<W>,
             describe: describe::<W>,
             begin: begin::<W>,

@@ -143,6 +143,142 @@ fn an_input_field_with_a_default_may_be_added_and_a_required_one_not() {
     assert!(other.contains("input.order.id: was text, is u32"), "{other}");
 }
 
+#[test]
+fn a_field_may_be_renamed_under_an_alias_and_not_without_one() {
+    #[derive(Serialize, Deserialize)]
+    struct Aliased {
+        #[serde(alias = "id")]
+        number: String,
+        #[serde(alias = "price", alias = "cents")]
+        amount: u32,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Renamed {
+        number: String,
+        cents: u32,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Mistyped {
+        #[serde(alias = "id")]
+        number: u32,
+        cents: u32,
+    }
+    #[workflow(name = "saga")]
+    async fn old(order: Order) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow(name = "saga")]
+    async fn with_an_alias(order: Aliased) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow(name = "saga")]
+    async fn without_an_alias(order: Renamed) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow(name = "saga")]
+    async fn of_another_type(order: Mistyped) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    assert_eq!(said::<old, with_an_alias>(), "");
+    let renamed = said::<old, without_an_alias>();
+    assert!(renamed.contains("input.order.number: is new and required"), "{renamed}");
+    let mistyped = said::<old, of_another_type>();
+    assert!(mistyped.contains("input.order.number: was text, is u32"), "{mistyped}");
+}
+
+#[test]
+fn a_field_may_go_unless_unknown_fields_are_denied() {
+    #[derive(Serialize, Deserialize)]
+    struct Short {
+        id: String,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Closed {
+        id: String,
+    }
+    #[workflow(name = "saga")]
+    async fn old(order: Order) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow(name = "saga")]
+    async fn with_less(order: Short) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow(name = "saga")]
+    async fn with_less_denied(order: Closed) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    assert_eq!(said::<old, with_less>(), "");
+    let closed = said::<old, with_less_denied>();
+    assert!(closed.contains("input.order.cents: is gone, and unknown fields are denied"), "{closed}");
+}
+
+#[test]
+fn a_flattened_a_tagged_and_a_checked_type_need_a_sample() {
+    #[derive(Serialize, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        order: Order,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Order(Order),
+    }
+    /// Takes none of the texts that the probe has.
+    #[derive(Serialize, Deserialize)]
+    #[serde(try_from = "String", into = "String")]
+    #[derive(Clone)]
+    struct Checked(String);
+    impl TryFrom<String> for Checked {
+        type Error = String;
+        fn try_from(text: String) -> Result<Self, String> {
+            if text.starts_with("ORD-") { Ok(Self(text)) } else { Err("it begins with ORD-".to_owned()) }
+        }
+    }
+    impl From<Checked> for String {
+        fn from(checked: Checked) -> Self {
+            checked.0
+        }
+    }
+    #[workflow]
+    async fn takes_flat(order: Flat) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow]
+    async fn takes_tagged(order: Tagged) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    #[workflow]
+    async fn takes_checked(order: Checked) -> saga_runtime::Result<()> {
+        let _ = order;
+        Ok(())
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("a path");
+    for error in [
+        compat::accept::<takes_flat>(folder, &[]),
+        compat::accept::<takes_tagged>(folder, &[]),
+        compat::accept::<takes_checked>(folder, &[]),
+    ] {
+        let error = error.expect_err("it cannot be probed");
+        assert!(error.contains("give a value of each as a sample") && error.contains("sample = …"), "{error}");
+    }
+    let sample = || compat::sample(&takes_checked { order: Checked("ORD-1".to_owned()) });
+    compat::accept::<takes_checked>(folder, &[sample()]).expect("the sample serves");
+    compat::check::<takes_checked>(folder, &[sample()]).expect("nothing has changed");
+}
+
 mod loose {
     use super::*;
 

@@ -142,6 +142,75 @@ async fn helpers(item: u32) -> saga_runtime::Result<()> {
     pay_late(item).await
 }
 
+#[workflow(compensate = release(output))]
+async fn parcel(item: u32) -> saga_runtime::Result<u32> {
+    Ok(item)
+}
+
+#[workflow]
+async fn children(item: u32) -> saga_runtime::Result<()> {
+    let first = parcel(item).await?;
+    let second = spawn(parcel(first)).await?;
+    second.await?;
+    if item > 7 {
+        return continue_as_new(children(item - 1)).await;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn concurrently(items: Vec<u32>) -> saga_runtime::Result<()> {
+    for shipped in for_each_concurrent(2, items.clone(), ship).await {
+        shipped?;
+    }
+    let looked = for_each_concurrent(3, items.clone(), |item| async move {
+        check(item).await?;
+        check(item + 1).await
+    });
+    for checked in looked.await {
+        checked?;
+    }
+    try_join_all(items.into_iter().map(reserve)).await?;
+    Ok(())
+}
+
+#[workflow]
+async fn talks(item: u32) -> saga_runtime::Result<()> {
+    let approval = match event::<Approval>().timeout(Duration::from_secs(60)).await {
+        Ok(approval) if check(item).await? => approval,
+        _ => return Ok(()),
+    };
+    if patched("tell-the-shop") {
+        send("SHOP", approval).await?;
+    }
+    pivot().await;
+    Ok(())
+}
+
+#[durable(strict)]
+async fn holds(item: u32) -> saga_runtime::Result<u32> {
+    Ok(reserve(item).await?)
+}
+
+#[activity(read_only)]
+async fn look(item: u32) -> saga_runtime::Result<bool> {
+    Ok(item > 0)
+}
+
+#[workflow(strict)]
+async fn strictly(item: u32) -> saga_runtime::Result<()> {
+    if !look(item).await? {
+        return Ok(());
+    }
+    let held = holds(item).await?;
+    let (first, second) = join!(reserve(held), reserve(held + 1)).await;
+    let first = first?;
+    attempt(async { parcel(first).await }).await?;
+    charge(second?).await?;
+    while ship(item).await.is_err() {}
+    Ok(())
+}
+
 fn golden(plan: &Plan) {
     for (drawing, extension) in [(plan.to_mermaid(), "mmd"), (plan.to_dot(), "dot")] {
         let path = PathBuf::from("golden/plans").join(format!("{}.{extension}", plan.name));
@@ -187,6 +256,28 @@ fn an_attempt_and_an_undo_by_hand_are_drawn() {
 #[test]
 fn helpers_are_drawn_once_each() {
     golden(helpers::PLAN);
+}
+
+#[test]
+fn children_and_the_next_execution_are_drawn() {
+    golden(children::PLAN);
+}
+
+#[test]
+fn what_is_done_for_each_item_is_drawn() {
+    golden(concurrently::PLAN);
+}
+
+#[test]
+fn events_with_a_timeout_guards_patches_sends_and_a_pivot_by_hand_are_drawn() {
+    golden(talks::PLAN);
+}
+
+#[test]
+fn a_strict_saga_is_drawn_with_the_undo_of_each_step() {
+    golden(strictly::PLAN);
+    let drawn = strictly::PLAN.to_mermaid();
+    assert_eq!(drawn.matches("release(output)").count(), 4, "of three steps and a child: {drawn}");
 }
 
 #[test]

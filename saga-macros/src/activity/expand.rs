@@ -9,7 +9,6 @@ use syn::{Lifetime, ReturnType, Type};
 use super::lines::lines;
 use super::options::{Breaker, Options};
 use crate::compensate::{Undo, undo_tokens};
-use crate::docs;
 use crate::duration;
 use crate::function::{self, Attrs, Function, Params, Role};
 use crate::item::{self, Item};
@@ -105,10 +104,6 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             quote_spanned!(span=> #private::StateType::of::<#ty>())
         })
         .collect();
-    let undone_by = options.compensate.as_ref().map(|undo| {
-        let undone_by = docs::text(undo);
-        quote_spanned!(span=> const UNDONE_BY: &'static str = #undone_by;)
-    });
     let declares = declares(item, options);
     let undoes = undo.is_none().then(|| {
         quote_spanned! {span=>
@@ -140,7 +135,6 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
                 const NAME: &'static str = #durable_name;
                 const OPTIONS: #private::ActivityOptions = #options_tokens;
                 const UNDO: #private::UndoKind = #private::UndoKind::#undo_kind;
-                #undone_by
                 fn definition() -> &'static #private::ActivityDefinition {
                     &__SAGA_DEFINITION
                 }

@@ -20,7 +20,8 @@ use crate::workflow::Workflow;
 /// (of version 2, `order_saga.v2.json`). `SAGA_SNAPSHOT=accept cargo test` writes it, the first
 /// time and when a change is meant.
 ///
-/// - Compatible: a new field with a default, a wider integer, a new variant, a step that follows
+/// - Compatible: a new field with a default, a field under a new name with `#[serde(alias = "…")]` for the old
+///   one, a field that is gone unless unknown ones are denied, a wider integer, a new variant, a step that follows
 ///   at the end, a step within a new `if patched("…")`.
 /// - Not compatible: a step that is gone, renamed, new in between or in another order; a type that
 ///   cannot read what the old one wrote; an undo whose activity is gone, since what it is to undo

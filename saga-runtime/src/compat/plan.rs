@@ -173,6 +173,9 @@ impl<'a> Flat<'a> {
     fn child(&mut self, path: &'static str) -> &'static str {
         let Meaning::Workflow(child) = meaning(path, self.module, self.registry) else { return last(path) };
         self.children.push(child);
+        if !child.undone_by.is_empty() {
+            self.undo(child.undone_by, child.module);
+        }
         child.name
     }
 

@@ -290,7 +290,7 @@ impl Builder<'_> {
         let (shape, text) = match step.kind {
             StepKind::Event => (Shape::Step, format!("event {}", step.target)),
             StepKind::Timer => (Shape::Step, format!("{}({})", step.target, step.detail)),
-            StepKind::Spawn => (Shape::Child, format!("spawn {}", step.target)),
+            StepKind::Spawn => return self.child(step.target, format!("spawn {}", step.target), front),
             StepKind::Again => (Shape::Child, format!("continue_as_new {}", step.target)),
             StepKind::Pivot => (Shape::Pivot, "pivot".to_owned()),
             StepKind::Value => (Shape::Step, step.target.to_owned()),
@@ -319,9 +319,20 @@ impl Builder<'_> {
                 }
                 self.next(front, Shape::Helper, text)
             }
-            Meaning::Workflow(_) => self.next(front, Shape::Child, text),
+            Meaning::Workflow(_) => self.child(step.target, text, front),
             Meaning::Unknown => self.next(front, Shape::Step, text),
         }
+    }
+
+    /// Another run, with what undoes it once it has completed.
+    fn child(&mut self, target: &str, text: String, front: Front) -> usize {
+        let vertex = self.next(front, Shape::Child, text);
+        if let Meaning::Workflow(child) = meaning(target, self.module, self.registry)
+            && !child.undone_by.is_empty()
+        {
+            self.undo(vertex, child.undone_by.to_owned());
+        }
+        vertex
     }
 
     fn undo(&mut self, of: usize, by: String) {

@@ -41,6 +41,8 @@ pub(crate) enum Shape {
     Map(Box<Shape>),
     /// Fields by name.
     Struct(BTreeMap<String, Field>),
+    /// Fields by name, of a type that denies others.
+    Closed(BTreeMap<String, Field>),
     /// Variants by name.
     Enum(BTreeMap<String, Shape>),
     /// A type that holds itself: what it looks like stands further out.
@@ -54,6 +56,9 @@ pub(crate) enum Shape {
 pub(crate) struct Field {
     /// Whether a value without it cannot be read.
     pub(crate) required: bool,
+    /// Its other names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) aliases: Vec<String>,
     /// What it holds.
     pub(crate) shape: Shape,
 }
@@ -112,7 +117,9 @@ impl Shape {
             Value::Object(fields) => Self::Struct(
                 fields
                     .iter()
-                    .map(|(name, value)| (name.clone(), Field { required: true, shape: Self::of_value(value) }))
+                    .map(|(name, value)| {
+                        (name.clone(), Field { required: true, aliases: Vec::new(), shape: Self::of_value(value) })
+                    })
                     .collect(),
             ),
         }
@@ -135,7 +142,17 @@ impl Shape {
                     old.unreadable_as(new, &format!("{place}.{number}"), found);
                 }
             }
-            (Self::Struct(old), Self::Struct(new)) => fields(old, new, place, found),
+            (Self::Struct(old) | Self::Closed(old), Self::Struct(new)) => fields(old, new, place, found),
+            (Self::Struct(old) | Self::Closed(old), Self::Closed(new)) => {
+                fields(old, new, place, found);
+                let is_known =
+                    |name: &String| new.contains_key(name) || new.values().any(|field| field.aliases.contains(name));
+                for name in old.keys().filter(|name| !is_known(name)) {
+                    found.push(format!(
+                        "{place}.{name}: is gone, and unknown fields are denied; keep it, or drop `#[serde(deny_unknown_fields)]`"
+                    ));
+                }
+            }
             (Self::Enum(old), Self::Enum(new)) => {
                 for (name, shape) in old {
                     match new.get(name) {
@@ -154,7 +171,7 @@ impl Shape {
 fn fields(old: &BTreeMap<String, Field>, new: &BTreeMap<String, Field>, place: &str, found: &mut Vec<String>) {
     for (name, field) in new {
         let place = format!("{place}.{name}");
-        match old.get(name) {
+        match old.get(name).or_else(|| field.aliases.iter().find_map(|alias| old.get(alias))) {
             Some(before) => {
                 if field.required && !before.required {
                     found.push(format!("{place}: may be absent in what is recorded, and is required now"));
@@ -192,7 +209,7 @@ impl fmt::Display for Shape {
             Self::List(shape) => write!(f, "a list of {shape}"),
             Self::Tuple(shapes) => write!(f, "a tuple of {}", shapes.len()),
             Self::Map(shape) => write!(f, "a map to {shape}"),
-            Self::Struct(_) => f.write_str("a struct"),
+            Self::Struct(_) | Self::Closed(_) => f.write_str("a struct"),
             Self::Enum(_) => f.write_str("an enum"),
             Self::Again | Self::Unknown => f.write_str("something"),
         }

@@ -52,6 +52,12 @@ pub(super) struct Script {
     pub(super) pinned: Option<Path>,
     /// The field to leave out.
     pub(super) omitted: Option<(Path, usize)>,
+    /// Other names of fields, and the fields' own.
+    pub(super) aliases: BTreeMap<(Path, usize), String>,
+    /// Names that are given before the others, since others are aliases of them.
+    pub(super) first: BTreeSet<(Path, usize)>,
+    /// The struct that is given a field which it does not know.
+    pub(super) stranger: Option<Path>,
     /// Places that are left empty, since what they hold does not end.
     pub(super) empty: BTreeSet<Path>,
     /// Which of [`TEXTS`], or which number, a leaf gives.
@@ -66,6 +72,8 @@ pub(super) struct Notes {
     pub(super) last_leaf: Option<Path>,
     /// The place that does not end.
     pub(super) endless: Option<Path>,
+    /// The name that was given last.
+    pub(super) named: Option<(Path, usize)>,
 }
 
 pub(super) struct Session {
@@ -73,9 +81,9 @@ pub(super) struct Session {
     pub(super) notes: RefCell<Notes>,
 }
 
-/// Why a pass ended.
+/// Why a pass ended, and which field was given twice if that is why.
 #[derive(Debug)]
-pub(super) struct Failed(pub(super) String);
+pub(super) struct Failed(pub(super) String, pub(super) Option<&'static str>);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +95,11 @@ impl std::error::Error for Failed {}
 
 impl serde::de::Error for Failed {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self(message.to_string(), None)
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self(format!("duplicate field `{field}`"), Some(field))
     }
 }
 
@@ -114,6 +126,21 @@ impl Probe<'_> {
         self.session.script.answers.get(&self.path).copied().unwrap_or(0)
     }
 
+    /// Which of so many fields are given here: each once, under one name.
+    fn given(&self, count: usize) -> Vec<usize> {
+        let script = &self.session.script;
+        let here = |index: usize| (self.path.clone(), index);
+        let is_given = |index: &usize| {
+            script.omitted.as_ref() != Some(&here(*index)) && !script.aliases.contains_key(&here(*index))
+        };
+        let mut given: Vec<usize> = (0..count).filter(is_given).collect();
+        given.sort_by_key(|index| !script.first.contains(&here(*index)));
+        if script.stranger.as_ref() == Some(&self.path) {
+            given.push(count);
+        }
+        given
+    }
+
     fn is_empty(&self) -> bool {
         self.session.script.empty.contains(&self.path)
     }
@@ -124,7 +151,7 @@ impl Probe<'_> {
         let again = notes.around.iter().filter(|around| **around == name).count() > 1;
         if again || self.path.len() > DEPTH {
             notes.endless = Some(self.path.clone());
-            return Err(Failed(format!("`{name}` holds itself")));
+            return Err(Failed(format!("`{name}` holds itself"), None));
         }
         notes.around.push(name);
         drop(notes);
@@ -147,7 +174,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     type Error = Failed;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Failed> {
-        Err(Failed("it takes anything, or is flattened or untagged".to_owned()))
+        Err(Failed("it takes anything, or is flattened or untagged".to_owned(), None))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
@@ -251,7 +278,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
         self.ask(Asked::Map);
         let left = usize::from(!self.is_empty());
-        visitor.visit_map(Entries { probe: self, names: None, next: 0, left })
+        visitor.visit_map(Entries { probe: self, names: None, given: (0..left).collect(), at: 0 })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -261,8 +288,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor: V,
     ) -> Result<V::Value, Failed> {
         self.ask(Asked::Struct(fields));
-        let probe = self.clone();
-        let entries = Entries { probe, names: Some(fields), next: 0, left: fields.len() };
+        let entries = Entries { given: self.given(fields.len()), at: 0, names: Some(fields), probe: self.clone() };
         self.named(name, || visitor.visit_map(entries))
     }
 
@@ -305,35 +331,30 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 struct Entries<'a> {
     probe: Probe<'a>,
     names: Option<&'static [&'static str]>,
-    next: usize,
-    left: usize,
+    /// Which of the names are given, in this order.
+    given: Vec<usize>,
+    /// How many were.
+    at: usize,
 }
+
+/// No field is called so.
+const STRANGER: &str = "\u{1}";
 
 impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Failed;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Failed> {
-        if let (Some(_), Some((path, index))) = (self.names, &self.probe.session.script.omitted)
-            && *path == self.probe.path
-            && *index == self.next
-            && self.left > 0
-        {
-            self.next += 1;
-            self.left -= 1;
-        }
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        self.next += 1;
-        match self.names.and_then(|names| names.get(self.next - 1)) {
-            Some(name) => seed.deserialize(BorrowedStrDeserializer::<Failed>::new(name)).map(Some),
-            None => seed.deserialize(self.probe.at(0)).map(Some),
-        }
+        let Some(index) = self.given.get(self.at).copied() else { return Ok(None) };
+        self.at += 1;
+        let Some(names) = self.names else { return seed.deserialize(self.probe.at(0)).map(Some) };
+        self.probe.session.notes.borrow_mut().named = Some((self.probe.path.clone(), index));
+        let name = names.get(index).copied().unwrap_or(STRANGER);
+        seed.deserialize(BorrowedStrDeserializer::<Failed>::new(name)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Failed> {
-        seed.deserialize(self.probe.at(if self.names.is_some() { self.next - 1 } else { 1 }))
+        let index = self.given.get(self.at.saturating_sub(1)).copied().unwrap_or_default();
+        seed.deserialize(self.probe.at(if self.names.is_some() { index } else { 1 }))
     }
 }
 

@@ -43,21 +43,30 @@ pub(super) fn search<T: DeserializeOwned>() -> Result<Shape, String> {
             session.script.pinned = None;
             continue;
         }
+        // One more than there are fields stands for a field that is not known.
         let field = asked.iter().find_map(|(path, asked)| match asked {
-            Asked::Struct(names) => (0..names.len())
+            Asked::Struct(names) => (0..=names.len())
                 .find(|index| !omitted.contains(&(path.clone(), *index)))
-                .map(|index| (path.clone(), index)),
+                .map(|index| (path.clone(), index, index == names.len())),
             _ => None,
         });
-        let Some(field) = field else { return Ok(shape(&asked, &required, &mut Path::new())) };
+        let Some((path, index, is_stranger)) = field else {
+            let found = Found { asked: &asked, required: &required, aliases: &session.script.aliases };
+            return Ok(found.shape(&mut Path::new()));
+        };
+        let field = (path.clone(), index);
         omitted.insert(field.clone());
-        session.script.choose(&asked, &field.0, None);
-        session.script.omitted = Some(field.clone());
+        session.script.choose(&asked, &path, None);
+        if is_stranger {
+            session.script.stranger = Some(path);
+        } else {
+            session.script.omitted = Some(field.clone());
+        }
         passes += 1;
         if pass::<T>(&session).is_err() {
             required.insert(field);
         }
-        session.script.omitted = None;
+        (session.script.omitted, session.script.stranger) = (None, None);
         if passes > PASSES {
             return Err("it has too many fields and variants".to_owned());
         }
@@ -104,8 +113,20 @@ impl Script {
 fn read<T: DeserializeOwned>(session: &mut Session, passes: &mut usize) -> Result<(), String> {
     loop {
         *passes += 1;
-        let Err(Failed(why)) = pass::<T>(session) else { return Ok(()) };
+        let Err(Failed(why, twice)) = pass::<T>(session) else { return Ok(()) };
         let notes = session.notes.get_mut();
+        if let (Some(field), Some((path, index))) = (twice, notes.named.clone())
+            && *passes < PASSES
+        {
+            // A field has several names: its own is given, and the others are not.
+            let own = matches!(notes.asked.get(&path), Some(Asked::Struct(names)) if names.get(index) == Some(&field));
+            if own && session.script.first.insert((path.clone(), index)) {
+                continue;
+            }
+            if !own && session.script.aliases.insert((path, index), field.to_owned()).is_none() {
+                continue;
+            }
+        }
         if let Some(endless) = notes.endless.clone() {
             if *passes < PASSES && session.script.end(&endless, &notes.asked) {
                 continue;
@@ -128,33 +149,56 @@ fn pass<T: DeserializeOwned>(session: &Session) -> Result<(), Failed> {
     T::deserialize(Probe { session, path: Path::new() }).map(drop)
 }
 
-/// Puts together what was asked.
-fn shape(asked: &BTreeMap<Path, Asked>, required: &BTreeSet<(Path, usize)>, path: &mut Path) -> Shape {
-    let place = path.clone();
-    let mut inner = |index: usize| {
+/// All that the passes have found.
+struct Found<'a> {
+    asked: &'a BTreeMap<Path, Asked>,
+    required: &'a BTreeSet<(Path, usize)>,
+    aliases: &'a BTreeMap<(Path, usize), String>,
+}
+
+impl Found<'_> {
+    /// Puts together what was asked at a place.
+    fn shape(&self, path: &mut Path) -> Shape {
+        match self.asked.get(path.as_slice()) {
+            None => Shape::Again,
+            Some(Asked::Leaf(leaf)) => leaf.clone(),
+            Some(Asked::Optional) => Shape::Optional(Box::new(self.inner(path, 0))),
+            Some(Asked::List) => Shape::List(Box::new(self.inner(path, 0))),
+            Some(Asked::Map) => Shape::Map(Box::new(self.inner(path, 1))),
+            Some(Asked::Newtype) => self.inner(path, 0),
+            Some(Asked::Tuple(length)) => Shape::Tuple((0..*length).map(|index| self.inner(path, index)).collect()),
+            Some(Asked::Struct(names)) => {
+                let fields = self.fields(path, names);
+                if self.required.contains(&(path.clone(), names.len())) {
+                    Shape::Closed(fields)
+                } else {
+                    Shape::Struct(fields)
+                }
+            }
+            Some(Asked::Enum(names)) => {
+                let variants = names.iter().enumerate();
+                Shape::Enum(variants.map(|(index, name)| ((*name).to_owned(), self.inner(path, index))).collect())
+            }
+        }
+    }
+
+    fn inner(&self, path: &mut Path, index: usize) -> Shape {
         path.push(u16::try_from(index).unwrap_or(u16::MAX));
-        let inner = shape(asked, required, path);
+        let inner = self.shape(path);
         path.pop();
         inner
-    };
-    match asked.get(place.as_slice()) {
-        None => Shape::Again,
-        Some(Asked::Leaf(leaf)) => leaf.clone(),
-        Some(Asked::Optional) => Shape::Optional(Box::new(inner(0))),
-        Some(Asked::List) => Shape::List(Box::new(inner(0))),
-        Some(Asked::Map) => Shape::Map(Box::new(inner(1))),
-        Some(Asked::Newtype) => inner(0),
-        Some(Asked::Tuple(length)) => Shape::Tuple((0..*length).map(inner).collect()),
-        Some(Asked::Struct(names)) => {
-            let fields: Vec<(String, Shape)> =
-                names.iter().enumerate().map(|(index, name)| ((*name).to_owned(), inner(index))).collect();
-            let fields = fields.into_iter().enumerate().map(|(index, (name, shape))| {
-                (name, Field { required: required.contains(&(place.clone(), index)), shape })
-            });
-            Shape::Struct(fields.collect())
+    }
+
+    fn fields(&self, path: &mut Path, names: &[&str]) -> BTreeMap<String, Field> {
+        let here = path.clone();
+        let alias_of = |index: usize| self.aliases.get(&(here.clone(), index));
+        let mut fields = BTreeMap::new();
+        for (index, name) in names.iter().enumerate().filter(|(index, _)| alias_of(*index).is_none()) {
+            let others = names.iter().enumerate().filter(|(index, _)| alias_of(*index).is_some_and(|own| own == name));
+            let aliases = others.map(|(_, alias)| (*alias).to_owned()).collect();
+            let required = self.required.contains(&(here.clone(), index));
+            fields.insert((*name).to_owned(), Field { required, aliases, shape: self.inner(path, index) });
         }
-        Some(Asked::Enum(names)) => {
-            Shape::Enum(names.iter().enumerate().map(|(index, name)| ((*name).to_owned(), inner(index))).collect())
-        }
+        fields
     }
 }

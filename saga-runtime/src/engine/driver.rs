@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use saga_store::wire::{Care, Claimed, Conclusion, Entry, Payload, Record, encode, split_rows};
-use saga_store::{Applied, Blob, CommitOutcome, ExecutionId, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
+use saga_store::wire::{Care, Claimed, Conclusion, Entry, Record, split_rows};
+use saga_store::{Applied, CommitOutcome, ExecutionId, RunCommit, Seq, Timestamp};
 
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
@@ -16,8 +15,7 @@ use super::shared::Shared;
 use super::underway::begin;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
-use crate::externalize::{externalize, externalize_payload};
-use crate::machine::{Change, Machine, TaskKey, Turn};
+use crate::machine::{Machine, TaskKey};
 
 /// A run whose next timer is at least this far away leaves memory.
 const RELEASE_AFTER: Duration = Duration::from_secs(60);
@@ -275,32 +273,6 @@ impl Driver {
         }
     }
 
-    /// Commits the machine's turn; an answer ends the driver's work.
-    async fn commit(&mut self, stopping: bool) -> Option<Parting> {
-        let turn = self.machine.take_turn(self.shared.clock.now());
-        if turn.change.is_none()
-            && turn.outbox.is_empty()
-            && !stopping
-            && self.membership.holds_lease(self.shared.clock.elapsed())
-            && let Some(start) = self.machine.dispatch_transaction()
-        {
-            if start.definition.runs_in_commit() {
-                return Box::pin(self.commit_transaction(Some(turn), start)).await;
-            }
-            return Box::pin(self.hold(turn, start)).await;
-        }
-        let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));
-        let leaving = !stays && self.may_leave(turn.at);
-        let (commit, ended) = self.prepare(turn, leaving);
-        let rows = commit.rows.len() as u64;
-        let outbox = commit.outbox.clone();
-        let outcome = self.submit(commit).await;
-        if matches!(outcome, Some(CommitOutcome::Applied(_))) {
-            self.shared.post.send(outbox);
-        }
-        self.acknowledged(outcome, rows, ended, leaving)
-    }
-
     pub(super) fn acknowledged(
         &mut self,
         outcome: Option<CommitOutcome>,
@@ -367,7 +339,7 @@ impl Driver {
     }
 
     /// Whether the run waits so long that it shall leave memory with this commit.
-    fn may_leave(&self, now: Timestamp) -> bool {
+    pub(super) fn may_leave(&self, now: Timestamp) -> bool {
         if self.machine.is_suspended() {
             return self.stands_still();
         }
@@ -380,104 +352,5 @@ impl Driver {
             None => self.machine.awaits_events() || self.machine.awaits_token(),
         };
         long && self.attempts.is_empty() && self.arrived.is_empty() && self.machine.is_dormant()
-    }
-
-    /// Makes the commit of a turn.
-    fn prepare(&mut self, turn: Turn, leaving: bool) -> (RunCommit, Option<Arc<Conclusion>>) {
-        let Turn { at, mut entries, change, status, outbox } = turn;
-        let ended = match (&change, entries.last()) {
-            (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(Arc::new(conclusion.clone())),
-            _ => None,
-        };
-        let mut blobs = externalize(&mut entries, &self.shared.entropy, at);
-        let status = self.status(status, at, &mut blobs);
-        let change = self.state_change(change.as_ref(), entries.last(), leaving);
-        let then = if ended.is_some() {
-            Then::End
-        } else if leaving {
-            Then::Release { wake_at: self.machine.next_due(), not_build: None }
-        } else {
-            Then::Keep
-        };
-        let record = Record::new(at, entries);
-        let rows = split_rows(record.to_bytes());
-        self.machine.recycle(record.entries);
-        (RunCommit { rows, blobs, outbox, change, status, then, ..self.empty_commit() }, ended)
-    }
-
-    /// A status as the store keeps it.
-    pub(super) fn status(&self, status: Option<Payload>, at: Timestamp, blobs: &mut Vec<Blob>) -> Option<Bytes> {
-        let mut status = status?;
-        blobs.extend(externalize_payload(&mut status, &self.shared.entropy, at));
-        Some(encode(&status))
-    }
-
-    pub(super) fn empty_commit(&self) -> RunCommit {
-        RunCommit {
-            execution: self.execution,
-            owner: self.membership.incarnation(),
-            seq: self.next,
-            nonce: self.shared.entropy.nonce(),
-            rows: Vec::new(),
-            blobs: Vec::new(),
-            inbox_seen: (self.inbox_seen > self.inbox_consumed).then_some(self.inbox_seen),
-            outbox: Vec::new(),
-            sent: Vec::new(),
-            change: None,
-            status: None,
-            then: Then::Keep,
-            tx: None,
-        }
-    }
-
-    /// What lists and clients shall see. A turn that changes nothing costs nothing.
-    fn state_change(&mut self, change: Option<&Change>, last: Option<&Entry>, leaving: bool) -> Option<StateChange> {
-        let state = |state| Some(StateChange { state, conclusion: None });
-        match (change, last) {
-            (Some(Change::Ended), Some(Entry::Concluded(conclusion))) => Some(StateChange {
-                state: RunState::of(conclusion),
-                conclusion: Some(saga_store::wire::encode(conclusion)),
-            }),
-            (Some(Change::Suspended), _) => state(RunState::Suspended),
-            (Some(Change::Resumed), _) if !self.machine.is_undoing() => {
-                self.waiting = false;
-                state(RunState::Running)
-            }
-            (Some(_), _) => state(RunState::Undoing),
-            (None, _) if self.machine.is_suspended() => None,
-            (None, _) if leaving && !self.machine.is_undoing() => {
-                self.waiting = true;
-                state(RunState::Waiting)
-            }
-            (None, _) if std::mem::take(&mut self.waiting) => {
-                state(if self.machine.is_undoing() { RunState::Undoing } else { RunState::Running })
-            }
-            (None, _) => None,
-        }
-    }
-
-    /// Hands in a commit and waits for its answer; attempts go on meanwhile. No answer comes when
-    /// the engine is gone, and none is waited for when the run is no longer this worker's: the
-    /// fence refuses a commit that comes late.
-    pub(super) async fn submit(&mut self, commit: RunCommit) -> Option<CommitOutcome> {
-        let mut outcome = self.shared.committer.submit(commit);
-        let mut raised = false;
-        let answer = loop {
-            tokio::select! {
-                biased;
-                answered = &mut outcome => break answered.ok(),
-                done = self.attempts.next() => self.arrived.push(done),
-                () = self.mailbox.raised() => {
-                    raised = true;
-                    if self.membership.is_over() {
-                        break None;
-                    }
-                }
-            }
-        };
-        if raised {
-            self.mailbox.wake();
-        }
-        answer
     }
 }

@@ -2,6 +2,7 @@
 //! workers.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,15 +194,14 @@ pub(crate) fn launch(
     if shared.is_stopping() {
         mailbox.stop();
     }
+    let (id, workflow) = (run.view.id.clone(), run.view.workflow.clone());
+    let prepared = Box::pin(prepare(Arc::clone(shared), run, Arc::clone(&mailbox), definition, tenure.clone()));
     let shared = Arc::clone(shared);
     let spawner = shared.spawner.clone();
     spawner.spawn(async move {
-        let id = run.view.id.clone();
-        let workflow = run.view.workflow.clone();
         // Users' code is caught where it is called. A defect of the engine costs the run its driver, not
         // its place among the live ones: it is found to be undriven, and tried again.
-        let driven =
-            AssertUnwindSafe(drive(&shared, run, Arc::clone(&mailbox), definition, &tenure)).catch_unwind().await;
+        let driven = AssertUnwindSafe(drive(prepared)).catch_unwind().await;
         let parting = driven.unwrap_or_else(|_| {
             tracing::error!(run = %id, workflow, "the driver of a run has panicked; please report this");
             Parting::Lost
@@ -305,14 +305,8 @@ fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
 
 /// Drives a run until it parts from this worker. A waiting run is the size of its task, so what is
 /// needed for a moment only has a box of its own.
-async fn drive(
-    shared: &Arc<Shared>,
-    run: LoadedRun,
-    mailbox: Arc<Mailbox>,
-    definition: Option<&'static WorkflowDefinition>,
-    tenure: &Tenure,
-) -> Parting {
-    match Box::pin(prepare(shared, run, mailbox, definition, tenure)).await {
+async fn drive(prepared: Pin<Box<impl Future<Output = Result<Box<Driver>, Parting>>>>) -> Parting {
+    match prepared.await {
         Ok(driver) => driver.drive().await,
         Err(parting) => parting,
     }
@@ -320,12 +314,13 @@ async fn drive(
 
 /// The driver of a run, where its journal leaves off.
 async fn prepare(
-    shared: &Arc<Shared>,
+    shared: Arc<Shared>,
     mut run: LoadedRun,
     mailbox: Arc<Mailbox>,
     definition: Option<&'static WorkflowDefinition>,
-    tenure: &Tenure,
+    tenure: Tenure,
 ) -> Result<Box<Driver>, Parting> {
+    let (shared, tenure) = (&shared, &tenure);
     let membership = &tenure.membership;
     if tenure.taken_over && !shared.may_drive(&run.view.workflow, run.view.version) {
         return Err(Box::pin(aside::leave_to_others(shared, &run, membership)).await);

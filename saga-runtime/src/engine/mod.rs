@@ -7,6 +7,7 @@ mod aside;
 mod attempt;
 mod attempts;
 mod builder;
+mod commits;
 mod committer;
 mod driver;
 mod heart;

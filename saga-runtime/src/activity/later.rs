@@ -7,8 +7,6 @@ use std::sync::Arc;
 use saga_store::ExecutionId;
 use saga_store::wire::{Encoding, OpId, Payload, PayloadData};
 
-use crate::__private::Recorded;
-
 /// How an attempt says that it has no output yet. Never recorded.
 const LATER: Encoding = Encoding(254);
 
@@ -52,13 +50,14 @@ pub trait Gives<T> {
     fn given(self) -> Option<T>;
 }
 
-impl<T: Recorded> Gives<T> for T {
+// Without a bound: of an output that cannot be recorded there is one error, elsewhere.
+impl<T> Gives<T> for T {
     fn given(self) -> Option<T> {
         Some(self)
     }
 }
 
-impl<T: Recorded> Gives<T> for Later<T> {
+impl<T> Gives<T> for Later<T> {
     fn given(self) -> Option<T> {
         None
     }

@@ -23,13 +23,14 @@ pub struct ActivityCall<A: Activity> {
     pub(crate) undo: Option<Box<UndoCall>>,
     pub(crate) queue: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) priority: Option<i16>,
 }
 
 impl<A: Activity> ActivityCall<A> {
     /// A call with this input. What the function that `#[activity]` makes does.
     #[doc(hidden)]
     pub fn new(input: A) -> Self {
-        Self { input, overrides: Overrides::default(), undo: None, queue: None, key: None }
+        Self { input, overrides: Overrides::default(), undo: None, queue: None, key: None, priority: None }
     }
 
     /// The input.
@@ -67,6 +68,28 @@ impl<A: Activity> ActivityCall<A> {
     /// [`EngineBuilder::queues`]: crate::EngineBuilder::queues
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = Some(queue.into());
+        self
+    }
+
+    /// Of the steps that wait on their queues a worker takes those with a higher priority first; 0 if
+    /// nothing is said. It changes nothing about a step that a worker has taken already. It is recorded
+    /// with the schedule and costs nothing. Without a [`queue`](Self::queue) nothing waits to be taken,
+    /// so that a priority is an error of the step then.
+    ///
+    /// ```
+    /// # use saga_runtime::prelude::*;
+    /// #[activity(queue = "gpu")]
+    /// async fn render(scene: String) -> saga_runtime::Result<String> {
+    ///     Ok(format!("{scene}.png"))
+    /// }
+    ///
+    /// #[workflow]
+    /// async fn preview(scene: String) -> saga_runtime::Result<String> {
+    ///     Ok(render(scene).priority(10).await?)
+    /// }
+    /// ```
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = Some(priority);
         self
     }
 

@@ -13,7 +13,7 @@ use minicbor::{Decode, Encode};
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
     AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Completion, CompletionEnd,
-    Conclusion, Continued, Encoding, Entry, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent,
+    Conclusion, Continued, Encoding, Entry, Errand, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent,
     ParentEnd, Payload, PayloadData, Progressed, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms,
     StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep, decode, encode,
 };
@@ -155,6 +155,32 @@ fn parent_ends() -> Vec<(&'static str, ParentEnd)> {
 }
 
 fn entries() -> Vec<(&'static str, Entry)> {
+    entries_of_a_run().into_iter().chain(steps_on_a_queue()).collect()
+}
+
+fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
+    let step = |priority| {
+        Entry::StepScheduled(StepScheduled {
+            op: op(&[4]),
+            activity: "render".to_owned(),
+            input: Payload::json("{\"scene\":7}"),
+            undo: UndoPlan::Nothing,
+            deadline: None,
+            errand: Some(Errand {
+                queue: "gpu".to_owned(),
+                execution: execution(),
+                retry: undo().retry,
+                timeout: 5_000_000,
+                default_timeout: false,
+                priority,
+            }),
+            at_call: None,
+        })
+    };
+    vec![("step_scheduled_on_a_queue", step(None)), ("step_scheduled_on_a_queue_with_a_priority", step(Some(-7)))]
+}
+
+fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
     let started = RunStarted {
         workflow: "order_saga".to_owned(),
         version: 2,

@@ -83,7 +83,7 @@ impl Machine {
         if self.unconfirmed.is_some() {
             return;
         }
-        let Errand { queue, execution, retry, timeout, default_timeout } = sent.errand.clone();
+        let Errand { queue, execution, retry, timeout, default_timeout, priority } = sent.errand.clone();
         let on = OnBehalf { run: self.identity.id.clone(), execution: self.identity.execution, op: op.clone() };
         let key = step.idempotency.as_deref().map(str::to_owned);
         let terms = Terms { retry, timeout, default_timeout, key, settle, unknown: again, pivot };
@@ -105,7 +105,7 @@ impl Machine {
             undo: UndoPlan::Nothing,
             at_end: None,
             lane: String::new(),
-            priority: 0,
+            priority: priority.unwrap_or_default(),
             terms: None,
         };
         let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));

@@ -93,7 +93,13 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
         };
         let deadline = call.overrides.deadline.map(|deadline| cx.now().after(deadline).as_micros());
         let errand = match call.queue.as_deref().or(A::OPTIONS.queue) {
-            Some(queue) => Some(errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?),
+            Some(queue) => {
+                let errand = errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?;
+                Some(Errand { priority: call.priority, ..errand })
+            }
+            None if call.priority.is_some() => {
+                return Err(format!("`{}` has a priority and no queue to wait on: add `.queue(…)`", A::NAME));
+            }
             None => None,
         };
         let mut at_call = call.overrides.at_call().filter(|_| errand.is_none());
@@ -134,5 +140,6 @@ fn errand(
         retry: overrides.retry(options).to_wire(),
         timeout: micros(overrides.timeout(options)),
         default_timeout: overrides.timeout.or(options.timeout).is_none(),
+        priority: None,
     })
 }

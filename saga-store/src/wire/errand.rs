@@ -23,4 +23,7 @@ pub struct Errand {
     /// Whether nobody said how long it may take.
     #[n(4)]
     pub default_timeout: bool,
+    /// Which of those that wait goes first, the higher one; 0 if nobody said.
+    #[n(5)]
+    pub priority: Option<i16>,
 }

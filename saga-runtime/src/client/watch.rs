@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use saga_store::wire::{Conclusion, decode};
 use saga_store::{ExecutionId, Hint, RunId, StoreError};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 
 use super::{Client, ClientError, Parts};
 use crate::endings::Ended;
@@ -61,11 +63,28 @@ async fn end_of(client: &Client, id: &RunId, execution: ExecutionId, began: bool
             }
         }
         begin(&parts.poller, &parts.spawner, || poll(Arc::downgrade(parts)));
-        match ended.await {
+        match word(parts, ended).await {
             Ok(conclusion) => return Ok(conclusion),
             Err(_) => (look, first) = (true, false),
         }
     }
+}
+
+/// Waits for the word of an end.
+async fn word(parts: &Parts, ended: oneshot::Receiver<Ended>) -> Result<Ended, RecvError> {
+    #[cfg(feature = "test")]
+    if matches!(parts.spawner, Spawner::Executor(_)) {
+        // Nobody lets the engine go on while the test's own task waits, but a wait for a moment does.
+        let far = parts.clock.now().after(Duration::from_secs(1_000 * 365 * 86_400));
+        return tokio::select! {
+            biased;
+            ended = ended => ended,
+            () = parts.clock.sleep_until(far) => std::future::pending().await,
+        };
+    }
+    #[cfg(not(feature = "test"))]
+    let _ = parts;
+    ended.await
 }
 
 fn drives(parts: &Parts, execution: ExecutionId) -> bool {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anstyle::Style;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use saga_examples::{Interrupt, OpenStore};
+use saga_runtime::Tally;
 use saga_store::Timestamp;
 use serde::Serialize;
 
@@ -120,8 +121,9 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let engine = open::engine(store, shop.clone(), &args.work).await?;
     eprintln!("working on the orders in {}; Ctrl-C stops", args.store.store);
     interrupt.requested().await;
+    let Tally { refused_commits, dropped_runs, rejoins, .. } = engine.tally();
     engine.shutdown().await;
-    let worked = Worked { attempts: shop.attempts() };
+    let worked = Worked { attempts: shop.attempts(), refused_commits, dropped_runs, rejoins };
     if args.json {
         print_json(&worked)?;
     } else {
@@ -135,4 +137,10 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 struct Worked {
     /// Attempts of steps and of undos.
     attempts: u64,
+    /// Commits that came after another worker had taken the run over.
+    refused_commits: u64,
+    /// Runs that it dropped because it was taken for dead.
+    dropped_runs: u64,
+    /// How often it joined the store anew after that.
+    rejoins: u64,
 }

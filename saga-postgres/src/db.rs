@@ -31,7 +31,10 @@ const LONGEST_IDLE: Duration = Duration::from_secs(8);
 /// Whose session a statement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// The engine's own: commits, beats, claims. Never behind clients.
+    /// The heart's: its beat is what keeps others from taking the worker's runs, so it waits for
+    /// nobody, however many commits are under way or held up.
+    Heart,
+    /// The engine's own: commits, claims, the outbox. Never behind clients.
     Engine,
     /// Clients' and operators'.
     Clients,
@@ -45,6 +48,7 @@ pub(crate) struct Db {
     pub(crate) address: Address,
     pub(crate) schema: String,
     pub(crate) texts: Texts,
+    heart: Pool,
     engine: Pool,
     clients: Pool,
     steps: Pool,
@@ -61,6 +65,7 @@ impl Db {
         let engine = options.pool_size.div_ceil(2);
         let clients = (options.pool_size - engine).max(1);
         let wait = Some(options.wait);
+        let heart = pool(&address, options, 1, sql::SESSION, wait)?;
         let engine = pool(&address, options, engine, sql::SESSION, wait)?;
         let clients = pool(&address, options, clients, sql::SESSION, wait)?;
         // Steps wait for their turn however long it takes.
@@ -71,6 +76,7 @@ impl Db {
             address,
             schema,
             texts,
+            heart,
             engine,
             clients,
             steps,
@@ -83,6 +89,7 @@ impl Db {
     /// A session, for more than one statement.
     pub(crate) async fn session(&self, whose: For) -> Result<Object, Abort> {
         let pool = match whose {
+            For::Heart => &self.heart,
             For::Engine => &self.engine,
             For::Clients => &self.clients,
             For::Steps => &self.steps,
@@ -155,6 +162,7 @@ impl Db {
     }
 
     pub(crate) fn close(&self) {
+        self.heart.close();
         self.engine.close();
         self.clients.close();
         self.steps.close();

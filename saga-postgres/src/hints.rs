@@ -3,19 +3,23 @@
 //! A `NOTIFY` inside of a commit takes a lock that all commits of the server wait for. So hints
 //! go out on a session of their own, which listens too: a lone one at once, and while many come,
 //! one `NOTIFY` for all that gathered in the last 50 ms.
+//!
+//! Nothing here grows with a flood, or while there is no session: what goes out gathers in sets of
+//! at most [`MOST_IDS`], beyond which it is one "look at everything"; what comes in goes straight to
+//! the listeners, and one that is [`CAPACITY`] behind is told the same in its place.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use saga_store::{ExecutionId, Hint, HintStream};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
@@ -37,16 +41,41 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Hints {
     local: Sender<Hint>,
-    outward: mpsc::UnboundedSender<Vec<Hint>>,
+    outward: Arc<Outward>,
+}
+
+/// What is to be told to other processes, and whether there will be more.
+#[derive(Debug, Default)]
+struct Outward {
+    gathered: Mutex<Gathered>,
+    more: Notify,
+}
+
+impl Outward {
+    fn with<T>(&self, work: impl FnOnce(&mut Gathered) -> T) -> T {
+        work(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Hints {
+    fn drop(&mut self) {
+        self.outward.with(|gathered| gathered.closed = true);
+        self.outward.more.notify_one();
+    }
 }
 
 impl Hints {
     /// Hints, and the work of their session, to be spawned. It ends when the hints are dropped.
     pub(crate) fn new(db: &Arc<Db>, origin: Uuid) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let local = channel(CAPACITY).0;
-        let (outward, gathered) = mpsc::unbounded_channel();
-        let session = HintSession { db: Arc::clone(db), local: local.clone(), origin: origin.simple().to_string() };
-        (Self { local, outward }, session.work(gathered))
+        let outward = Arc::new(Outward::default());
+        let session = HintSession {
+            db: Arc::clone(db),
+            local: local.clone(),
+            origin: origin.simple().to_string(),
+            outward: Arc::clone(&outward),
+        };
+        (Self { local, outward }, session.work())
     }
 
     pub(crate) fn send(&self, hints: Vec<Hint>) {
@@ -61,7 +90,8 @@ impl Hints {
             // Whoever has stopped listening misses nothing.
             drop(self.local.send(hint.clone()));
         }
-        drop(self.outward.send(hints));
+        self.outward.with(|gathered| gathered.add(hints));
+        self.outward.more.notify_one();
     }
 
     pub(crate) fn listen(&self) -> Listener {
@@ -95,6 +125,8 @@ struct Gathered {
     inbox: BTreeSet<ExecutionId>,
     ended: BTreeSet<ExecutionId>,
     changed: BTreeSet<ExecutionId>,
+    /// The store is dropped: there will be no more.
+    closed: bool,
 }
 
 impl Gathered {
@@ -108,9 +140,16 @@ impl Gathered {
                 Hint::Anything => self.anything = true,
             }
             if self.inbox.len() + self.ended.len() + self.changed.len() > MOST_IDS {
-                *self = Self { anything: true, ..Self::default() };
+                *self = Self { anything: true, closed: self.closed, ..Self::default() };
             }
         }
+    }
+
+    /// What there is to tell, if there is anything; it is gone then.
+    fn take(&mut self, origin: &str) -> Option<String> {
+        let payload = (!self.is_empty()).then(|| self.payload(origin));
+        *self = Self { closed: self.closed, ..Self::default() };
+        payload
     }
 
     fn is_empty(&self) -> bool {
@@ -170,21 +209,22 @@ struct HintSession {
     db: Arc<Db>,
     local: Sender<Hint>,
     origin: String,
+    outward: Arc<Outward>,
 }
 
 impl HintSession {
-    async fn work(self, mut outward: mpsc::UnboundedReceiver<Vec<Hint>>) {
+    async fn work(self) {
         let mut backoff = PAUSE;
         let mut first = true;
-        loop {
+        while !self.outward.with(|gathered| gathered.closed) {
             match self.connect().await {
-                Ok((client, inward)) => {
+                Ok((client, session)) => {
                     backoff = PAUSE;
                     if !std::mem::replace(&mut first, false) {
                         // Others' hints of the meantime are lost.
                         drop(self.local.send(Hint::Anything));
                     }
-                    if self.serve(&client, inward, &mut outward).await.is_none() {
+                    if self.serve(&client, session).await.is_none() {
                         return;
                     }
                 }
@@ -193,63 +233,50 @@ impl HintSession {
                     first = false;
                 }
             }
-            // What gathers meanwhile is told when there is a session; a store that is closed ends it all.
-            if outward.is_closed() {
-                return;
-            }
+            // What gathers meanwhile is told when there is a session.
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
-    /// A session that listens, and others' payloads from it. The receiver closes with the session.
-    async fn connect(&self) -> Result<(Client, mpsc::UnboundedReceiver<String>), String> {
+    /// A session that listens, and its work, which hands on what others say and ends with it.
+    async fn connect(&self) -> Result<(Client, JoinHandle<()>), String> {
         let tls = self.db.address.tls().map_err(|error| error.to_string())?;
         let (client, mut connection) = self.db.address.config.connect(tls).await.map_err(|error| error.to_string())?;
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
+        let (local, origin) = (self.local.clone(), self.origin.clone());
+        let session = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notification(notification) = message {
-                    // The session ends when nobody listens; see `serve`.
-                    drop(sender.send(notification.payload().to_owned()));
+                    for hint in parse(notification.payload(), &origin) {
+                        drop(local.send(hint));
+                    }
                 }
             }
         });
         let listen = format!("LISTEN {}", crate::sql::quote(&channel_of(&self.db.schema)));
         client.batch_execute(&listen).await.map_err(|error| error.to_string())?;
-        Ok((client, receiver))
+        Ok((client, session))
     }
 
     /// Serves until the session breaks, or (`None`) the store is dropped.
-    async fn serve(
-        &self,
-        client: &Client,
-        mut inward: mpsc::UnboundedReceiver<String>,
-        outward: &mut mpsc::UnboundedReceiver<Vec<Hint>>,
-    ) -> Option<()> {
+    async fn serve(&self, client: &Client, mut session: JoinHandle<()>) -> Option<()> {
         let channel = channel_of(&self.db.schema);
-        let mut gathered = Gathered::default();
-        let mut pause: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(std::future::ready(()));
-        let mut paused = false;
         loop {
-            if !gathered.is_empty() && !paused {
-                let payload = std::mem::take(&mut gathered).payload(&self.origin);
+            if let Some(payload) = self.outward.with(|gathered| gathered.take(&self.origin)) {
                 let notified = client.execute("SELECT pg_notify($1, $2)", &[&channel, &payload]).await;
                 if let Err(error) = notified {
-                    tracing::debug!(%error, "hints to other processes are lost");
+                    tracing::debug!(%error, "others are told to look at everything when there is a session again");
+                    self.outward.with(|gathered| gathered.add(vec![Hint::Anything]));
                     return Some(());
                 }
-                (pause, paused) = (tokio::time::sleep(PAUSE).boxed(), true);
+                tokio::time::sleep(PAUSE).await;
+            }
+            if self.outward.with(|gathered| gathered.closed) {
+                return None;
             }
             tokio::select! {
-                hints = outward.recv() => gathered.add(hints?),
-                payload = inward.recv() => match payload {
-                    Some(payload) => for hint in parse(&payload, &self.origin) {
-                        drop(self.local.send(hint));
-                    },
-                    None => return Some(()),
-                },
-                () = &mut pause, if paused => paused = false,
+                () = self.outward.more.notified() => {}
+                _ = &mut session => return Some(()),
             }
         }
     }
@@ -282,5 +309,35 @@ mod tests {
         assert!(gathered.payload(&Uuid::nil().simple().to_string()).len() < 8_000);
         gathered.add((0..200).map(|number| Hint::Inbox(execution(number))).collect());
         assert_eq!(parse(&gathered.payload("me"), "you"), [Hint::Anything]);
+    }
+
+    #[test]
+    fn a_flood_that_nobody_sends_is_one_look_at_everything() {
+        let outward = Outward::default();
+        for number in 0..100_000_u128 {
+            let execution = ExecutionId::from_bytes(number.to_be_bytes());
+            outward.with(|gathered| gathered.add(vec![Hint::Ready, Hint::Inbox(execution), Hint::Changed(execution)]));
+        }
+        let held = outward.with(|gathered| gathered.inbox.len() + gathered.changed.len() + gathered.ended.len());
+        assert!(held <= MOST_IDS, "{held} ids are held");
+        let payload = outward.with(|gathered| gathered.take("me"));
+        assert_eq!(parse(&payload.unwrap(), "you"), [Hint::Anything]);
+        assert_eq!(outward.with(|gathered| gathered.take("me")), None, "once is enough");
+    }
+
+    #[test]
+    fn a_listener_that_is_far_behind_is_told_once_to_look_at_everything() {
+        let local = channel(CAPACITY).0;
+        let mut listener = Listener { hints: local.subscribe() };
+        for number in 0..100_000_u128 {
+            drop(local.send(Hint::Ended(ExecutionId::from_bytes(number.to_be_bytes()))));
+        }
+        drop(local);
+        let mut heard = Vec::new();
+        while let Some(hint) = futures_util::FutureExt::now_or_never(listener.next()).flatten() {
+            heard.push(hint);
+        }
+        assert_eq!(heard.iter().filter(|hint| **hint == Hint::Anything).count(), 1);
+        assert!(heard[0] == Hint::Anything && heard.len() <= CAPACITY + 1, "{} hints", heard.len());
     }
 }

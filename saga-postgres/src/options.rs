@@ -54,7 +54,7 @@ impl PostgresBuilder {
     }
 
     /// At most so many sessions, at least 2; 8 unless told otherwise. Half of them are the
-    /// engine's own. One more is for hints.
+    /// engine's own. One more is for hints, and one for the heart of a worker.
     pub fn pool_size(mut self, size: usize) -> Self {
         self.options.pool_size = size.max(2);
         self

@@ -70,3 +70,35 @@ async fn what_a_claim_or_a_takeover_gives_is_not_lost_with_its_answer() {
     assert_eq!(adopted.iter().map(|run| run.execution).collect::<BTreeSet<_>>(), distinct);
     assert!(adopted.iter().all(|run| run.taken_over && run.deaths == 1));
 }
+
+#[tokio::test]
+async fn a_beat_waits_for_no_commit_that_is_held_up() {
+    let schema = common::fresh_name();
+    let url = saga_test_server::shared().url();
+    // One session is the engine's.
+    let store = PostgresStore::builder(&url).schema(&schema).pool_size(2).connect().await.unwrap();
+    let lab = Lab::new(store);
+    let worker = lab.worker().await;
+    let execution = lab.owned("ORD-1", worker).await;
+    let locker = common::session().await;
+    locker.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.journal")).await.unwrap();
+    let mut commit = Box::pin(lab.apply(lab.append(execution, worker, 1)));
+    let mut waiting = Box::pin(async {
+        let watcher = common::session().await;
+        let held =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'";
+        while watcher.query_one(held, &[&schema]).await.unwrap().get::<_, i64>(0) == 0 {}
+    });
+    tokio::select! {
+        biased;
+        _ = &mut commit => panic!("the commit cannot pass the lock"),
+        () = &mut waiting => {}
+    }
+    tokio::select! {
+        biased;
+        _ = &mut commit => panic!("the beat came after the commit"),
+        beat = lab.store.beat(worker) => assert!(beat.unwrap().member),
+    }
+    locker.batch_execute("ROLLBACK").await.unwrap();
+    commit.await;
+}

@@ -64,6 +64,11 @@ pub(crate) fn is_errand(workflow: &str) -> bool {
     workflow.starts_with(PREFIX)
 }
 
+/// The queue of an errand, by its workflow's name.
+pub(crate) fn queue_of(workflow: &str) -> Option<&str> {
+    workflow.strip_prefix(PREFIX)?.split_once('/').map(|(queue, _)| queue)
+}
+
 /// Says what is wrong with the name of a queue.
 pub(crate) fn check_queue(queue: &str) -> Result<(), String> {
     if queue.is_empty() || queue.len() > QUEUE_LIMIT || queue.contains('/') || queue.contains(char::is_control) {

@@ -70,7 +70,7 @@ pub use client::{
 };
 pub use codec::{CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
-pub use engine::{Engine, EngineBuilder, Limit, StartError};
+pub use engine::{Engine, EngineBuilder, Limit, StartError, Tally};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use history::{History, HistoryError};

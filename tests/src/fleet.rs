@@ -245,14 +245,23 @@ impl Worker {
     /// # Panics
     ///
     /// If it fails, or says nothing.
-    pub fn stop(mut self) -> u64 {
-        self.signal("INT");
+    pub fn stop(self) -> u64 {
+        self.stop_by("INT")["attempts"].as_u64().expect("a worker says how many attempts it made")
+    }
+
+    /// Tells it by this signal to stop, and gives all that it says of itself.
+    ///
+    /// # Panics
+    ///
+    /// If it fails, or says nothing.
+    pub fn stop_by(mut self, signal: &str) -> Value {
+        self.signal(signal);
         let status = self.child.wait().expect("a child can be waited for");
         let log = self.log();
         assert!(status.success(), "the worker failed: {log}");
         let text = std::fs::read_to_string(&self.output).unwrap_or_default();
         let said: Option<Value> = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
-        said.and_then(|said| said["attempts"].as_u64()).unwrap_or_else(|| panic!("it says: {text}{log}"))
+        said.unwrap_or_else(|| panic!("it says: {text}{log}"))
     }
 
     /// What it has logged so far.

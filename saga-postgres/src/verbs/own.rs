@@ -21,14 +21,14 @@ pub(crate) async fn join(db: &Db, node: &NodeInfo) -> Result<Joined, Abort> {
     // A name is for operators; none is worth a failure.
     let text = |text: &str| text.chars().filter(|char| *char != '\0').collect::<String>();
     let (name, build) = (text(&node.name), text(&node.build.0));
-    let rows = db.query(For::Engine, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease, &build]).await?;
+    let rows = db.query(For::Heart, sql::JOIN, &[node.incarnation.as_uuid(), &name, &lease, &build]).await?;
     let now = rows.first().map_or(0, |row| row.get(0));
     let dead: Vec<Uuid> = rows.first().map(|row| row.get(1)).unwrap_or_default();
     Ok(Joined { now: db.time(now), proven_dead: dead.into_iter().map(Incarnation::from_uuid).collect() })
 }
 
 pub(crate) async fn beat(db: &Db, incarnation: Incarnation) -> Result<Beat, Abort> {
-    let rows = db.query(For::Engine, sql::BEAT, &[incarnation.as_uuid()]).await?;
+    let rows = db.query(For::Heart, sql::BEAT, &[incarnation.as_uuid()]).await?;
     let now = rows.first().map_or(0, |row| row.get(0));
     let member = rows.first().is_some_and(|row| row.get(1));
     let peer = |row: &Row| {

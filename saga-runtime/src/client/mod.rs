@@ -55,8 +55,11 @@ use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// The worker in the client's own process, if there is one.
 pub(crate) trait LocalWorker: Send + Sync {
-    /// The worker, if it takes a new run of this workflow at once.
-    fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation>;
+    /// The worker, if it takes a new run of this workflow at once. It keeps a place for it, until the
+    /// run comes or [`Self::let_go`] is called.
+    fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation>;
+    /// The place of a run that will not come is free again; nothing, if it has come.
+    fn let_go(&self, execution: ExecutionId);
     /// Drives a run that was started for this life of the worker.
     fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation);
     /// A start for this worker got no answer: finds out whether it was applied, and if so drives

@@ -2,19 +2,20 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, StartTx, Started,
-    StoreError, Timestamp, TxFamily,
+    ExecutionId, Incarnation, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq,
+    StartTx, Started, StoreError, Timestamp, TxFamily,
 };
 
 use serde::Serialize;
 
-use super::{Client, ClientError, RunHandle, starts};
+use super::{Client, ClientError, LocalWorker, RunHandle, starts};
 use crate::awaited::may_await;
 use crate::call::WorkflowCall;
 use crate::codec::{self, CodecError};
@@ -144,9 +145,8 @@ impl<W: Workflow> StartRun<W> {
             let id = self.run_id(execution)?;
             let mut name = W::NAME.to_owned();
             let started = loop {
+                // Nobody knows whether it will be there: no worker takes it at once.
                 let (mut new, _) = self.new_run(&id, &name, execution, now)?;
-                // Nobody knows whether it will be there.
-                new.claim_for = None;
                 let Some(schema) = parts.store.start_within(&mut new).filter(|_| kind == F::STORE_KIND) else {
                     let message = format!(
                         "a run of a \"{kind}\" store cannot be started within a transaction of a \"{}\" database",
@@ -193,12 +193,15 @@ impl<W: Workflow> StartRun<W> {
 
     async fn send(
         client: &Client,
-        new: NewRun,
+        mut new: NewRun,
         entry: Option<Entry>,
         named: bool,
         now: Timestamp,
     ) -> Result<Started, ClientError> {
         let parts = &client.parts;
+        let worker = parts.worker.as_ref().filter(|_| new.not_before.is_none());
+        let seat = worker.and_then(|worker| Seat::take(worker, &new));
+        new.claim_for = seat.as_ref().map(|seat| seat.of);
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, now);
         let inbox = inbox_of(&new, now);
@@ -261,10 +264,6 @@ impl<W: Workflow> StartRun<W> {
         let mut entries = vec![Entry::Started(started)];
         let whole = is_large.then(|| entries[0].clone());
         let blobs = externalize(&mut entries, &parts.entropy, now);
-        let claim_for = match not_before {
-            None => parts.worker.as_ref().and_then(|worker| worker.claims_for(workflow, W::VERSION)),
-            Some(_) => None,
-        };
         let new = NewRun {
             id: id.clone(),
             execution,
@@ -280,10 +279,30 @@ impl<W: Workflow> StartRun<W> {
             nonce: parts.entropy.nonce(),
             blobs,
             messages: events.into_iter().map(|body| (parts.entropy.message(now), body)).collect(),
-            claim_for,
+            claim_for: None,
             on_existing: self.on_existing,
         };
         Ok((new, whole))
+    }
+}
+
+/// A place that the worker in this process keeps for a run that is being started.
+struct Seat<'a> {
+    worker: &'a Arc<dyn LocalWorker>,
+    execution: ExecutionId,
+    of: Incarnation,
+}
+
+impl<'a> Seat<'a> {
+    fn take(worker: &'a Arc<dyn LocalWorker>, new: &NewRun) -> Option<Self> {
+        let of = worker.claims_for(&new.workflow, new.version, new.execution)?;
+        Some(Self { worker, execution: new.execution, of })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.worker.let_go(self.execution);
     }
 }
 

@@ -227,6 +227,7 @@ async fn append(
             Ok(count)
         }
         Ok(CommitOutcome::Refused { .. }) => {
+            shared.counts.refused_commits.add(1);
             shared.doubt.notify_one();
             Err(Parting::Lost)
         }

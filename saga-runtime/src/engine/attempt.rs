@@ -11,6 +11,7 @@ use super::open::OpenSteps;
 use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Lifeline};
 use crate::clock::Clock;
 use crate::erased::AnyStore;
+use crate::errand;
 use crate::layer::{Attempt, AttemptStack, Stage};
 use crate::machine::AttemptStart;
 use crate::state::States;
@@ -73,8 +74,8 @@ impl AttemptEnvironment {
     }
 
     /// What connects an attempt of this activity with its driver.
-    pub(crate) fn lifeline(&self, activity: &str) -> Arc<Lifeline> {
-        Arc::new(Lifeline::new(self.limits.apply_to(activity)))
+    pub(crate) fn lifeline(&self, run: &AttemptRun, activity: &str) -> Arc<Lifeline> {
+        Arc::new(Lifeline::new(self.limits.apply_to(activity, errand::queue_of(&run.workflow))))
     }
 
     /// Makes an attempt, as soon as there is a place for it.
@@ -82,7 +83,8 @@ impl AttemptEnvironment {
         if !lifeline.waits() {
             return self.make(run, lifeline, start).await;
         }
-        let _pass = self.limits.admit(start.definition.name, &*self.clock).await;
+        let queue = errand::queue_of(&run.workflow);
+        let _pass = self.limits.admit(start.definition.name, queue, &*self.clock).await;
         // The lease was sure when the attempt began to wait. A life that is over drops it.
         while !run.membership.holds_lease(self.clock.elapsed()) {
             self.clock.sleep_until(self.clock.now().after(LEASE_CHECK)).await;

@@ -38,6 +38,7 @@ struct Spawned {
 
 impl Spawned {
     fn new() -> Self {
+        // One answer of each attempt: as many at most as the run has under way.
         let (ended, answers) = mpsc::unbounded_channel();
         Self { tasks: BTreeMap::new(), next: 0, ended, answers }
     }

@@ -15,11 +15,13 @@ use super::committer::Committer;
 use super::letterbox::Post;
 use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
+use super::queues::Queues;
 use super::shared::Shared;
 use super::start_error::StartError;
 use super::surroundings::Surroundings;
+use super::tally::Counts;
 use super::{Engine, heart, intake, post, reconcile};
-use crate::activity::{Activity, ActivityDefinition, AttemptFailure};
+use crate::activity::{ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
 use crate::erased::AnyStore;
@@ -38,12 +40,13 @@ pub struct EngineBuilder {
     only: Option<BTreeSet<(&'static str, u32)>>,
     queues: BTreeSet<String>,
     name: String,
-    max_runs: usize,
-    max_history: u64,
-    max_deaths: u32,
-    max_attempts: Option<usize>,
-    limits: BTreeMap<&'static str, Limit>,
-    not_limited: Vec<&'static str>,
+    pub(super) max_runs: usize,
+    pub(super) max_history: u64,
+    pub(super) max_deaths: u32,
+    pub(super) max_attempts: Option<usize>,
+    pub(super) limits: BTreeMap<&'static str, Limit>,
+    pub(super) not_limited: Vec<&'static str>,
+    pub(super) queue_limits: BTreeMap<String, Limit>,
     grace: Duration,
     beat: Duration,
     lease: Duration,
@@ -68,6 +71,7 @@ impl EngineBuilder {
             max_attempts: None,
             limits: BTreeMap::new(),
             not_limited: Vec::new(),
+            queue_limits: BTreeMap::new(),
             grace: Duration::from_secs(10),
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
@@ -190,74 +194,6 @@ impl EngineBuilder {
         self
     }
 
-    /// The most runs that are in memory at once. Default: 10,000. More wait in the store.
-    pub fn max_runs(mut self, runs: usize) -> Self {
-        self.max_runs = runs.max(1);
-        self
-    }
-
-    /// The most attempts that run at once in this process, of all activities together. Default:
-    /// as many as the live runs ask for. Further ones wait in the order of coming; that does not
-    /// count as their time, which their `timeout` limits, but a `deadline` goes on. What a store
-    /// runs inside of its transactions is not counted.
-    pub fn max_attempts_at_once(mut self, attempts: usize) -> Self {
-        self.max_attempts = Some(attempts.max(1));
-        self
-    }
-
-    /// Limits one activity in this process: how many of its attempts run at once, how many begin
-    /// within a time. They wait as those of [`max_attempts_at_once`](Self::max_attempts_at_once)
-    /// do. Each process has its own limits: share out what all of them may do together. An
-    /// activity that writes through the store's transaction has no limit: it takes its turn with
-    /// the commits.
-    ///
-    /// ```standalone_crate
-    /// use saga_runtime::prelude::*;
-    /// use saga_runtime::{Engine, Limit, MemoryStore};
-    /// use std::time::Duration;
-    ///
-    /// #[activity]
-    /// async fn charge(cents: u64) -> saga_runtime::Result<()> {
-    ///     Ok(())
-    /// }
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let limit = Limit::new().at_once(8).per(100, Duration::from_secs(1));
-    /// let engine = Engine::builder(MemoryStore::new()).limit::<charge>(limit).start().await?;
-    /// # engine.shutdown().await;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn limit<A: Activity>(mut self, limit: Limit) -> Self {
-        if A::definition().is_transaction() {
-            self.not_limited.push(A::NAME);
-        } else {
-            self.limits.insert(A::NAME, limit);
-        }
-        self
-    }
-
-    /// The most records of one run. Default: 100,000. A run that reaches it is dead, its journal
-    /// intact; one that passes 10,000 is logged as a warning. Undoing is not limited.
-    pub fn max_history(mut self, records: u64) -> Self {
-        self.max_history = records.max(2);
-        self
-    }
-
-    /// How often in a row the workers that drive a run may die. Default: 5.
-    ///
-    /// A run that has seen two workers die without going on itself is driven apart from others of
-    /// its kind, after a wait that grows with the deaths (a beat of the heart, twice as long each
-    /// time, 5 minutes at most). It is dead when so many deaths have come and the last of them,
-    /// all but two, but at least one, came within a lease of its being tried alone. Whatever the
-    /// number, a run that was not tried alone is never dead by this, nor one that went on between
-    /// two deaths. Each try costs one record.
-    pub fn max_deaths(mut self, deaths: u32) -> Self {
-        self.max_deaths = deaths;
-        self
-    }
-
     /// How long attempts that are told to stop may take to end by themselves, at a cancel, a timeout or
     /// a shutdown ([`ActivityContext::cancelled`](crate::ActivityContext::cancelled)); and how long
     /// [`Engine::shutdown`] lets all others end. Default: 10 s.
@@ -316,7 +252,7 @@ impl EngineBuilder {
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
             layers: self.layers.around_code(stage.clone()),
-            limits: Limits::new(self.max_attempts, &self.limits),
+            limits: Limits::new(self.max_attempts, &self.limits, &self.queue_limits),
             stage,
             clock: Arc::clone(&clock),
             grace: self.grace,
@@ -331,6 +267,7 @@ impl EngineBuilder {
             Arc::new(move |name: &str, version| registry.workflow(name, version))
         };
         let (letterbox, letters) = Post::new();
+        let queues = Arc::new(Queues::new(&served, &self.queue_limits));
         let shared = Arc::new(Shared {
             store: self.store,
             clock,
@@ -344,6 +281,9 @@ impl EngineBuilder {
             environment: Arc::new(environment),
             committer,
             live: LiveRuns::new(self.max_runs),
+            look_at_all: Notify::new(),
+            queues,
+            counts: Counts::default(),
             post: letterbox,
             name: self.name,
             membership: RwLock::new(Arc::new(membership)),
@@ -395,6 +335,10 @@ impl EngineBuilder {
         };
         problems.extend(self.not_limited.iter().map(not_limited));
         problems.extend(self.queues.iter().filter_map(|queue| errand::check_queue(queue).err()));
+        let not_served = self.queue_limits.keys().filter(|queue| !self.queues.contains(*queue));
+        problems.extend(not_served.map(|queue| {
+            format!("the queue `{queue}` is limited and not served: add `.queues([{queue:?}])`, or leave the limit out")
+        }));
         let kind = self.store.kind();
         let mut by_name: BTreeMap<&str, Vec<&ActivityDefinition>> = BTreeMap::new();
         for definition in registry.activities().filter(|definition| definition.is_module_level()) {

@@ -304,6 +304,7 @@ impl Driver {
                 None
             }
             Some(CommitOutcome::Refused { head }) => {
+                self.shared.counts.refused_commits.add(1);
                 tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
                 self.shared.doubt.notify_one();
                 Some(Parting::Lost)
@@ -347,7 +348,7 @@ impl Driver {
         let long = match self.machine.next_due() {
             Some(due) if due.since(now) < RELEASE_AFTER => false,
             // A child may be quick, and may need the place.
-            _ if self.machine.awaits_children() => self.shared.live.free() == 0,
+            _ if self.machine.awaits_children() => self.shared.live.is_full(),
             Some(_) => true,
             None => self.machine.awaits_events() || self.machine.awaits_token(),
         };

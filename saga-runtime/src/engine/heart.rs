@@ -89,6 +89,7 @@ async fn rejoin(shared: &Arc<Shared>, old: &Membership) -> Option<Vec<Incarnatio
         "this worker was silent for too long and is no longer a member of the store; it drops its runs and joins anew"
     );
     old.end();
+    shared.counts.dropped_runs.add(shared.live.len());
     shared.live.for_each(Mailbox::lost);
     let joined = loop {
         if shared.is_stopping() {
@@ -110,6 +111,7 @@ async fn rejoin(shared: &Arc<Shared>, old: &Membership) -> Option<Vec<Incarnatio
     if let Err(error) = shared.store.leave(old.incarnation()).await {
         tracing::warn!(%error, "the store was not told that runs of the life before are free");
     }
+    shared.counts.rejoins.add(1);
     tracing::info!(worker = %shared.membership().incarnation(), "joined anew");
     shared.live.look_again();
     shared.post.sweep();

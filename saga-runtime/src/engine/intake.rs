@@ -17,7 +17,7 @@ use super::aside;
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::driver::{Driver, Parting};
-use super::live::Mailbox;
+use super::live::{Mailbox, Reserved};
 use super::membership::{Membership, Tenure};
 use super::open::OpenSteps;
 use super::shared::Shared;
@@ -30,6 +30,9 @@ use crate::workflow::WorkflowDefinition;
 
 /// Runs whose journals are read in one call.
 const LOAD_GROUP: usize = 64;
+
+/// The most runs that are asked for in one call.
+const MOST_AT_ONCE: usize = 1024;
 
 /// How often a store that does not answer is asked again.
 const OUTAGE_POLL: Duration = Duration::from_secs(1);
@@ -55,61 +58,84 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
         let wake = due.map_or(latest, |due| due.min(latest));
         let mut timer = shared.clock.sleep_until(wake);
         loop {
-            tokio::select! {
+            let hint = tokio::select! {
                 biased;
                 () = &mut timer => break,
                 () = shared.live.room() => break,
-                hint = hints.next() => match hint {
-                    Some(Hint::Inbox(execution)) => match shared.live.get(execution) {
-                        Some(mailbox) => mailbox.inbox(),
-                        None => break,
-                    },
-                    Some(Hint::Anything) => {
-                        shared.live.for_each(Mailbox::inbox);
-                        break;
-                    }
-                    Some(Hint::Ready) => break,
-                    Some(Hint::Changed(_)) => {}
-                    // An operator may have ended it. A driver that has ended its run does not look.
-                    Some(Hint::Ended(execution)) => {
-                        if let Some(mailbox) = shared.live.get(execution) {
-                            mailbox.ended();
-                        }
-                    }
-                    None => {
-                        shared.clock.sleep_until(wake).await;
-                        break;
-                    }
-                }
+                hint = hints.next() => hint,
+            };
+            let Some(hint) = hint else {
+                shared.clock.sleep_until(wake).await;
+                break;
+            };
+            let mut due = heed(&shared, hint);
+            // All that are here already are worth one claim together.
+            while let Some(Some(more)) = hints.next().now_or_never() {
+                due |= heed(&shared, more);
             }
+            if due {
+                break;
+            }
+        }
+    }
+}
+
+/// Does what a hint asks for; whether a run may be due.
+fn heed(shared: &Shared, hint: Hint) -> bool {
+    match hint {
+        Hint::Inbox(execution) => match shared.live.get(execution) {
+            Some(mailbox) => {
+                mailbox.inbox();
+                false
+            }
+            None => true,
+        },
+        Hint::Anything => {
+            // One question for all that are live, instead of a look into each inbox.
+            shared.look_at_all.notify_one();
+            true
+        }
+        Hint::Ready => true,
+        Hint::Changed(_) => false,
+        // An operator may have ended it. A driver that has ended its run does not look.
+        Hint::Ended(execution) => {
+            if let Some(mailbox) = shared.live.get(execution) {
+                mailbox.ended();
+            }
+            false
         }
     }
 }
 
 /// Claims what is due; says when the next run is.
 async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, StoreError> {
-    loop {
-        let slots = shared.live.free().min(1024);
-        if slots == 0 || shared.is_stopping() {
-            return Ok(None);
-        }
-        let membership = shared.membership();
-        let claim = Claim {
-            incarnation: membership.incarnation(),
-            filter: Filter { workflows: shared.served.clone() },
-            build: shared.build.clone(),
-            slots,
-        };
-        let claimed = shared.store.claim(&claim).await?;
-        let all = claimed.len() < slots;
-        if claimed.iter().any(|run| run.taken_over) {
-            shared.post.sweep();
-        }
-        take_up(shared, &membership, claimed).await?;
-        if all {
-            return shared.store.next_wake().await;
+    let (mut more, mut asked) = (true, false);
+    while std::mem::take(&mut more) {
+        for (workflows, most) in shared.queues.portions() {
+            // Kept until all have drivers.
+            let Some(reserved) = shared.live.reserve(most.min(MOST_AT_ONCE)) else { continue };
+            let slots = reserved.places();
+            if shared.is_stopping() {
+                return Ok(None);
+            }
+            let membership = shared.membership();
+            let claim = Claim {
+                incarnation: membership.incarnation(),
+                filter: Filter { workflows: workflows.clone() },
+                build: shared.build.clone(),
+                slots,
+            };
+            let claimed = shared.store.claim(&claim).await?;
+            asked = true;
+            more |= claimed.len() == slots;
+            if claimed.iter().any(|run| run.taken_over) {
+                shared.post.sweep();
+            }
+            take_up(shared, &membership, claimed).await?;
         }
     }
+    // Without room what is due waits for room, and not for a time.
+    if asked { shared.store.next_wake().await } else { Ok(None) }
 }
 
 /// Takes over the runs of a dead worker.
@@ -119,14 +145,15 @@ pub(crate) async fn adopt(shared: &Arc<Shared>, dead: Incarnation) -> Result<(),
         if shared.is_stopping() || membership.is_over() {
             return Ok(());
         }
-        let slots = shared.live.free().min(1024);
-        if slots == 0 {
+        let Some(reserved) = shared.live.reserve(MOST_AT_ONCE).map(Reserved::told) else {
             // The claim loop waits for room as well; whoever comes second looks again soon.
             shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
             continue;
-        }
+        };
+        let slots = reserved.places();
         let adopted = shared.store.adopt(dead, membership.incarnation(), slots).await?;
         let last = adopted.len() < slots;
+        shared.counts.takeovers.add(adopted.len());
         if !adopted.is_empty() {
             tracing::info!(runs = adopted.len(), of = %dead, "took over runs of a worker that is gone");
         }
@@ -194,6 +221,7 @@ pub(crate) fn launch(
     if shared.is_stopping() {
         mailbox.stop();
     }
+    let place = shared.queues.enter(&run.view.workflow);
     let (id, workflow) = (run.view.id.clone(), run.view.workflow.clone());
     let prepared = Box::pin(prepare(Arc::clone(shared), run, Arc::clone(&mailbox), definition, tenure.clone()));
     let shared = Arc::clone(shared);
@@ -207,6 +235,10 @@ pub(crate) fn launch(
             Parting::Lost
         });
         let again = shared.live.remove(execution);
+        if let Some(place) = place {
+            drop(place);
+            shared.live.look_again();
+        }
         // What came between the last commit and the removal went to a driver that had left.
         let mail = mailbox.take();
         match (&parting, again) {

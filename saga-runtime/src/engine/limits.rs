@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 
-/// How much of one activity this process does. See
-/// [`EngineBuilder::limit`](crate::EngineBuilder::limit).
+/// How much of one activity, or of one queue, this process does. See
+/// [`EngineBuilder::limit`](crate::EngineBuilder::limit) and
+/// [`EngineBuilder::limit_queue`](crate::EngineBuilder::limit_queue).
 ///
 /// ```
 /// use saga_runtime::Limit;
@@ -50,11 +51,18 @@ impl Limit {
     }
 }
 
+impl Limit {
+    pub(crate) const fn most_at_once(&self) -> Option<usize> {
+        self.at_once
+    }
+}
+
 /// The limits of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     all: Option<Semaphore>,
     each: BTreeMap<&'static str, Gate>,
+    queues: BTreeMap<String, Gate>,
 }
 
 #[derive(Debug)]
@@ -64,49 +72,75 @@ struct Gate {
     window: Option<Mutex<Window>>,
 }
 
-/// An attempt's place, for as long as it runs.
+/// An attempt's places, for as long as it runs.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
-    _of_activity: Option<SemaphorePermit<'a>>,
-    _of_all: Option<SemaphorePermit<'a>>,
+    _permits: [Option<SemaphorePermit<'a>>; 3],
+}
+
+impl Gate {
+    fn new(limit: &Limit) -> Self {
+        Self {
+            at_once: limit.at_once.map(places),
+            window: limit.rate.map(|(count, span)| Mutex::new(Window { count, span, begun: VecDeque::new() })),
+        }
+    }
+
+    /// Waits until the rate allows one more. It is taken when the answer is told to begin.
+    async fn turn(&self, clock: &dyn Clock) -> Option<MutexGuard<'_, Window>> {
+        let window = self.window.as_ref()?.lock().await;
+        while let Some(wait) = window.wait(clock.elapsed()) {
+            clock.sleep_until(clock.now().after(wait)).await;
+        }
+        Some(window)
+    }
+}
+
+fn places(number: usize) -> Semaphore {
+    Semaphore::new(number.min(Semaphore::MAX_PERMITS))
 }
 
 impl Limits {
-    pub(crate) fn new(all: Option<usize>, each: &BTreeMap<&'static str, Limit>) -> Self {
-        let semaphore = |places: usize| Semaphore::new(places.min(Semaphore::MAX_PERMITS));
-        let gate = |limit: &Limit| Gate {
-            at_once: limit.at_once.map(semaphore),
-            window: limit.rate.map(|(count, span)| Mutex::new(Window { count, span, begun: VecDeque::new() })),
-        };
-        Self { all: all.map(semaphore), each: each.iter().map(|(name, limit)| (*name, gate(limit))).collect() }
+    pub(crate) fn new(
+        all: Option<usize>,
+        each: &BTreeMap<&'static str, Limit>,
+        queues: &BTreeMap<String, Limit>,
+    ) -> Self {
+        Self {
+            all: all.map(places),
+            each: each.iter().map(|(name, limit)| (*name, Gate::new(limit))).collect(),
+            queues: queues.iter().map(|(name, limit)| (name.clone(), Gate::new(limit))).collect(),
+        }
     }
 
     /// Whether attempts of an activity may have to wait.
-    pub(crate) fn apply_to(&self, activity: &str) -> bool {
-        self.all.is_some() || self.each.contains_key(activity)
+    pub(crate) fn apply_to(&self, activity: &str, queue: Option<&str>) -> bool {
+        self.all.is_some()
+            || self.each.contains_key(activity)
+            || queue.is_some_and(|queue| self.queues.contains_key(queue))
     }
 
-    /// Waits until an attempt may begin. The narrower limit comes first, so that who waits for it
-    /// keeps nobody else from the wider one; what a rate allows is taken last, with all the rest
+    /// Waits until an attempt may begin. The narrower limits come first, so that who waits for one
+    /// keeps nobody else from a wider one; what a rate allows is taken last, with all the rest
     /// at hand, so that nothing is taken by who goes away meanwhile.
-    pub(crate) async fn admit(&self, activity: &str, clock: &dyn Clock) -> Pass<'_> {
-        let gate = self.each.get(activity);
-        let of_activity = place(gate.and_then(|gate| gate.at_once.as_ref())).await;
-        let turn = match gate.and_then(|gate| gate.window.as_ref()) {
-            Some(window) => {
-                let window = window.lock().await;
-                while let Some(wait) = window.wait(clock.elapsed()) {
-                    clock.sleep_until(clock.now().after(wait)).await;
-                }
-                Some(window)
-            }
-            None => None,
-        };
+    pub(crate) async fn admit(&self, activity: &str, queue: Option<&str>, clock: &dyn Clock) -> Pass<'_> {
+        let of_activity = self.each.get(activity);
+        let of_queue = queue.and_then(|queue| self.queues.get(queue));
+        let gates = [of_activity, of_queue];
+        let mut places = [None, None];
+        for (place, gate) in places.iter_mut().zip(gates) {
+            *place = self::place(gate.and_then(|gate| gate.at_once.as_ref())).await;
+        }
+        let mut turns = Vec::new();
+        for gate in gates.into_iter().flatten() {
+            turns.extend(gate.turn(clock).await);
+        }
         let of_all = place(self.all.as_ref()).await;
-        if let Some(mut window) = turn {
+        for mut window in turns {
             window.begin(clock.elapsed());
         }
-        Pass { _of_activity: of_activity, _of_all: of_all }
+        let [of_activity, of_queue] = places;
+        Pass { _permits: [of_activity, of_queue, of_all] }
     }
 }
 
@@ -154,12 +188,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limits(all: Option<usize>, of_pay: Limit) -> &'static Limits {
-        Box::leak(Box::new(Limits::new(all, &BTreeMap::from([("pay", of_pay)]))))
+        Box::leak(Box::new(Limits::new(all, &BTreeMap::from([("pay", of_pay)]), &BTreeMap::new())))
     }
 
     fn ask(limits: &'static Limits, clock: &Arc<Still>, activity: &'static str) -> BoxFuture<'static, Pass<'static>> {
         let clock = Arc::clone(clock);
-        let mut admission = async move { limits.admit(activity, &*clock).await }.boxed();
+        let mut admission = async move { limits.admit(activity, None, &*clock).await }.boxed();
         // A place in the queue is taken at the first poll.
         match (&mut admission).now_or_never() {
             Some(pass) => std::future::ready(pass).boxed(),

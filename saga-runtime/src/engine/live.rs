@@ -1,7 +1,7 @@
 //! The runs that this worker drives now.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,6 +99,16 @@ struct Runs {
     again: HashMap<ExecutionId, Tenure>,
     /// Runs that this worker was given and whose journals are being read, and how often each.
     coming: HashMap<ExecutionId, usize>,
+    /// Runs that are being started for this worker.
+    seats: HashSet<ExecutionId>,
+    /// Places that are kept for what a call of the store may give.
+    reserved: usize,
+}
+
+impl Runs {
+    fn taken(&self) -> usize {
+        self.live.len() + self.seats.len() + self.reserved
+    }
 }
 
 /// The mailboxes of all live runs, with a limit to their number.
@@ -114,9 +124,43 @@ impl LiveRuns {
         Self { limit, runs: Mutex::default(), room: Notify::new(), emptied: Notify::new() }
     }
 
-    /// How many more runs there is room for.
-    pub(crate) fn free(&self) -> usize {
-        self.limit.saturating_sub(self.len())
+    /// Whether there are as many as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
+    /// Keeps room for up to so many runs that a call of the store may give, until the answer is
+    /// dropped; nothing, if there is none. What is started here meanwhile cannot take it.
+    pub(crate) fn reserve(&self, most: usize) -> Option<Reserved<'_>> {
+        let mut runs = self.lock();
+        let places = self.limit.saturating_sub(runs.taken()).min(most);
+        if places == 0 {
+            return None;
+        }
+        runs.reserved += places;
+        Some(Reserved { live: self, places, tells: false })
+    }
+
+    /// Keeps a place for a run that is being started; whether there was one.
+    pub(crate) fn keep_place(&self, execution: ExecutionId) -> bool {
+        let mut runs = self.lock();
+        let room = runs.taken() < self.limit;
+        if room {
+            runs.seats.insert(execution);
+        }
+        room
+    }
+
+    /// A run that was being started does not come, or has come.
+    pub(crate) fn let_go(&self, execution: ExecutionId) {
+        let made_room = {
+            let mut runs = self.lock();
+            let was_full = runs.taken() >= self.limit;
+            runs.seats.remove(&execution) && was_full
+        };
+        if made_room {
+            self.room.notify_one();
+        }
     }
 
     /// How many there are.
@@ -132,6 +176,7 @@ impl LiveRuns {
     /// say that there is more to do.
     pub(crate) fn insert(&self, execution: ExecutionId, tenure: &Tenure) -> Option<Arc<Mailbox>> {
         let mut runs = self.lock();
+        runs.seats.remove(&execution);
         if let Some(leaving) = runs.live.get(&execution) {
             // The store has given the run away meanwhile: what the driver goes on with is refused.
             leaving.lost();
@@ -148,7 +193,7 @@ impl LiveRuns {
     pub(crate) fn remove(&self, execution: ExecutionId) -> Option<Tenure> {
         let (was_full, is_empty, again) = {
             let mut runs = self.lock();
-            let was_full = runs.live.len() >= self.limit;
+            let was_full = runs.taken() >= self.limit;
             runs.live.remove(&execution);
             (was_full, runs.live.is_empty(), runs.again.remove(&execution))
         };
@@ -216,6 +261,39 @@ impl LiveRuns {
     }
 }
 
+/// Room for runs that a call of the store may give.
+pub(crate) struct Reserved<'a> {
+    live: &'a LiveRuns,
+    places: usize,
+    tells: bool,
+}
+
+impl Reserved<'_> {
+    /// Lets the claim loop look when these places are free again: for all others who reserve some.
+    pub(crate) fn told(mut self) -> Self {
+        self.tells = true;
+        self
+    }
+
+    pub(crate) fn places(&self) -> usize {
+        self.places
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let was_full = {
+            let mut runs = self.live.lock();
+            let was_full = runs.taken() >= self.live.limit;
+            runs.reserved -= self.places;
+            was_full
+        };
+        if self.tells && was_full {
+            self.live.look_again();
+        }
+    }
+}
+
 /// Runs that are about to have drivers.
 pub(crate) struct Coming<'a> {
     live: &'a LiveRuns,
@@ -260,6 +338,24 @@ mod tests {
         assert!(mail.inbox && mail.lost && !mail.stop, "the old driver is told to leave");
         assert!(live.insert(execution, &second).is_some());
         assert!(live.remove(execution).is_none());
+    }
+
+    #[test]
+    fn no_two_take_the_same_place() {
+        let live = LiveRuns::new(3);
+        let [first, second, third] = [1, 2, 3].map(|number| ExecutionId::from_bytes([number; 16]));
+        let tenure = Tenure::own(Arc::new(Membership::new(Incarnation::from_bytes([9; 16]), Duration::ZERO)));
+        assert!(live.keep_place(first));
+        let reserved = live.reserve(10).unwrap();
+        assert_eq!(reserved.places(), 2);
+        assert!(!live.keep_place(second) && live.reserve(1).is_none());
+        drop(reserved);
+        assert!(live.keep_place(second) && live.keep_place(third) && !live.is_full());
+        assert!(live.insert(first, &tenure).is_some());
+        live.let_go(first);
+        assert!(live.reserve(1).is_none(), "its place is its own by now");
+        live.let_go(second);
+        assert_eq!(live.reserve(10).map(|reserved| reserved.places()), Some(1));
     }
 
     #[test]

@@ -11,9 +11,14 @@ use crate::client::LocalWorker;
 use crate::workflow::WorkflowDefinition;
 
 impl LocalWorker for Arc<Shared> {
-    fn claims_for(&self, workflow: &str, version: u32) -> Option<Incarnation> {
+    fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation> {
         let serves = self.served.iter().any(|(name, number)| name == workflow && *number == version);
-        (serves && !self.is_stopping() && self.live.free() > 0).then(|| self.membership().incarnation())
+        let takes = serves && !self.is_stopping() && self.queues.has_room(workflow);
+        (takes && self.live.keep_place(execution)).then(|| self.membership().incarnation())
+    }
+
+    fn let_go(&self, execution: ExecutionId) {
+        self.live.let_go(execution);
     }
 
     fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation) {

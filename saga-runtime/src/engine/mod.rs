@@ -6,6 +6,7 @@
 mod aside;
 mod attempt;
 mod attempts;
+mod bounds;
 mod builder;
 mod commits;
 mod committer;
@@ -22,6 +23,7 @@ mod observer;
 mod offspring;
 mod open;
 mod post;
+mod queues;
 mod reconcile;
 mod shared;
 mod slow;
@@ -29,6 +31,7 @@ mod start_error;
 mod successor;
 mod surroundings;
 mod suspicion;
+mod tally;
 mod transaction;
 mod underway;
 mod ward;
@@ -41,6 +44,7 @@ pub use limits::Limit;
 pub use start_error::StartError;
 #[cfg(any(test, feature = "test"))]
 pub(crate) use surroundings::Surroundings;
+pub use tally::Tally;
 
 use crate::client::Client;
 use crate::spawn::Task;
@@ -68,6 +72,11 @@ impl Engine {
     /// A client of the same store that hands new runs straight to this worker.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What has befallen this worker since it was started.
+    pub fn tally(&self) -> Tally {
+        self.shared.counts.tally()
     }
 
     /// Stops taking work, lets running attempts end for up to the grace period (10 s unless set

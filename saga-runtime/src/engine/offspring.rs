@@ -70,6 +70,9 @@ pub(crate) async fn start(
             Err(error) => tracing::error!(%error, child = %group[0].1.0.id, "the store refuses a child; it is left"),
         }
     }
+    for order in orders {
+        shared.let_go(order.child.execution);
+    }
     answers
 }
 
@@ -109,7 +112,7 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
         nonce: shared.entropy.nonce(),
         blobs,
         messages: Vec::new(),
-        claim_for: claims.then(|| shared.claims_for(workflow, *version)).flatten(),
+        claim_for: claims.then(|| shared.claims_for(workflow, *version, *execution)).flatten(),
         on_existing: if *replaces == Some(true) { OnExisting::ReplaceFinished } else { OnExisting::Return },
     };
     Ok((new, whole))

@@ -34,6 +34,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Sends for as long as the engine lives.
 pub(crate) async fn work(shared: Arc<Shared>, mut messages: mpsc::UnboundedReceiver<Message>) {
+    // As many at most as letters are at hand.
     let (births, mut born) = mpsc::unbounded_channel();
     let mut office = Office { shared: Arc::clone(&shared), births, held: HashMap::new() };
     let mut gathered = Vec::with_capacity(GROUP_LIMIT);
@@ -138,6 +139,7 @@ impl Office {
 
 /// Sends what is in the outbox of this worker, and of workers that have left.
 async fn sweep(shared: &Arc<Shared>) {
+    shared.post.reopen();
     let mut tried: HashSet<MessageId> = HashSet::new();
     loop {
         let found = match shared.store.outbox(shared.membership().incarnation(), GROUP_LIMIT).await {

@@ -6,15 +6,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use saga_store::{ClaimedRun, Differences, ErrorKind, ExecutionId};
 
 use super::intake;
+use super::live::Reserved;
 use super::membership::Membership;
 use super::shared::Shared;
 
 /// After so many slow polls the worker asks: 30 s.
 const EVERY: u32 = 3;
+
+/// A hint that everything may have changed is looked at at once, but no more often than this.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The most runs that are taken up at a time.
 const MOST: usize = 1024;
@@ -25,7 +30,12 @@ pub(crate) async fn work(shared: Arc<Shared>) {
     let mut suspects = BTreeSet::new();
     loop {
         let pause = if suspects.is_empty() { shared.slow_poll.saturating_mul(EVERY) } else { shared.slow_poll };
-        shared.clock.sleep_until(shared.clock.now().after(pause)).await;
+        let least = shared.clock.now().after(PAUSE.min(shared.slow_poll));
+        tokio::select! {
+            biased;
+            () = shared.look_at_all.notified() => {}
+            () = shared.clock.sleep_until(shared.clock.now().after(pause)) => {}
+        }
         if shared.is_stopping() {
             return;
         }
@@ -33,6 +43,7 @@ pub(crate) async fn work(shared: Arc<Shared>) {
         if membership.holds_lease(shared.clock.elapsed()) {
             suspects = look(&shared, &membership, &suspects).await;
         }
+        shared.clock.sleep_until(least).await;
     }
 }
 
@@ -45,8 +56,9 @@ async fn look(
     // Looked at before the store is asked: what comes later is in no answer.
     let drivers = shared.live.all();
     let driven: Vec<ExecutionId> = drivers.keys().copied().collect();
-    let room = shared.live.free().min(MOST);
-    let found = match shared.store.reconcile(membership.incarnation(), &driven, room).await {
+    let room = shared.live.reserve(MOST).map(Reserved::told);
+    let places = room.as_ref().map_or(0, Reserved::places);
+    let found = match shared.store.reconcile(membership.incarnation(), &driven, places).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "what this worker owns cannot be read now");

@@ -13,6 +13,8 @@ use super::heart::Candidate;
 use super::letterbox::Post;
 use super::live::LiveRuns;
 use super::membership::Membership;
+use super::queues::Queues;
+use super::tally::Counts;
 use super::ward::Ward;
 use crate::clock::Clock;
 use crate::endings::Endings;
@@ -41,6 +43,11 @@ pub(crate) struct Shared {
     pub(crate) membership: RwLock<Arc<Membership>>,
     /// Something says that this worker may be no member any more: the heart finds out at once.
     pub(crate) doubt: Notify,
+    /// Something may have changed that no hint told of: what this worker has is looked at soon.
+    pub(crate) look_at_all: Notify,
+    /// How many errands of each queue it has.
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) counts: Counts,
     pub(crate) post: Post,
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,

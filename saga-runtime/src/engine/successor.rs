@@ -20,7 +20,10 @@ pub(super) async fn start(shared: &Arc<Shared>, order: &NextStart, birth: Birth)
     let mut unknown = false;
     loop {
         match try_to_start(shared, order, birth, unknown).await {
-            Ok(done) => return done,
+            Ok(done) => {
+                shared.let_go(order.continued.next);
+                return done;
+            }
             Err(error) if error.is_retryable() => {
                 unknown = true;
                 tracing::warn!(%error, run = order.id, retry_in = ?backoff, "a run cannot go on as new now");
@@ -29,6 +32,7 @@ pub(super) async fn start(shared: &Arc<Shared>, order: &NextStart, birth: Birth)
             }
             Err(error) => {
                 tracing::error!(%error, run = order.id, "the store refuses the next execution of a run; it is left");
+                shared.let_go(order.continued.next);
                 return false;
             }
         }
@@ -108,7 +112,7 @@ fn new_run(
         messages: messages
             .map(|(place, body)| (derive::message(*next, &OpId::root().child(place), "left over", now), body))
             .collect(),
-        claim_for: claims.then(|| shared.claims_for(&order.workflow, *version)).flatten(),
+        claim_for: claims.then(|| shared.claims_for(&order.workflow, *version, *next)).flatten(),
         on_existing: OnExisting::Succeed(order.of),
     };
     Ok((new, whole))

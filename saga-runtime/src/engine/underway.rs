@@ -17,7 +17,7 @@ pub(super) fn begin(
     start: AttemptStart,
 ) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
     let (shared, run) = (Arc::clone(shared), Arc::clone(run));
-    let lifeline = shared.environment.lifeline(start.definition.name);
+    let lifeline = shared.environment.lifeline(&run, start.definition.name);
     let own = Arc::clone(&lifeline);
     (lifeline, Box::pin(async move { shared.environment.attempt(&run, own, start).await }))
 }

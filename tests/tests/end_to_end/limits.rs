@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use saga_runtime::prelude::*;
 use saga_runtime::{EngineBuilder, Limit};
+use saga_store::{Query, RunState};
 use saga_tests::steps::{SagaError, step};
 use saga_tests::{Act, Place, World, engine, engine_with, on_each_store};
 
@@ -13,10 +14,31 @@ async fn one_named_step(name: String) -> Result<String, SagaError> {
 }
 
 on_each_store!(
+    no_more_runs_are_in_memory_than_allowed,
     no_more_attempts_run_at_once_than_allowed,
     a_run_that_is_cancelled_while_it_waits_for_a_place_attempts_nothing_and_keeps_no_place,
     a_shutdown_does_not_wait_for_attempts_that_have_not_begun,
 );
+
+async fn no_more_runs_are_in_memory_than_allowed(place: impl Place) {
+    let world = World::default();
+    world.plan("it", [Act::Wait; 5]);
+    let engine = engine_with(&place, &world, |builder| builder.max_runs(2)).await;
+    // All at once: no two of them take the same place.
+    let start = |_| engine.client().start(one_named_step("it".to_owned())).into_future();
+    let runs = futures_util::future::try_join_all((0..5).map(start)).await.unwrap();
+    world.began("it").await;
+    for left in (0..4).rev() {
+        world.began("it").await;
+        let query = Query { limit: 10, states: vec![RunState::Pending], ..Query::default() };
+        assert_eq!(engine.client().list(&query).await.unwrap().runs.len(), left, "the others wait in the store");
+        world.open("it");
+    }
+    world.open("it");
+    for run in runs {
+        assert_eq!(run.result().await.unwrap(), "it!");
+    }
+}
 
 async fn no_more_attempts_run_at_once_than_allowed(place: impl Place) {
     for of_all in [true, false] {

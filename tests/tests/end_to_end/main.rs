@@ -12,6 +12,7 @@ mod failures;
 mod forks;
 mod ids;
 mod journal;
+mod lanes;
 mod later;
 mod limits;
 mod many;

@@ -23,7 +23,32 @@ async fn waits_for_a_parcel() -> Result<u64, SagaError> {
     Ok(event::<Shipped>().await.parcel)
 }
 
+/// One of many.
+#[derive(Debug, Clone, Serialize, Deserialize, Event)]
+struct Numbered {
+    number: u64,
+}
+
+#[workflow]
+async fn tells_many(to: String, count: u64) -> Result<(), SagaError> {
+    for number in 0..count {
+        send(to.clone(), Numbered { number }).await.map_err(|_| SagaError::GivesUp)?;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn hears_many(count: u64) -> Result<u64, SagaError> {
+    for expected in 0..count {
+        if event::<Numbered>().await.number != expected {
+            return Ok(expected);
+        }
+    }
+    Ok(count)
+}
+
 on_each_store!(
+    more_events_than_a_worker_has_at_hand_all_arrive_in_their_order,
     an_event_can_be_sent_by_name_as_json,
     what_is_no_value_of_the_event_is_refused_before_it_is_sent,
     a_value_that_nobody_can_read_is_recorded_and_does_the_run_no_harm,
@@ -145,4 +170,15 @@ async fn a_value_that_nobody_can_read_is_recorded_and_does_the_run_no_harm(place
     }
     run.send(Shipped { parcel: 9 }).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 9);
+}
+
+async fn more_events_than_a_worker_has_at_hand_all_arrive_in_their_order(place: impl Place) {
+    // 4,096 at a time.
+    let count = 4_500;
+    let engine = engine(&place, &World::default()).await;
+    let hears = engine.client().start(hears_many(count)).id("A").await.unwrap();
+    let tells = engine.client().start(tells_many("A".to_owned(), count)).await.unwrap();
+    tells.result().await.unwrap();
+    assert_eq!(hears.result().await.unwrap(), count);
+    engine.shutdown().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Engine, EngineBuilder, RunHandle};
+use saga_runtime::{Engine, EngineBuilder, Limit, RunHandle};
 use saga_store::{Query, Store};
 use saga_tests::steps::{SagaError, pay, step, undo_output, undo_step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
@@ -104,6 +104,7 @@ on_each_store!(
     the_run_that_waits_survives_its_own_worker,
     the_loser_of_a_race_is_settled_and_undone,
     past_a_point_of_no_return_on_a_queue_nothing_is_undone,
+    a_worker_takes_no_more_of_a_queue_than_it_may_attempt,
 );
 
 /// An engine that drives the workflows, with a world of its own.
@@ -376,4 +377,38 @@ async fn past_a_point_of_no_return_on_a_queue_nothing_is_undone(place: impl Plac
     assert_eq!(two.here.log(), ["order", "after"], "nothing before it is undone");
     assert_eq!(two.there.attempts("burn").len(), 7, "it is settled, whatever its attempts");
     two.end().await;
+}
+
+async fn a_worker_takes_no_more_of_a_queue_than_it_may_attempt(place: impl Place) {
+    let (limited, other, here) = (World::default(), World::default(), World::default());
+    limited.plan("step", [Act::Wait; 2]);
+    let store = place.open().await;
+    let builder = Engine::builder(store.clone()).state(limited.clone()).queues(["gpu"]).only_activities();
+    let first = started(builder.limit_queue("gpu", Limit::new().at_once(2))).await;
+    let home = home(&store, &here).await;
+    let mut runs = Vec::new();
+    for _ in 0..6 {
+        runs.push(home.client().start(sent_elsewhere("gpu".to_owned())).await.unwrap());
+    }
+    limited.began("step").await;
+    limited.began("step").await;
+    // It may make two attempts, and both are under way: the others are there for the next worker.
+    let second = gpu(&store, &other).await;
+    for _ in 0..4 {
+        other.began("step").await;
+    }
+    assert_eq!((limited.log().len(), other.log().len()), (2, 4));
+    limited.open("step");
+    limited.open("step");
+    for run in runs {
+        assert_eq!(run.result().await.unwrap(), "step!");
+    }
+    // And what comes when it has room again it takes.
+    second.shutdown().await;
+    let run = home.client().start(sent_elsewhere("gpu".to_owned())).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "step!");
+    assert_eq!(limited.log().len(), 3);
+    for engine in [first, home] {
+        engine.shutdown().await;
+    }
 }

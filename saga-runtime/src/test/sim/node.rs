@@ -145,7 +145,9 @@ impl Hook for Node {
                 }
             }
             // Where a bug is looked for, nothing mends what it does.
-            Answer::Reconciled(found) if self.0.bug.is_some() => **found = Differences::default(),
+            Answer::Reconciled(found) if self.0.bug.is_some() => {
+                **found = Differences { unread: std::mem::take(&mut found.unread), ..Differences::default() };
+            }
             Answer::Reconciled(found) => {
                 if **found != Differences::default() {
                     self.0.log.say(format!("worker {} finds {found:?}", self.0.host));

@@ -171,6 +171,8 @@ pub(crate) enum Operation {
     Resume,
     /// Go on with an order that is dead, or anew with one that failed
     Retry,
+    /// Delete an order that has ended, with its journal
+    Purge,
 }
 
 /// Arguments of `submit`.
@@ -271,6 +273,6 @@ mod tests {
             assert!(message.contains(expected), "{message}");
         }
         let message = parse(&["operate", "delete", "17"]).unwrap_err().to_string();
-        assert!(message.contains("cancel, terminate, suspend, resume, retry"), "{message}");
+        assert!(message.contains("cancel, terminate, suspend, resume, retry, purge"), "{message}");
     }
 }

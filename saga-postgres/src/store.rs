@@ -342,4 +342,8 @@ impl Store for PostgresStore {
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
         purge::purge(self.db(), before, budget).await.map_err(|abort| self.failed(abort))
     }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        purge::purge_these(self.db(), executions).await.map_err(|abort| self.failed(abort))
+    }
 }

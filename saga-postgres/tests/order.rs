@@ -5,9 +5,9 @@ mod common;
 use common::{Hold, session, until_blocked};
 use futures_util::FutureExt as _;
 use saga_postgres::PostgresStore;
-use saga_store::conformance::lab::Lab;
+use saga_store::conformance::lab::{Lab, executions};
 use saga_store::{
-    Applied, CommitOutcome, Delivery, ExecutionId, Incarnation, Message, MessageId, Nonce, RunCommit, Store,
+    Applied, CommitOutcome, Delivery, ExecutionId, Incarnation, Message, MessageId, NewRun, Nonce, RunCommit, Store,
 };
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
@@ -118,4 +118,42 @@ async fn a_delivery_that_is_chosen_to_give_way_in_a_deadlock_is_sent_again_by_it
     }
     other.release().await;
     assert_eq!(delivering.await.unwrap().unwrap(), runs.map(Delivery::New));
+}
+
+#[tokio::test]
+async fn a_claim_does_not_wait_for_runs_that_somebody_has_locked() {
+    let (schema, lab) = common::lab().await;
+    let worker = lab.worker().await;
+    let (locked, free) = (lab.pending("locked").await, lab.pending("free").await);
+    let lock = format!("SELECT FROM {schema}.live WHERE execution = '{locked}' FOR UPDATE");
+    let other = Hold::sql(&lock).await;
+    assert_eq!(executions(&lab.claim(worker).await), [free]);
+    other.release().await;
+    assert_eq!(executions(&lab.claim(worker).await), [locked]);
+}
+
+#[tokio::test]
+async fn a_claim_from_many_lanes_locks_little_more_than_it_takes() {
+    let (schema, lab) = common::lab().await;
+    let worker = lab.worker().await;
+    let mut first = None;
+    for lane in 0..20 {
+        for number in 0..10 {
+            let new = NewRun { lane: format!("lane {lane:02}"), ..lab.new_run(&format!("{lane}-{number}")) };
+            let execution = lab.started(new).await;
+            first.get_or_insert(execution);
+        }
+    }
+    // It takes a run of each lane, and waits with all its locks for the one that somebody writes to.
+    let write = format!("SELECT FROM {schema}.runs WHERE execution = '{}' FOR UPDATE", first.unwrap());
+    let other = Hold::sql(&write).await;
+    let store = lab.store.clone();
+    let request = Of::request(worker, 10);
+    let claiming = tokio::spawn(async move { store.claim(&request).await });
+    until_blocked(&other).await;
+    let unlocked = format!("SELECT count(*) FROM (SELECT FROM {schema}.ready FOR UPDATE SKIP LOCKED) AS r");
+    let left: i64 = session().await.query_one(&unlocked, &[]).await.unwrap().get(0);
+    assert!(left >= 180, "{} runs of 200 are locked to take 10", 200 - left);
+    other.release().await;
+    assert_eq!(claiming.await.unwrap().unwrap().len(), 10);
 }

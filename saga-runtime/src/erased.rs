@@ -6,8 +6,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Query, RunCommit, RunId,
-    RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
+    RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,6 +40,8 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn get_execution(&self, execution: ExecutionId) -> Answer<'_, Option<RunView>>;
     fn ended<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<ExecutionId>>;
     fn list<'a>(&'a self, query: &'a Query) -> Answer<'a, Page>;
+    fn purge(&self, before: Timestamp, budget: usize) -> Answer<'_, Purged>;
+    fn purge_these<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<ExecutionId>>;
 }
 
 impl<S: Store> AnyStore for S {
@@ -141,5 +143,13 @@ impl<S: Store> AnyStore for S {
 
     fn list<'a>(&'a self, query: &'a Query) -> Answer<'a, Page> {
         Box::pin(Store::list(self, query))
+    }
+
+    fn purge(&self, before: Timestamp, budget: usize) -> Answer<'_, Purged> {
+        Box::pin(Store::purge(self, before, budget))
+    }
+
+    fn purge_these<'a>(&'a self, executions: &'a [ExecutionId]) -> Answer<'a, Vec<ExecutionId>> {
+        Box::pin(Store::purge_these(self, executions))
     }
 }

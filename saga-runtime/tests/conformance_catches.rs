@@ -75,6 +75,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     (Fault::PurgeTakesTheYoung, "purge::only_runs_that_ended_before_the_moment_are_purged"),
     (Fault::PurgeIgnoresItsBudget, "purge::a_purge_stays_within_its_budget_and_says_if_there_is_more"),
     (Fault::PurgeLeavesBlobs, "purge::nothing_is_left_of_a_purged_run"),
+    (Fault::PurgeByNameIsNotTold, "purge::what_is_named_and_has_ended_is_purged_and_nothing_else"),
     (Fault::HintsEnd, "hints::a_message_gives_a_hint"),
     (Fault::CommitForgetsItsNonce, "faults::a_commit_that_meets_a_fault_is_applied_once"),
     (Fault::StartForgetsMessages, "faults::a_start_that_meets_a_fault_starts_one_run"),

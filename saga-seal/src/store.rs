@@ -298,6 +298,10 @@ impl<S: Store> Store for SealedStore<S> {
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
         self.inner.purge(before, budget).await
     }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.purge_these(executions).await
+    }
 }
 
 /// A transaction whose record is sealed before it is appended.

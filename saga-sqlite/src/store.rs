@@ -276,4 +276,13 @@ impl Store for SqliteStore {
         }
         Ok(purged)
     }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        let mut gone = Vec::with_capacity(executions.len());
+        for batch in executions.chunks(write::purge::BATCH) {
+            let batch = batch.to_vec();
+            gone.extend(self.call(batch.len(), move |cx| write::purge::purge_these(cx, &batch)).await?);
+        }
+        Ok(gone)
+    }
 }

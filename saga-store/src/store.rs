@@ -260,4 +260,12 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes up to `budget` executions that ended before a moment, with all that is theirs.
     /// Dead runs stay, since they wait for an operator, and so do runs with messages to send.
     fn purge(&self, before: Timestamp, budget: usize) -> impl Future<Output = Result<Purged, StoreError>> + Send;
+
+    /// Deletes these executions, with all that is theirs, if they have ended and have no messages to
+    /// send; a dead one too, since somebody has named it. Gives those that are gone. The others stay
+    /// as they are; so may one that ended a moment ago, while commits are under way.
+    fn purge_these(
+        &self,
+        executions: &[ExecutionId],
+    ) -> impl Future<Output = Result<Vec<ExecutionId>, StoreError>> + Send;
 }

@@ -77,6 +77,12 @@ impl Fleet {
         Self { more: arguments.iter().map(|argument| (*argument).to_owned()).collect(), ..self }
     }
 
+    /// Another lease, in seconds.
+    #[must_use]
+    pub fn lease(self, seconds: &'static str) -> Self {
+        Self { lease: seconds, ..self }
+    }
+
     /// How many orders there are.
     pub fn orders(&self) -> i64 {
         i64::try_from(self.orders.count()).unwrap_or(i64::MAX)

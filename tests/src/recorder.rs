@@ -229,4 +229,8 @@ impl<S: Store> Store for Recorder<S> {
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
         self.inner.purge(before, budget).await
     }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.purge_these(executions).await
+    }
 }

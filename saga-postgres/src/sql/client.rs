@@ -16,6 +16,44 @@ pub(super) const VIEW: &str = view!();
 /// How many columns that are.
 pub(crate) const VIEW_WIDTH: usize = 13;
 
+/// Deletes executions with all that is theirs. `$place` says which parameter is the journal's table.
+macro_rules! purge {
+    ($name:literal, $place:literal, $doomed:literal, $answer:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+        WITH underway AS MATERIALIZED (
+            SELECT (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint AS since
+            FROM pg_stat_activity a
+            WHERE a.state = 'active' AND a.datname = current_database()
+                AND a.query LIKE '-- lean%' AND position(",
+            $place,
+            " IN a.query) > 0),
+        ",
+            $doomed,
+            ",
+        journal AS (DELETE FROM @.journal t USING doomed d WHERE t.execution = d.execution),
+        blobs AS (DELETE FROM @.blobs t USING doomed d WHERE t.execution = d.execution),
+        inbox AS (DELETE FROM @.inbox t USING doomed d WHERE t.execution = d.execution),
+        attributes AS (DELETE FROM @.attributes t USING doomed d WHERE t.execution = d.execution),
+        marks AS (DELETE FROM @.not_build t USING doomed d WHERE t.execution = d.execution),
+        ready AS (DELETE FROM @.ready t USING doomed d WHERE t.execution = d.execution),
+        live AS (DELETE FROM @.live t USING doomed d WHERE t.execution = d.execution),
+        gone AS (
+            DELETE FROM @.runs t USING doomed d WHERE t.execution = d.execution RETURNING t.id, t.newest),
+        promoted AS (
+            UPDATE @.runs r SET newest = true FROM gone g
+            WHERE g.newest AND r.execution = (
+                SELECT o.execution FROM @.runs o
+                WHERE o.id = g.id AND NOT o.newest AND (o.execution IN (SELECT execution FROM doomed)) IS NOT TRUE
+                ORDER BY o.execution DESC LIMIT 1))
+        ",
+            $answer
+        )
+    };
+}
+
 statements! { owner::END;
     GET = concat!("-- get\nSELECT ", view!(), " FROM @.runs r WHERE r.id = $1 AND r.newest");
     VIEWS = concat!("-- views\nSELECT ", view!(), "
@@ -47,32 +85,24 @@ statements! { owner::END;
     /// An ordinary commit locks nothing but its place, so that one that is held up, while its run
     /// is ended by somebody else and purged, would leave a row of a run that is gone. So a run
     /// stays for as long as a commit is under way that may have begun before its end.
-    PURGE = "-- purge
-        WITH underway AS MATERIALIZED (
-            SELECT (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint AS since
-            FROM pg_stat_activity a
-            WHERE a.state = 'active' AND a.datname = current_database()
-                AND a.query LIKE '-- lean%' AND position($4::text IN a.query) > 0),
-        found AS MATERIALIZED (
+    PURGE = purge!("purge", "$4::text",
+        "found AS MATERIALIZED (
             SELECT r.execution, r.ended_at, l.ended FROM @.runs r JOIN @.live l ON l.execution = r.execution
             WHERE r.ended_at < LEAST($1, (SELECT since FROM underway)) AND r.state <> $2
                 AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = r.execution)
             ORDER BY r.ended_at LIMIT $3::int8 + 1 FOR UPDATE OF l SKIP LOCKED),
-        doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8),
-        journal AS (DELETE FROM @.journal t USING doomed d WHERE t.execution = d.execution),
-        blobs AS (DELETE FROM @.blobs t USING doomed d WHERE t.execution = d.execution),
-        inbox AS (DELETE FROM @.inbox t USING doomed d WHERE t.execution = d.execution),
-        attributes AS (DELETE FROM @.attributes t USING doomed d WHERE t.execution = d.execution),
-        marks AS (DELETE FROM @.not_build t USING doomed d WHERE t.execution = d.execution),
-        ready AS (DELETE FROM @.ready t USING doomed d WHERE t.execution = d.execution),
-        live AS (DELETE FROM @.live t USING doomed d WHERE t.execution = d.execution),
-        gone AS (
-            DELETE FROM @.runs t USING doomed d WHERE t.execution = d.execution RETURNING t.id, t.newest),
-        promoted AS (
-            UPDATE @.runs r SET newest = true FROM gone g
-            WHERE g.newest AND r.execution = (
-                SELECT o.execution FROM @.runs o
-                WHERE o.id = g.id AND NOT o.newest AND (o.execution IN (SELECT execution FROM doomed)) IS NOT TRUE
-                ORDER BY o.execution DESC LIMIT 1))
-        SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8";
+        doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8)",
+        "SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8");
+    /// The same for executions that somebody has named.
+    PURGE_THESE = purge!("purge_these", "$2::text",
+        "found AS MATERIALIZED (
+            SELECT l.execution, l.ended
+            FROM unnest($1::uuid[]) AS c (execution)
+                JOIN @.live l ON l.execution = c.execution
+                JOIN @.runs r ON r.execution = c.execution
+            WHERE (r.ended_at >= (SELECT since FROM underway)) IS NOT TRUE AND l.ended = 1
+                AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = c.execution)
+            ORDER BY l.execution FOR UPDATE OF l SKIP LOCKED),
+        doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1)",
+        "SELECT execution FROM doomed");
 }

@@ -98,6 +98,9 @@ statements! { start::END;
                 WHERE r.awake AND r.workflow = n.workflow AND r.version = n.version AND r.lane > n.lane
                 ORDER BY r.lane LIMIT 1)
             FROM lanes n WHERE n.lane IS NOT NULL),
+        -- Of many lanes a few runs each: those that are locked and not taken are no others' meanwhile.
+        portion AS MATERIALIZED (
+            SELECT LEAST($5::int8, GREATEST(1, 2 * $5::int8 / GREATEST(count(lane), 1))) AS most FROM lanes),
         awake AS MATERIALIZED (
             SELECT c.* FROM lanes n CROSS JOIN LATERAL (
                 SELECT r.execution, r.lane, r.priority, r.due_at, l.owner IS NULL AND l.ended <> 1 AS free
@@ -105,7 +108,7 @@ statements! { start::END;
                 WHERE r.awake AND r.workflow = n.workflow AND r.version = n.version AND r.lane = n.lane
                     AND ", left_to_others!("r"), " IS NOT TRUE
                 ORDER BY r.priority DESC, r.due_at, r.execution
-                LIMIT $5::int8 FOR UPDATE OF r, l SKIP LOCKED) AS c),
+                LIMIT (SELECT most FROM portion) FOR UPDATE OF r, l SKIP LOCKED) AS c),
         asleep AS MATERIALIZED (
             SELECT r.execution, r.workflow, r.version, r.lane, r.priority, r.due_at,
                 l.owner IS NULL AND l.ended <> 1 AS free
@@ -149,7 +152,11 @@ statements! { start::END;
                 WHERE (SELECT p.state FROM @.runs p WHERE p.execution = k.execution) = 0 OFFSET 0) AS c
             WHERE r.execution = c.execution)
         SELECT EXISTS (SELECT FROM member), r.execution, r.id, r.workflow, r.version, c.unreleased, c.deaths, c.lane,
-            (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen), EXISTS (SELECT FROM fresh)
+            (SELECT count(*) FROM due WHERE free) > (SELECT count(*) FROM chosen)
+                OR EXISTS (
+                    SELECT FROM awake WHERE (SELECT most FROM portion) < $5::int8
+                    GROUP BY lane HAVING count(*) >= (SELECT most FROM portion)),
+            EXISTS (SELECT FROM fresh)
         FROM (VALUES (1)) AS one LEFT JOIN taken c ON true LEFT JOIN @.runs r ON r.execution = c.execution
         ORDER BY c.place");
 

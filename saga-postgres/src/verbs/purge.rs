@@ -1,6 +1,8 @@
 //! Deletes executions that ended long ago.
 
-use saga_store::{Purged, RunState, Timestamp};
+use saga_store::{ExecutionId, Purged, RunState, Timestamp};
+
+use uuid::Uuid;
 
 use super::number;
 use crate::db::{Db, For};
@@ -24,4 +26,16 @@ pub(crate) async fn purge(db: &Db, before: Timestamp, budget: usize) -> Result<P
         left -= batch;
     }
     Ok(purged)
+}
+
+/// Deletes these executions, as far as they have ended; gives those that are gone.
+pub(crate) async fn purge_these(db: &Db, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, Abort> {
+    let journal = format!("{}.journal", sql::quote(&db.schema));
+    let mut gone = Vec::with_capacity(executions.len());
+    for batch in executions.chunks(BATCH) {
+        let ids: Vec<Uuid> = batch.iter().map(|execution| *execution.as_uuid()).collect();
+        let rows = db.query(For::Clients, sql::PURGE_THESE, &[&ids, &journal]).await?;
+        gone.extend(rows.iter().map(|row| ExecutionId::from_uuid(row.get(0))));
+    }
+    Ok(gone)
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use saga_store::message::{CancelRequest, MessageBody};
-use saga_store::{Query, RunId, RunView, Target};
+use saga_store::{Query, RunId, RunState, RunView, Target};
 
 use super::operate::Subject;
 use super::{Client, ClientError, Repair};
@@ -40,6 +40,9 @@ pub enum Action {
         /// The step from which it is done anew.
         step: String,
     },
+    /// Deletes it with its journal and all that is its own, for good. Its id is free again. See
+    /// [`Client::purge`].
+    Purge,
 }
 
 /// What became of an action on many runs.
@@ -86,6 +89,46 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Deletes runs that have ended, with their journals: what [`EngineBuilder::retention`] does by
+    /// age, by any filter. A query that names no states means all in which a run has ended but
+    /// [`RunState::Dead`]: a dead run waits for an operator, and goes only if that state is named.
+    ///
+    /// A run that lives is refused, and so is one whose last messages are not delivered yet, or that
+    /// ended a moment ago while commits are under way: try these again in a minute. What is deleted
+    /// is so for good, and at once; a crash or a caller who goes away leaves the rest as it is. Costs
+    /// a read and a delete for each run.
+    ///
+    /// ```no_run
+    /// # async fn example(client: saga_runtime::Client) -> Result<(), saga_runtime::ClientError> {
+    /// use saga_runtime::store::Query;
+    /// let trials = Query { id_prefix: Some("trial-".to_owned()), ..Query::default() };
+    /// println!("{} would go", client.purge(trials.clone()).dry_run().await?.done.len());
+    /// client.purge(trials).rate(500).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [`EngineBuilder::retention`]: crate::EngineBuilder::retention
+    pub fn purge(&self, mut query: Query) -> Bulk {
+        if query.states.is_empty() {
+            let goes = |state: &RunState| state.is_final() && *state != RunState::Dead;
+            query.states = RunState::ALL.into_iter().filter(goes).collect();
+        }
+        self.bulk(query, Action::Purge)
+    }
+
+    async fn purge_run(&self, view: &RunView) -> Result<(), ClientError> {
+        let refused = |why: &str| ClientError::NotPossible { id: view.id.clone(), why: why.to_owned() };
+        if !view.state.is_final() {
+            return Err(refused("it has not ended; terminate it first"));
+        }
+        if self.parts.store.purge_these(&[view.execution]).await?.is_empty() {
+            return Err(refused("it goes on, has messages to send, or has only just ended; try again in a minute"));
+        }
+        Ok(())
+    }
+}
+
 impl Bulk {
     /// At most so many runs in a second; 50 unless said otherwise, at least 1.
     pub fn rate(mut self, runs_a_second: u32) -> Self {
@@ -129,7 +172,8 @@ impl Bulk {
     async fn act(&self, view: &RunView) -> Result<(), ClientError> {
         let (client, id) = (&self.client, view.id.as_str());
         let clock = &client.parts.clock;
-        if client.get(id).await?.execution != view.execution {
+        // An old execution can be deleted, and nothing else done to it.
+        if self.action != Action::Purge && client.get(id).await?.execution != view.execution {
             let why = "a newer execution has taken its place".to_owned();
             return Err(ClientError::NotPossible { id: view.id.clone(), why });
         }
@@ -146,6 +190,7 @@ impl Bulk {
                 Action::Repair(repair) => client.repair_run(view.id.clone(), &subject, repair).await,
                 Action::Retry => client.retry(id).await.map(drop),
                 Action::Fork { step } => client.fork(id, step).await.map(drop),
+                Action::Purge => client.purge_run(view).await,
             };
             match done {
                 Err(error) if error.is_retryable() && round < OUTAGE_ROUNDS => {

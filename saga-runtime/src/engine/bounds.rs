@@ -1,5 +1,7 @@
 //! Setting up an engine: how much it takes on.
 
+use std::time::Duration;
+
 use super::EngineBuilder;
 use super::limits::Limit;
 use crate::activity::Activity;
@@ -87,6 +89,19 @@ impl EngineBuilder {
     /// two deaths. Each try costs one record.
     pub fn max_deaths(mut self, deaths: u32) -> Self {
         self.max_deaths = deaths;
+        self
+    }
+
+    /// How long runs are kept after their end. Default: for ever.
+    ///
+    /// What has ended before is deleted with its journal, once a minute, up to 1,000 runs at a time
+    /// with a second between, by each worker that is told so: several harm nobody, and what one is
+    /// deleting the others pass over. Dead runs stay, since they wait for an operator
+    /// ([`Client::purge`](crate::Client::purge) deletes them by name), and so do runs whose messages
+    /// are not delivered yet. The id of a run that is deleted is free again: a start that somebody
+    /// repeats later starts it anew, so keep runs for longer than that may happen.
+    pub fn retention(mut self, keep: Duration) -> Self {
+        self.retention = Some(keep);
         self
     }
 }

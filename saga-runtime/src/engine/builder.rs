@@ -20,7 +20,7 @@ use super::shared::Shared;
 use super::start_error::StartError;
 use super::surroundings::Surroundings;
 use super::tally::Counts;
-use super::{Engine, heart, intake, post, reconcile};
+use super::{Engine, heart, intake, post, reconcile, retention};
 use crate::activity::{ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
@@ -51,6 +51,7 @@ pub struct EngineBuilder {
     beat: Duration,
     lease: Duration,
     slow_poll: Option<Duration>,
+    pub(super) retention: Option<Duration>,
     build: Option<String>,
     machine_clock: Option<Timestamp>,
     surroundings: Option<Surroundings>,
@@ -76,6 +77,7 @@ impl EngineBuilder {
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
             slow_poll: None,
+            retention: None,
             build: None,
             machine_clock: None,
             surroundings: None,
@@ -322,6 +324,7 @@ impl EngineBuilder {
         tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);
         tasks.push(spawner.spawn(post::work(Arc::clone(&shared), letters)));
         tasks.push(spawner.spawn(reconcile::work(Arc::clone(&shared))));
+        tasks.extend(self.retention.map(|keep| spawner.spawn(retention::work(Arc::clone(&shared), keep))));
         Ok(Engine { shared, client, tasks })
     }
 

@@ -25,6 +25,7 @@ mod open;
 mod post;
 mod queues;
 mod reconcile;
+mod retention;
 mod shared;
 mod slow;
 mod start_error;

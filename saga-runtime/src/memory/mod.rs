@@ -293,6 +293,10 @@ impl Store for MemoryStore {
     async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
         Ok(self.with(|state, _, _| state.purge(before, budget)))
     }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        Ok(self.with(|state, _, _| state.purge_these(executions)))
+    }
 }
 
 struct Hints {

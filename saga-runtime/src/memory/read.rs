@@ -65,6 +65,18 @@ impl State {
     }
 }
 
+impl State {
+    pub(super) fn purge_these(&mut self, executions: &[ExecutionId]) -> Vec<ExecutionId> {
+        let sends = |execution| self.outbox.values().any(|sent| sent.execution == execution);
+        let ended = |execution| self.runs.get(&execution).is_some_and(|run| run.ended_at.is_some());
+        let gone: Vec<_> = executions.iter().copied().filter(|one| ended(*one) && !sends(*one)).collect();
+        for execution in &gone {
+            self.forget(*execution);
+        }
+        gone
+    }
+}
+
 fn matches(view: &RunView, query: &Query) -> bool {
     query.workflow.as_ref().is_none_or(|workflow| view.workflow == *workflow)
         && (query.states.is_empty() || query.states.contains(&view.state))

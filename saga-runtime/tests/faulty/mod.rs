@@ -74,6 +74,7 @@ pub(crate) enum Fault {
     PurgeTakesTheYoung,
     PurgeIgnoresItsBudget,
     PurgeLeavesBlobs,
+    PurgeByNameIsNotTold,
     // Hints.
     HintsEnd,
 }
@@ -386,6 +387,11 @@ impl<S: Store> Store for Faulty<S> {
         let before = if self.has(Fault::PurgeTakesTheYoung) { Timestamp::from_micros(i64::MAX) } else { before };
         let budget = if self.has(Fault::PurgeIgnoresItsBudget) { usize::MAX } else { budget };
         self.inner.purge(before, budget).await
+    }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        let gone = self.inner.purge_these(executions).await?;
+        Ok(if self.has(Fault::PurgeByNameIsNotTold) { Vec::new() } else { gone })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deletes executions that ended long ago.
 
-use rusqlite::params;
-use saga_store::{Purged, RunState, Timestamp};
+use rusqlite::{Row, params};
+use saga_store::{ExecutionId, Purged, RunState, Timestamp};
 
 use super::Cx;
 use crate::error::Abort;
@@ -15,11 +15,36 @@ pub(crate) fn purge(cx: &mut Cx<'_, '_>, before: Timestamp, budget: usize) -> Re
     let session = cx.session;
     let limit = i64::try_from(budget).unwrap_or(i64::MAX).saturating_add(1);
     let values = params![before.as_micros(), limit, RunState::Dead.code()];
-    let mut doomed: Vec<(i64, String, bool)> =
-        session.all(&sql::PURGEABLE, values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut doomed: Vec<Doomed> = session.all(&sql::PURGEABLE, values, doomed_run)?;
     let more = doomed.len() > budget;
     doomed.truncate(budget);
-    for (run, id, newest) in &doomed {
+    delete(cx, &doomed)?;
+    Ok(Purged { runs: doomed.len() as u64, more })
+}
+
+/// Deletes these executions, as far as they have ended; gives those that are gone.
+pub(crate) fn purge_these(cx: &mut Cx<'_, '_>, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, Abort> {
+    let mut gone = Vec::with_capacity(executions.len());
+    for execution in executions {
+        let found = cx.session.first(&sql::PURGEABLE_EXECUTION, [execution.as_bytes()], doomed_run)?;
+        if let Some(doomed) = found {
+            delete(cx, &[doomed])?;
+            gone.push(*execution);
+        }
+    }
+    Ok(gone)
+}
+
+/// An execution, its run's id, and whether it is the newest of it.
+type Doomed = (i64, String, bool);
+
+fn doomed_run(row: &Row<'_>) -> rusqlite::Result<Doomed> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn delete(cx: &mut Cx<'_, '_>, doomed: &[Doomed]) -> Result<(), Abort> {
+    let session = cx.session;
+    for (run, id, newest) in doomed {
         for sql in [
             &sql::PURGE_JOURNAL,
             &sql::PURGE_HEAD,
@@ -37,7 +62,7 @@ pub(crate) fn purge(cx: &mut Cx<'_, '_>, before: Timestamp, budget: usize) -> Re
         }
     }
     cx.memory.forget_all();
-    Ok(Purged { runs: doomed.len() as u64, more })
+    Ok(())
 }
 
 /// Gives some free pages back to the file system.

@@ -226,6 +226,8 @@ macro_rules! __conformance_list {
                 a_run_with_messages_to_send_is_kept
                 nothing_is_left_of_a_purged_run
                 an_old_execution_is_purged_without_the_newer_one
+                what_is_named_and_has_ended_is_purged_and_nothing_else
+                an_execution_that_is_purged_by_name_makes_the_one_before_the_newest_again
             }
             hints {
                 a_start_that_nobody_owns_gives_a_hint

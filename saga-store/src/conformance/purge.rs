@@ -96,3 +96,39 @@ pub async fn an_old_execution_is_purged_without_the_newer_one<S: Store>(lab: &La
     assert_eq!(lab.store.get_execution(old).await.unwrap(), None);
     assert_eq!(lab.store.get(&run_id("ORD-1")).await.unwrap().unwrap().execution, new);
 }
+
+pub async fn what_is_named_and_has_ended_is_purged_and_nothing_else<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let [ended, kept] = [lab.ended("ended", worker).await, lab.ended("kept", worker).await];
+    let dead = lab.owned("dead", worker).await;
+    let end = lab.end(dead, worker, 1);
+    let change = Some(StateChange { state: RunState::Dead, conclusion: Some(Bytes::from_static(b"why")) });
+    lab.apply(RunCommit { change, ..end }).await;
+    let sender = lab.owned("sender", worker).await;
+    let message = lab.message(kept);
+    lab.apply(RunCommit { outbox: vec![message], ..lab.end(sender, worker, 1) }).await;
+    let (pending, owned) = (lab.pending("pending").await, lab.owned("owned", worker).await);
+    let unknown = lab.execution();
+    let mut gone = lab.store.purge_these(&[owned, unknown, dead, sender, ended, pending]).await.unwrap();
+    gone.sort();
+    assert_eq!(gone, [ended, dead]);
+    for execution in gone {
+        assert_eq!(lab.store.get_execution(execution).await.unwrap(), None);
+        assert_eq!(lab.store.load(&[execution]).await.unwrap(), []);
+    }
+    for execution in [kept, sender, pending, owned] {
+        assert_eq!(lab.view(execution).await.execution, execution);
+    }
+    assert_eq!(lab.store.purge_these(&[]).await.unwrap(), []);
+}
+
+pub async fn an_execution_that_is_purged_by_name_makes_the_one_before_the_newest_again<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let old = lab.ended("ORD-1", worker).await;
+    let replacing =
+        NewRun { on_existing: OnExisting::ReplaceFinished, claim_for: Some(worker), ..lab.new_run("ORD-1") };
+    let new = lab.started(replacing).await;
+    lab.apply(lab.end(new, worker, 1)).await;
+    assert_eq!(lab.store.purge_these(&[new]).await.unwrap(), [new]);
+    assert_eq!(lab.store.get(&run_id("ORD-1")).await.unwrap().unwrap().execution, old);
+}

@@ -29,6 +29,7 @@ mod queues;
 mod rejoin;
 mod repair;
 mod restart;
+mod retention;
 mod retry;
 mod starts;
 mod status;

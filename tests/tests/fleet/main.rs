@@ -1,6 +1,7 @@
 //! Many worker processes over one `PostgreSQL` database: nothing is lost, nothing happens twice,
 //! whatever befalls the processes, the server, and the way to it.
 
+mod deploy;
 mod failover;
 mod idle;
 mod killed;

@@ -128,7 +128,16 @@ impl Fleet {
     ///
     /// If it cannot be started.
     pub fn worker(&mut self) -> Worker {
-        let mut command = self.command(&["worker", "--json", "--store", &self.url, "--lease", self.lease]);
+        self.worker_by(&self.url.clone())
+    }
+
+    /// One more worker, which reaches the database at another address than the others.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn worker_by(&mut self, url: &str) -> Worker {
+        let mut command = self.command(&["worker", "--json", "--store", url, "--lease", self.lease]);
         command.args(["--name", "the same for all", "--concurrency", "64"]).args(&self.more);
         self.spawn(command)
     }

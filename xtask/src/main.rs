@@ -35,7 +35,7 @@ usage: cargo xtask <chore>
   build-time  how long a user's crate takes to build, from clean and after a change
   chaos [--minutes N] [--store sqlite|postgres] [--seed N] [--orders N]
               orders under kills, stops, restarts, outages and cut sessions, then an audit
-  fleet [--orders FILE] [--workers N] [--kill-each SECONDS] [--seed N]
+  fleet [--orders FILE] [--workers N] [--kill-each SECONDS] [--away SECONDS] [--seed N]
               the orders of a file by several workers on PostgreSQL, with each one's share and an audit
   soak [--runs N] [--rounds N]
               runs and purges in rounds, with the sizes of the tables after each

@@ -227,7 +227,6 @@ async fn append(
             Ok(count)
         }
         Ok(CommitOutcome::Refused { .. }) => {
-            shared.counts.refused_commits.add(1);
             shared.doubt.notify_one();
             Err(Parting::Lost)
         }

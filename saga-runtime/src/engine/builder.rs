@@ -250,7 +250,8 @@ impl EngineBuilder {
             lease: self.lease,
         };
         let (membership, joined) = candidate.join().await?;
-        let (committer, committing) = Committer::new(&self.store, &clock, &spawner);
+        let counts = Arc::<Counts>::default();
+        let (committer, committing) = Committer::new(&self.store, &clock, &spawner, &counts);
         let environment = AttemptEnvironment {
             states: Arc::new(self.states),
             layers: self.layers.around_code(stage.clone()),
@@ -285,7 +286,7 @@ impl EngineBuilder {
             live: LiveRuns::new(self.max_runs),
             look_at_all: Notify::new(),
             queues,
-            counts: Counts::default(),
+            counts,
             post: letterbox,
             name: self.name,
             membership: RwLock::new(Arc::new(membership)),

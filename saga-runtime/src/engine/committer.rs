@@ -12,6 +12,7 @@ use std::time::Duration;
 use saga_store::{CommitError, CommitOutcome, RunCommit};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::tally::Counts;
 use crate::clock::Clock;
 use crate::erased::AnyStore;
 use crate::spawn::Spawner;
@@ -41,12 +42,14 @@ impl Committer {
         store: &Arc<dyn AnyStore>,
         clock: &Arc<dyn Clock>,
         spawner: &Spawner,
+        counts: &Arc<Counts>,
     ) -> (Self, impl Iterator<Item = impl Future<Output = ()> + Send + use<>> + use<>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let intake = Arc::new(Mutex::new(Intake { jobs: receiver, usual: 0, spawner: spawner.clone() }));
-        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        let (store, clock, counts) = (Arc::clone(store), Arc::clone(clock), Arc::clone(counts));
         let lanes = store.commit_lanes().max(1);
-        let work = (0..lanes).map(move |_| work(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&intake)));
+        let work = (0..lanes)
+            .map(move |_| work(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&intake), Arc::clone(&counts)));
         (Self { jobs }, work)
     }
 
@@ -88,7 +91,7 @@ impl Intake {
     }
 }
 
-async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex<Intake>>) {
+async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex<Intake>>, counts: Arc<Counts>) {
     let mut gathered = Vec::new();
     while intake.lock().await.gather(&mut gathered).await {
         let (mut commits, mut answers) = (Vec::with_capacity(gathered.len()), Vec::with_capacity(gathered.len()));
@@ -98,6 +101,9 @@ async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex
         }
         let outcomes = commit_all(&*store, &*clock, commits).await;
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            if matches!(outcome, CommitOutcome::Refused { .. }) {
+                counts.refused_commits.add(1);
+            }
             // A run that was dropped meanwhile does not mind.
             let _ = answer.send(outcome);
         }

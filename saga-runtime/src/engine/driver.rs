@@ -304,7 +304,6 @@ impl Driver {
                 None
             }
             Some(CommitOutcome::Refused { head }) => {
-                self.shared.counts.refused_commits.add(1);
                 tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
                 self.shared.doubt.notify_one();
                 Some(Parting::Lost)

@@ -231,7 +231,10 @@ impl Driver {
         };
         match outcome {
             TxOutcome::Applied => self.kept(kept),
-            TxOutcome::Refused { head } => self.acknowledged(Some(CommitOutcome::Refused { head }), 0, None, false),
+            TxOutcome::Refused { head } => {
+                self.shared.counts.refused_commits.add(1);
+                self.acknowledged(Some(CommitOutcome::Refused { head }), 0, None, false)
+            }
             TxOutcome::Conflict(why) => {
                 self.conflicts += 1;
                 if self.conflicts > MOST_CONFLICTS {

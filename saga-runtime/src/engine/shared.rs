@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) look_at_all: Notify,
     /// How many errands of each queue it has.
     pub(crate) queues: Arc<Queues>,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) post: Post,
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[non_exhaustive]
 pub struct Tally {
     /// Commits that the store refused, because another had appended to the run: a worker that had
-    /// taken it over, or an operator. The run was dropped here.
+    /// taken it over, or an operator. The run was dropped here, or had been before.
     pub refused_commits: u64,
     /// Runs that were dropped because the worker was taken for dead, and had to join anew.
     pub dropped_runs: u64,

@@ -1,5 +1,5 @@
 //! The way to a server, which is cut at the worst of moments: when a statement has been executed
-//! and its answer has not been told.
+//! and its answer has not been told. Or statements are held up on it for as long as a test likes.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 
@@ -27,6 +27,9 @@ struct State {
     every: usize,
     answers: AtomicUsize,
     cuts: AtomicUsize,
+    /// Whether watched statements are held up, and who waits for the end of that.
+    holds: (Mutex<bool>, Condvar),
+    held: AtomicUsize,
 }
 
 impl Proxy {
@@ -44,6 +47,8 @@ impl Proxy {
             every,
             answers: AtomicUsize::new(0),
             cuts: AtomicUsize::new(0),
+            holds: Default::default(),
+            held: AtomicUsize::new(0),
         });
         let of_sessions = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -58,6 +63,31 @@ impl Proxy {
     /// Where a database of the server is, by this way.
     pub fn url_of(&self, database: &str) -> String {
         format!("postgres://saga@/{database}?host={}", self.folder.path().display())
+    }
+
+    /// A proxy that cuts nothing, but can [hold up](Self::hold) the watched statements.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub fn that_holds(server: &Path, watched: &[&str]) -> Self {
+        Self::before(server, watched, usize::MAX)
+    }
+
+    /// Holds up the watched statements that come from now on, before they reach the server.
+    pub fn hold(&self) {
+        set(&self.state.holds.0, true);
+    }
+
+    /// Lets go what was held up.
+    pub fn let_go(&self) {
+        set(&self.state.holds.0, false);
+        self.state.holds.1.notify_all();
+    }
+
+    /// How many statements were held up.
+    pub fn held(&self) -> usize {
+        self.state.held.load(Ordering::Relaxed)
     }
 
     /// How many answers were kept back.
@@ -88,7 +118,10 @@ fn requests(state: &State, under_way: &Watched, mut from: UnixStream, mut to: Un
         let texts: Vec<&[u8]> = message.get(5..).unwrap_or_default().splitn(3, |byte| *byte == 0).collect();
         match (message.first(), &texts[..]) {
             (Some(b'P'), [name, text, ..]) if state.watches(text) => drop(names.insert(name.to_vec())),
-            (Some(b'B'), [_, name, ..]) if names.contains(*name) => set(under_way, true),
+            (Some(b'B'), [_, name, ..]) if names.contains(*name) => {
+                state.wait_while_held();
+                set(under_way, true);
+            }
             _ => {}
         }
         if to.write_all(&message).is_err() {
@@ -125,12 +158,20 @@ fn answers(state: &State, under_way: &Watched, mut from: UnixStream, mut to: Uni
 }
 
 impl State {
+    fn wait_while_held(&self) {
+        let holds = self.holds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *holds {
+            self.held.fetch_add(1, Ordering::Relaxed);
+            drop(self.holds.1.wait_while(holds, |holds| *holds));
+        }
+    }
+
     fn watches(&self, text: &[u8]) -> bool {
         self.watched.iter().any(|watched| text.starts_with(watched.as_bytes()))
     }
 }
 
-fn set(flag: &Watched, value: bool) {
+fn set(flag: &Mutex<bool>, value: bool) {
     *flag.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }
 

@@ -1,7 +1,8 @@
 //! The order pipeline over any file of orders by several worker processes on one server:
 //! `cargo xtask fleet`.
 //!
-//! Prints the rate, each worker's share of the attempts, what was killed, and the audit: the
+//! With `--kill-each` a worker is killed and replaced so often; with `--away` the server is stopped
+//! for so long once a third of the orders have ended. Prints the rate, each worker's share of the attempts, what was killed, and the audit: the
 //! shop's books are held against the orders' file, and the journals are read.
 
 use std::path::PathBuf;
@@ -11,12 +12,13 @@ use std::time::{Duration, Instant};
 use saga_test_server::TestServer;
 use saga_tests::{Database, Fleet, Orders, Random, Worker, last};
 
-const USAGE: &str = "usage: fleet [--orders FILE] [--workers N] [--kill-each SECONDS] [--seed N]";
+const USAGE: &str = "usage: fleet [--orders FILE] [--workers N] [--kill-each SECONDS] [--away SECONDS] [--seed N]";
 
 struct Plan {
     orders: Option<PathBuf>,
     workers: usize,
     kill_each: Option<Duration>,
+    away: Option<Duration>,
     seed: u64,
 }
 
@@ -32,6 +34,13 @@ fn main() -> ExitCode {
     fleet.submit_all();
     let began = Instant::now();
     let mut workers = fleet.workers(plan.workers);
+    if let Some(away) = plan.away {
+        fleet.until_ended(fleet.orders() / 3);
+        server.control(&["-w", "-m", "immediate", "stop"]);
+        last(away, || false);
+        server.control(&["-w", "start"]);
+        println!("the server was away for {} s", away.as_secs());
+    }
     let mut random = Random::new(plan.seed);
     let mut kills = 0;
     loop {
@@ -60,16 +69,21 @@ fn main() -> ExitCode {
 }
 
 fn plan(mut arguments: impl Iterator<Item = String>) -> Option<Plan> {
-    let mut plan = Plan { orders: None, workers: 4, kill_each: None, seed: 1 };
+    let mut plan = Plan { orders: None, workers: 4, kill_each: None, away: None, seed: 1 };
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
         match name.as_str() {
             "--orders" => plan.orders = Some(value.into()),
             "--workers" => plan.workers = value.parse().ok().filter(|workers| *workers > 0)?,
-            "--kill-each" => plan.kill_each = Some(Duration::from_secs(value.parse().ok().filter(|each| *each > 0)?)),
+            "--kill-each" => plan.kill_each = Some(seconds(&value)?),
+            "--away" => plan.away = Some(seconds(&value)?),
             "--seed" => plan.seed = value.parse().ok()?,
             _ => return None,
         }
     }
     Some(plan)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }

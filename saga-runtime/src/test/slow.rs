@@ -27,15 +27,15 @@ fn works(time: Duration) {
 }
 
 #[activity]
-async fn step() -> crate::Result<()> {
+async fn quick_step() -> crate::Result<()> {
     Ok(())
 }
 
 #[workflow]
 async fn computes(millis: u64) -> crate::Result<()> {
-    step().await?;
+    quick_step().await?;
     works(Duration::from_millis(millis));
-    step().await?;
+    quick_step().await?;
     Ok(())
 }
 

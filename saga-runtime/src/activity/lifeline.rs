@@ -2,6 +2,7 @@
 //! heeds the word to stop, and that word.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
@@ -21,9 +22,17 @@ pub(crate) struct Lifeline {
 }
 
 impl Lifeline {
-    /// Of an attempt that may have to wait for its place, or not.
-    pub(crate) fn new(waits: bool) -> Self {
-        Self { flags: AtomicU8::new(if waits { WAITS } else { 0 }), told: Notify::new() }
+    /// Of an attempt that may have to wait for its place, or not. That of an attempt before is used
+    /// again, unless somebody still has it: code that keeps its context shall not hear words for
+    /// others.
+    pub(crate) fn renewed(spare: Option<Arc<Self>>, waits: bool) -> Arc<Self> {
+        let new = Self { flags: AtomicU8::new(if waits { WAITS } else { 0 }), told: Notify::new() };
+        let Some(mut lifeline) = spare else { return Arc::new(new) };
+        match Arc::get_mut(&mut lifeline) {
+            Some(free) => *free = new,
+            None => lifeline = Arc::new(new),
+        }
+        lifeline
     }
 
     /// It has its place.
@@ -68,5 +77,26 @@ impl Lifeline {
 
     fn has(&self, flag: u8) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifeline_is_used_again_as_a_new_one_unless_somebody_has_it() {
+        let first = Lifeline::renewed(None, true);
+        let (at, kept) = (Arc::as_ptr(&first), Arc::clone(&first));
+        first.heed();
+        let second = Lifeline::renewed(Some(first), false);
+        second.tell();
+        assert!(!kept.is_told() && kept.waits(), "the word was for another");
+        assert_ne!(Arc::as_ptr(&second), at);
+        let at = Arc::as_ptr(&second);
+        let third = Lifeline::renewed(Some(second), false);
+        assert_eq!(Arc::as_ptr(&third), at);
+        assert!(!third.is_told(), "the word was for the one before");
+        assert!(!third.tell(), "this one has not asked to be told");
     }
 }

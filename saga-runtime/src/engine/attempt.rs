@@ -74,8 +74,8 @@ impl AttemptEnvironment {
     }
 
     /// What connects an attempt of this activity with its driver.
-    pub(crate) fn lifeline(&self, run: &AttemptRun, activity: &str) -> Arc<Lifeline> {
-        Arc::new(Lifeline::new(self.limits.apply_to(activity, errand::queue_of(&run.workflow))))
+    pub(crate) fn lifeline(&self, run: &AttemptRun, activity: &str, spare: Option<Arc<Lifeline>>) -> Arc<Lifeline> {
+        Lifeline::renewed(spare, self.limits.apply_to(activity, errand::queue_of(&run.workflow)))
     }
 
     /// Makes an attempt, as soon as there is a place for it.

@@ -22,6 +22,8 @@ pub(crate) type AttemptDone = (TaskKey, AttemptEnd);
 pub(crate) struct Attempts {
     spawner: Spawner,
     inline: Option<(TaskKey, Arc<Lifeline>, BoxFuture<'static, AttemptEnd>)>,
+    /// That of the last one, for the next: steps that come one after the other share one.
+    spare: Option<Arc<Lifeline>>,
     spawned: Option<Box<Spawned>>,
     /// Those that nobody waits for and that were told to stop: until when they may take to do so.
     stopping: BTreeMap<TaskKey, Timestamp>,
@@ -54,11 +56,16 @@ impl Drop for Spawned {
 
 impl Attempts {
     pub(crate) fn new(spawner: Spawner) -> Self {
-        Self { spawner, inline: None, spawned: None, stopping: BTreeMap::new() }
+        Self { spawner, inline: None, spare: None, spawned: None, stopping: BTreeMap::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.inline.is_none() && self.spawned.as_ref().is_none_or(|spawned| spawned.tasks.is_empty())
+    }
+
+    /// The lifeline of an attempt before, if there is one that is not in use.
+    pub(crate) fn take_spare(&mut self) -> Option<Arc<Lifeline>> {
+        self.spare.take()
     }
 
     /// Starts an attempt; `alone` if no other is started with it.
@@ -195,11 +202,11 @@ impl Attempts {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<AttemptDone> {
-        if let Some((key, _, attempt)) = &mut self.inline
+        if let Some((_, _, attempt)) = &mut self.inline
             && let Poll::Ready(end) = attempt.as_mut().poll(cx)
+            && let Some((key, lifeline, _)) = self.inline.take()
         {
-            let key = key.clone();
-            self.inline = None;
+            self.spare = Some(lifeline);
             return Poll::Ready((key, end));
         }
         let Some(spawned) = &mut self.spawned else { return Poll::Pending };

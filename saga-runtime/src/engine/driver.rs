@@ -158,7 +158,7 @@ impl Driver {
         let alone = second.is_none();
         for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
-            let (lifeline, attempt) = begin(&self.shared, &self.run, start);
+            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
             self.attempts.start(key, alone, lifeline, attempt);
         }
         match self.machine.next_transaction() {

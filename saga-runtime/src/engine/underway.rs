@@ -14,10 +14,11 @@ use crate::machine::{AttemptStart, TaskKey};
 pub(super) fn begin(
     shared: &Arc<Shared>,
     run: &Arc<AttemptRun>,
+    spare: Option<Arc<Lifeline>>,
     start: AttemptStart,
 ) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
     let (shared, run) = (Arc::clone(shared), Arc::clone(run));
-    let lifeline = shared.environment.lifeline(&run, start.definition.name);
+    let lifeline = shared.environment.lifeline(&run, start.definition.name, spare);
     let own = Arc::clone(&lifeline);
     (lifeline, Box::pin(async move { shared.environment.attempt(&run, own, start).await }))
 }

@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    (saga_fuzz::TARGETS[1].take)(bytes);
+    (saga_fuzz::target("payload").take)(bytes);
 });

@@ -7,8 +7,12 @@ use std::process::{Command, Stdio};
 use saga_test_server::shared;
 use saga_tests::{Database, program};
 
+/// In a file of its own, and in one that it is told.
 fn in_a_file(example: &str) {
     prints_its_output(example, &[]);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = format!("sqlite://{}", folder.path().join("runs.db").display());
+    prints_its_output(example, &["--store", &file]);
 }
 
 /// In an empty database.

@@ -163,19 +163,36 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
+/// What goes wrong, as the trace has it.
+const FAULTS: [(&str, &str); 6] = [
+    (" Kill(", "workers killed"),
+    (" Pause(", "workers paused"),
+    (" Hint", "false hints"),
+    (": the store does not answer ", "calls without an answer"),
+    (": a commit's answer is lost", "answers to commits lost"),
+    (" does not hear which runs it was given", "answers to claims lost"),
+];
+
 #[test]
 fn no_rule_is_broken_whatever_goes_wrong() {
     let (first, seeds) = (number("SAGA_SIM_FIRST", 0), number("SAGA_SIM_SEEDS", 2_000));
-    let (mut ends, mut events) = (std::collections::BTreeMap::new(), 0);
+    let (mut ends, mut events, mut injected) = (std::collections::BTreeMap::new(), 0, [0; FAULTS.len()]);
     for seed in first..first + seeds {
         let simulated = simulate(SCENARIO, seed, None);
         assert_eq!(simulated.broken, None, "{simulated}");
         events += simulated.trace.len();
+        for (count, (mark, _)) in injected.iter_mut().zip(FAULTS) {
+            *count += simulated.trace.iter().filter(|line| line.contains(mark)).count();
+        }
         for (end, count) in simulated.ends {
             *ends.entry(end).or_insert(0) += count;
         }
     }
-    println!("{seeds} seeds, {events} events; runs ended as {ends:?}");
+    let runs: u64 = ends.values().map(|count| *count as u64).sum();
+    println!("{seeds} seeds, {events} events; {runs} runs ended as {ends:?}");
+    let injected: Vec<_> = injected.into_iter().zip(FAULTS).map(|(count, (_, fault))| (count, fault)).collect();
+    println!("injected: {injected:?}");
+    assert!(seeds < 100 || injected.iter().all(|(count, _)| *count > 0), "something never goes wrong: {injected:?}");
     assert!(
         seeds < 100 || ["completed", "failed", "cancelled", "terminated"].iter().all(|end| ends.contains_key(*end)),
         "{ends:?}"

@@ -50,6 +50,11 @@ pub fn keep(target: &Target, name: &str, bytes: &[u8]) {
     write(&folder("corpus", target), name, bytes);
 }
 
+/// A piece of the corpus, if it is there.
+pub fn kept(target: &Target, name: &str) -> Option<Vec<u8>> {
+    std::fs::read(folder("corpus", target).join(name)).ok()
+}
+
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, bytes));

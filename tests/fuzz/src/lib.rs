@@ -19,7 +19,7 @@ mod payload;
 mod replay;
 mod tokens;
 
-pub use harness::{Fed, corpus_of, feed, keep};
+pub use harness::{Fed, corpus_of, feed, keep, kept};
 pub use replay::{everything, framed};
 
 /// Something that bytes from anywhere are fed to.
@@ -36,3 +36,12 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: [Target; 6] =
     [journal::TARGET, payload::TARGET, replay::TARGET, tokens::TARGET, address::TARGET, config::TARGET];
+
+/// The target of this name.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn target(name: &str) -> &'static Target {
+    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("there is no target {name}"))
+}

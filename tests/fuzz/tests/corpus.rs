@@ -1,19 +1,16 @@
 //! Where the corpus comes from: the pinned encodings, journals of real runs, and what people write.
-//! `SAGA_CORPUS=accept` writes it; without, each piece of these kinds must mean something.
+//! `SAGA_CORPUS=accept` writes it; without, each piece must mean something and be there, those of the
+//! journal byte for byte.
 
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
 use std::path::Path;
 
-use saga_fuzz::{TARGETS, Target, everything, framed, keep};
+use saga_fuzz::{TARGETS, everything, framed, keep, kept, target};
 use saga_runtime::compat;
 use saga_runtime::test::TestEngine;
 use saga_seal::{Place, Seal};
 use saga_store::ExecutionId;
-
-fn target(name: &str) -> &'static Target {
-    TARGETS.iter().find(|target| target.name == name).expect("there is such a target")
-}
 
 fn put(name: &str, pieces: impl IntoIterator<Item = (String, Vec<u8>)>) {
     let (target, accept) = (target(name), std::env::var("SAGA_CORPUS").is_ok_and(|value| value == "accept"));
@@ -24,7 +21,22 @@ fn put(name: &str, pieces: impl IntoIterator<Item = (String, Vec<u8>)>) {
         if accept {
             keep(target, &piece, &bytes);
         }
+        let there = kept(target, &piece);
+        let is_right = there.as_ref().is_some_and(|there| name != "journal" || *there == bytes);
+        assert!(is_right, "{name}: the corpus lacks {piece}, or has another; write it with SAGA_CORPUS=accept");
     }
+}
+
+/// What `cargo fuzz` runs is what is called so.
+#[test]
+fn each_target_of_libfuzzer_is_the_one_of_its_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
+    for target in &TARGETS {
+        let path = folder.join(format!("{}.rs", target.name));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(text.contains(&format!("saga_fuzz::target({:?})", target.name)), "{}", path.display());
+    }
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), TARGETS.len());
 }
 
 fn texts(name: &str, texts: &[&str]) {

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         round += 1;
         println!("  clean; injected so far: {injected}");
     }
+    assert!(!injected.0.is_empty(), "nothing was injected: give it more orders");
     println!("{round} rounds, every one clean; injected: {injected}");
     ExitCode::SUCCESS
 }

@@ -64,6 +64,10 @@ fn main() -> ExitCode {
     let shares: Vec<String> = attempts.iter().map(|of_one| format!("{} %", of_one * 100 / all)).collect();
     println!("attempts of the workers that are alive: {attempts:?}, which is {}", shares.join(", "));
     let found = fleet.check();
+    if kills == 0 {
+        assert!(attempts.iter().all(|of_one| of_one * 100 / all * plan.workers as u64 >= 60), "the work is not shared");
+        assert_eq!(found.takeovers, 0, "live runs were taken over");
+    }
     println!("audit clean: {} runs, {} steps and undos, {} takeovers", found.runs, found.ends, found.takeovers);
     ExitCode::SUCCESS
 }

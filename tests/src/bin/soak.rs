@@ -4,7 +4,7 @@
 //! have to level off.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use saga_postgres::PostgresStore;
 use saga_runtime::prelude::*;
@@ -71,7 +71,9 @@ fn main() -> ExitCode {
     let database = Database::create(&server);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     for round in 1..=rounds {
+        let began = Instant::now();
         runtime.block_on(drive(database.url(), runs / rounds));
+        let took = began.elapsed().as_secs_f64();
         let purged = runtime.block_on(purge(database.url()));
         // What autovacuum is at now belongs to this round; on a slow disk it may be at it for long.
         let mut rests = false;
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
         if !rests {
             println!("autovacuum is still at work after {PATIENCE:?}: the figures are not its last");
         }
-        println!("round {round}: {} runs ended, {purged} purged", runs / rounds);
+        println!("round {round}: {} runs ended in {took:.1} s, {purged} purged", runs / rounds);
         for row in database.rows(TABLES) {
             let (name, live, dead): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
             let (bytes, vacuums): (i64, i64) = (row.get(3), row.get(4));

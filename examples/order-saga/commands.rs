@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anstyle::Style;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use saga_examples::{Interrupt, OpenStore};
-use saga_runtime::{Client, Tally};
-use saga_store::{Query, Timestamp};
+use saga_runtime::Tally;
+use saga_store::Timestamp;
 use serde::Serialize;
 
 use crate::cli::{AuditArgs, OperateArgs, Operation, ShowArgs, SubmitArgs, WorkerArgs};
@@ -70,23 +70,10 @@ pub(crate) async fn operate(args: OperateArgs) -> anyhow::Result<ExitCode> {
             client.repair(id, saga_runtime::Repair::Retry).await?;
         }
         Operation::Retry => drop(client.retry(id).await?),
-        Operation::Purge => purge(&client, id).await?,
+        Operation::Purge => client.delete(id).await?,
     }
     println!("{id}: done");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Deletes one order's run, whatever its end was.
-async fn purge(client: &Client, id: &str) -> anyhow::Result<()> {
-    let states = vec![client.get(id).await?.state];
-    let named = Query { id_prefix: Some(id.to_owned()), states, ..Query::default() };
-    // A prefix of one id is one of others, too.
-    let of_others = client.purge(named.clone()).dry_run().await?.done.iter().any(|found| found.as_str() != id);
-    anyhow::ensure!(!of_others, "other orders' names begin with {id}: purge those first");
-    match client.purge(named).await?.refused.pop() {
-        Some((_, why)) => Err(why.into()),
-        None => Ok(()),
-    }
 }
 
 fn state_style(state: saga_store::RunState) -> Style {

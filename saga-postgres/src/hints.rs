@@ -24,6 +24,7 @@ use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
 use crate::db::Db;
+use crate::error::Abort;
 
 /// How many hints a slow listener may be behind before it is told to look at everything.
 const CAPACITY: usize = 4_096;
@@ -205,6 +206,11 @@ pub(crate) fn channel_of(schema: &str) -> String {
     format!("saga_hints_{}", &schema[..end])
 }
 
+/// The error itself says only that there is one.
+fn said(error: tokio_postgres::Error) -> String {
+    Abort::from(error).text()
+}
+
 struct HintSession {
     db: Arc<Db>,
     local: Sender<Hint>,
@@ -215,11 +221,14 @@ struct HintSession {
 impl HintSession {
     async fn work(self) {
         let mut backoff = PAUSE;
-        let mut first = true;
+        let (mut first, mut silent) = (true, false);
         while !self.outward.with(|gathered| gathered.closed) {
             match self.connect().await {
                 Ok((client, session)) => {
                     backoff = PAUSE;
+                    if std::mem::take(&mut silent) {
+                        tracing::info!("there is a session for hints");
+                    }
                     if !std::mem::replace(&mut first, false) {
                         // Others' hints of the meantime are lost.
                         drop(self.local.send(Hint::Anything));
@@ -228,10 +237,11 @@ impl HintSession {
                         return;
                     }
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "no session for hints; it is tried again");
+                Err(error) if !std::mem::replace(&mut silent, true) => {
+                    tracing::warn!(%error, "there is no session for hints; what other processes do is noticed late until there is one (LISTEN needs a direct connection)");
                     first = false;
                 }
+                Err(error) => tracing::debug!(%error, "no session for hints; it is tried again"),
             }
             // What gathers meanwhile is told when there is a session.
             tokio::time::sleep(backoff).await;
@@ -242,7 +252,7 @@ impl HintSession {
     /// A session that listens, and its work, which hands on what others say and ends with it.
     async fn connect(&self) -> Result<(Client, JoinHandle<()>), String> {
         let tls = self.db.address.tls().map_err(|error| error.to_string())?;
-        let (client, mut connection) = self.db.address.config.connect(tls).await.map_err(|error| error.to_string())?;
+        let (client, mut connection) = self.db.address.config.connect(tls).await.map_err(said)?;
         let (local, origin) = (self.local.clone(), self.origin.clone());
         let session = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
@@ -254,7 +264,7 @@ impl HintSession {
             }
         });
         let listen = format!("LISTEN {}", crate::sql::quote(&channel_of(&self.db.schema)));
-        client.batch_execute(&listen).await.map_err(|error| error.to_string())?;
+        client.batch_execute(&listen).await.map_err(said)?;
         Ok((client, session))
     }
 

@@ -91,11 +91,11 @@ statements! { FIRST_FREE_SLOT;
     // Purging.
 
     // A dead run waits for an operator however long; undelivered messages are needed still.
-    PURGEABLE = "SELECT l.run, r.id, r.newest FROM saga_live l JOIN saga_runs r ON r.run = l.run
+    PURGEABLE = "SELECT l.run, r.id, r.newest, r.execution FROM saga_live l JOIN saga_runs r ON r.run = l.run
                 WHERE l.ended_at < ?1 AND r.state <> ?3
                 AND NOT EXISTS (SELECT 1 FROM saga_outbox o WHERE o.run = l.run)
                 ORDER BY l.ended_at LIMIT ?2";
-    PURGEABLE_EXECUTION = "SELECT l.run, r.id, r.newest FROM saga_runs r JOIN saga_live l ON l.run = r.run
+    PURGEABLE_EXECUTION = "SELECT l.run, r.id, r.newest, r.execution FROM saga_runs r JOIN saga_live l ON l.run = r.run
                 WHERE r.execution = ?1 AND l.ended_at IS NOT NULL
                 AND NOT EXISTS (SELECT 1 FROM saga_outbox o WHERE o.run = l.run)";
     PURGE_JOURNAL = "WITH RECURSIVE chain (row) AS (

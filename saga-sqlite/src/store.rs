@@ -283,6 +283,9 @@ impl Store for SqliteStore {
             let batch = batch.to_vec();
             gone.extend(self.call(batch.len(), move |cx| write::purge::purge_these(cx, &batch)).await?);
         }
+        if !gone.is_empty() {
+            self.call(1, write::purge::vacuum).await?;
+        }
         Ok(gone)
     }
 }

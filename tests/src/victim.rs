@@ -99,14 +99,14 @@ impl Victim {
         self.command(self.arguments).stdout(Stdio::null()).spawn().expect("the program can be started")
     }
 
-    /// Sends it a signal, by its name.
+    /// Sends it a signal, by its name; whether it was there to take it.
     ///
     /// # Panics
     ///
     /// If no signal can be sent.
-    pub fn signal(&self, child: &Child, name: &str) {
+    pub fn signal(&self, child: &Child, name: &str) -> bool {
         let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-        assert!(sent.is_ok(), "no {name} can be sent: {sent:?}");
+        sent.unwrap_or_else(|error| panic!("no {name} can be sent: {error}")).success()
     }
 
     /// Waits until the work is so much farther, or until it has been looked at so often. Says

@@ -9,7 +9,9 @@ use crate::bank::postgres::{enter, is_closed};
 
 impl From<tokio_postgres::Error> for BankError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error.to_string())
+        // The error itself says only that there is one.
+        let said = error.as_db_error().map(|said| format!("{} ({})", said.message(), said.code().code()));
+        Self::Database(said.unwrap_or_else(|| error.to_string()))
     }
 }
 

@@ -117,12 +117,32 @@ impl Client {
         self.bulk(query, Action::Purge)
     }
 
+    /// Deletes one run that has ended, with its journal, as [`purge`](Self::purge) does; a dead one
+    /// too. Of a run with several executions the newest goes.
+    ///
+    /// An id that nobody has is an error; so is a run that has not ended, or whose last messages are
+    /// not delivered yet.
+    ///
+    /// ```no_run
+    /// # async fn example(client: saga_runtime::Client) -> Result<(), saga_runtime::ClientError> {
+    /// client.delete("ORD-17").await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn delete(&self, id: impl AsRef<str>) -> Result<(), ClientError> {
+        let view = self.get(id).await?;
+        self.purge_run(&view).await
+    }
+
     async fn purge_run(&self, view: &RunView) -> Result<(), ClientError> {
         let refused = |why: &str| ClientError::NotPossible { id: view.id.clone(), why: why.to_owned() };
         if !view.state.is_final() {
             return Err(refused("it has not ended; terminate it first"));
         }
-        if self.parts.store.purge_these(&[view.execution]).await?.is_empty() {
+        let store = &self.parts.store;
+        // A call before may have deleted it and got no answer.
+        if store.purge_these(&[view.execution]).await?.is_empty()
+            && store.get_execution(view.execution).await?.is_some()
+        {
             return Err(refused("it goes on, has messages to send, or has only just ended; try again in a minute"));
         }
         Ok(())

@@ -66,7 +66,10 @@ struct Queue {
 }
 
 fn bytes_of(new: &NewRun) -> usize {
-    new.first.len() + new.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
+    let blobs = new.blobs.iter().map(|blob| blob.bytes.len());
+    let messages = new.messages.iter().map(|(_, body)| body.len());
+    let memo = new.memo.as_ref().map_or(0, |memo| memo.len());
+    new.first.len() + memo + blobs.chain(messages).sum::<usize>()
 }
 
 /// Refuses a start while too many wait. Asked before anything is made of the start, so that a

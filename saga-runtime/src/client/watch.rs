@@ -48,11 +48,10 @@ async fn end_of(client: &Client, id: &RunId, execution: ExecutionId, began: bool
         read => read,
     };
     let mut first = true;
-    // What is driven here ends by a word.
-    let mut look = !drives(parts, execution);
     loop {
         let ended = parts.endings.wait(execution);
-        if look {
+        // What is driven here ends by a word, for which this call waits by now.
+        if !first || !drives(parts, execution) {
             listen(client);
             match read().await {
                 Ok(Some(conclusion)) => return Ok(conclusion),
@@ -65,7 +64,7 @@ async fn end_of(client: &Client, id: &RunId, execution: ExecutionId, began: bool
         begin(&parts.poller, &parts.spawner, || poll(Arc::downgrade(parts)));
         match word(parts, ended).await {
             Ok(conclusion) => return Ok(conclusion),
-            Err(_) => (look, first) = (true, false),
+            Err(_) => first = false,
         }
     }
 }

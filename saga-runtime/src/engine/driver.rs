@@ -343,6 +343,9 @@ impl Driver {
         if self.machine.is_suspended() {
             return self.stands_still();
         }
+        if !self.attempts.is_empty() || !self.arrived.is_empty() {
+            return false;
+        }
         // Cheap questions first: most runs have neither a timer nor an awaited event.
         let long = match self.machine.next_due() {
             Some(due) if due.since(now) < RELEASE_AFTER => false,
@@ -351,6 +354,6 @@ impl Driver {
             Some(_) => true,
             None => self.machine.awaits_events() || self.machine.awaits_token(),
         };
-        long && self.attempts.is_empty() && self.arrived.is_empty() && self.machine.is_dormant()
+        long && self.machine.is_dormant()
     }
 }

@@ -141,10 +141,11 @@ impl LiveRuns {
         Some(Reserved { live: self, places, tells: false })
     }
 
-    /// Keeps a place for a run that is being started; whether there was one.
+    /// Keeps a place for a run that is being started; whether there is one. A start that is sent again
+    /// has the place that it has.
     pub(crate) fn keep_place(&self, execution: ExecutionId) -> bool {
         let mut runs = self.lock();
-        let room = runs.taken() < self.limit;
+        let room = runs.seats.contains(&execution) || runs.taken() < self.limit;
         if room {
             runs.seats.insert(execution);
         }

@@ -68,6 +68,10 @@ async fn look(
             return suspects.clone();
         }
     };
+    if membership.is_over() {
+        // What was asked for is another life's.
+        return BTreeSet::new();
+    }
     let Differences { undriven, lost, unread } = found;
     // The driver that was there when the store was asked, not one that may have come since.
     for driver in lost.iter().filter_map(|execution| drivers.get(execution)) {
@@ -78,7 +82,7 @@ async fn look(
     }
     let undriven = undriven.into_iter().filter(|run| !shared.live.has(run.execution));
     let (certain, new): (Vec<ClaimedRun>, Vec<_>) = undriven.partition(|run| suspects.contains(&run.execution));
-    if !certain.is_empty() && !membership.is_over() {
+    if !certain.is_empty() {
         tracing::warn!(runs = certain.len(), first = %certain[0].id, "runs of this worker had nobody who drives them; they are taken up");
         if let Err(error) = intake::take_up(shared, membership, certain).await {
             tracing::warn!(%error, "they cannot be taken up now");

@@ -57,10 +57,11 @@ impl Driver {
         self.machine.stopped(key);
     }
 
-    /// Feeds the end of an attempt. When the worker stops an error is no end: it may be how the
-    /// attempt heeded the word, and the next worker makes it again.
+    /// Feeds the end of an attempt. One that was completed from outside meanwhile has no say any more.
+    /// When the worker stops an error is no end: it may be how the attempt heeded the word, and the
+    /// next worker makes it again.
     pub(super) fn attempt_ended(&mut self, key: &TaskKey, end: AttemptEnd) {
-        if self.attempts.has_stopped(key) {
+        if self.attempts.has_stopped(key) || !self.machine.awaits(key) {
             return self.has_stopped(key);
         }
         let stopping = self.mailbox.peek().stop;

@@ -54,12 +54,17 @@ impl Machine {
             }
             other => return self.park(now, format!("this build does not know the end {other:?} of step {op}")),
         };
+        let fails_for_now = end.as_ref().is_err_and(|failure| failure.class != Class::Permanent);
+        if fails_for_now && step.state == StepState::Idle {
+            // It has failed already, and is attempted again: the word was sent twice, or came late.
+            return;
+        }
         let key = TaskKey { op, undo: false };
         if step.state == StepState::Running {
             self.stop_attempt(key.clone());
         }
         self.ready.retain(|ready| *ready != key);
-        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        self.timers.retain(|(_, timer)| !matches!(timer, TimerKey::Retry(retried) if *retried == key));
         self.attempt_ended(&key, end, now, MIDDLE);
     }
 }

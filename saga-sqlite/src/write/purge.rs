@@ -35,16 +35,16 @@ pub(crate) fn purge_these(cx: &mut Cx<'_, '_>, executions: &[ExecutionId]) -> Re
     Ok(gone)
 }
 
-/// An execution, its run's id, and whether it is the newest of it.
-type Doomed = (i64, String, bool);
+/// An execution by its number here, its run's id, whether it is the newest of it, and the execution.
+type Doomed = (i64, String, bool, ExecutionId);
 
 fn doomed_run(row: &Row<'_>) -> rusqlite::Result<Doomed> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, ExecutionId::from_bytes(row.get(3)?)))
 }
 
 fn delete(cx: &mut Cx<'_, '_>, doomed: &[Doomed]) -> Result<(), Abort> {
     let session = cx.session;
-    for (run, id, newest) in doomed {
+    for (run, id, newest, execution) in doomed {
         for sql in [
             &sql::PURGE_JOURNAL,
             &sql::PURGE_HEAD,
@@ -60,8 +60,8 @@ fn delete(cx: &mut Cx<'_, '_>, doomed: &[Doomed]) -> Result<(), Abort> {
         if *newest {
             session.run(&sql::PROMOTE, [id])?;
         }
+        cx.memory.forget(*execution);
     }
-    cx.memory.forget_all();
     Ok(())
 }
 

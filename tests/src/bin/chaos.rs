@@ -210,10 +210,11 @@ fn on_sqlite(plan: &Plan, seed: u64, until: Deadline, injected: &mut Injected) {
                 child = victim.start();
             }
             6..=7 => {
-                injected.count("programs stopped");
-                victim.signal(&child, "STOP");
-                last(SECOND * 2, || false);
-                victim.signal(&child, "CONT");
+                if victim.signal(&child, "STOP") {
+                    injected.count("programs stopped");
+                    last(SECOND * 2, || false);
+                    victim.signal(&child, "CONT");
+                }
             }
             _ => {
                 if let Some(disk) = &disk {

@@ -72,6 +72,21 @@ async fn asks_a_plain_function() -> Result<String, SagaError> {
     Ok(ask_blocking("plain".to_owned()).await?)
 }
 
+/// Twice at most, and the second time not soon.
+#[activity(later, retry(max_attempts = 2, initial = "1h", max = "1h"))]
+async fn ask_twice(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<Later<String>, StepError> {
+    asks(world, cx, &name).await
+}
+
+#[workflow]
+async fn asks_twice() -> Result<String, SagaError> {
+    Ok(ask_twice("ask".to_owned()).await?)
+}
+
 #[workflow]
 async fn asks_impatiently() -> Result<String, SagaError> {
     Ok(ask("ask".to_owned()).deadline(Duration::from_millis(20)).await?)
@@ -83,6 +98,7 @@ on_each_store!(
     an_answer_may_come_before_the_function_has_returned,
     a_plain_function_can_leave_its_answer_to_others,
     a_transient_failure_lets_the_activity_ask_again_under_the_same_token,
+    a_failure_that_is_said_twice_counts_once,
     a_permanent_failure_ends_the_step,
     a_step_on_a_queue_is_completed_by_its_token,
     a_crash_does_not_ask_again,
@@ -110,6 +126,22 @@ async fn a_step_waits_out_of_memory_and_goes_on_with_the_answer(place: impl Plac
     engine.client().complete::<ask>(world.noted("ask"), &"yes".to_owned()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "yes");
     assert_eq!(world.log(), ["fee", "ask", "then yes"]);
+}
+
+async fn a_failure_that_is_said_twice_counts_once(place: impl Place) {
+    let world = World::default();
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(asks_twice()).id("A").await.unwrap();
+    until_deferred(engine.client(), "A").await;
+    let token = world.noted("ask");
+    for _ in 0..3 {
+        engine.client().fail::<ask_twice>(&token, &StepError::Lost).await.unwrap();
+    }
+    // An answer counts also while the next attempt is an hour away.
+    engine.client().complete::<ask_twice>(&token, &"yes".to_owned()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "yes", "a word that was repeated used up an attempt");
+    assert_eq!(world.log(), ["ask"]);
+    assert_eq!(attempted(engine.client(), "A").await.len(), 1);
 }
 
 async fn the_first_answer_counts(place: impl Place) {

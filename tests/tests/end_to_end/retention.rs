@@ -21,6 +21,7 @@ async fn dies() -> Result<(), SagaError> {
 on_each_store!(
     what_ended_long_ago_is_deleted_and_what_lives_or_is_dead_stays,
     a_purge_by_filter_says_what_would_go_and_then_deletes_that,
+    one_run_is_deleted_by_its_id_and_no_other,
 );
 
 async fn what_ended_long_ago_is_deleted_and_what_lives_or_is_dead_stays(place: impl Place) {
@@ -93,5 +94,23 @@ async fn a_purge_by_filter_says_what_would_go_and_then_deletes_that(place: impl 
     // Its id is free again.
     let again = client.start(one_kept_step("ends".to_owned())).id("a-1").await.unwrap();
     assert!(again.is_new());
+    engine.shutdown().await;
+}
+
+async fn one_run_is_deleted_by_its_id_and_no_other(place: impl Place) {
+    let world = World::default();
+    world.plan("lives", [Act::Hang]);
+    let builder = Engine::builder(place.open().await).state(world.clone()).grace(Duration::ZERO);
+    let engine = builder.start().await.unwrap();
+    let client = engine.client().clone();
+    client.start(one_kept_step("lives".to_owned())).id("a-lives").await.unwrap();
+    for id in ["a-1", "a-17"] {
+        client.start(one_kept_step("ends".to_owned())).id(id).await.unwrap().result().await.unwrap();
+    }
+    client.delete("a-1").await.unwrap();
+    assert_eq!(ids(&client).await, ["a-17", "a-lives"]);
+    assert!(client.delete("a-1").await.is_err_and(|error| error.is_no_run()));
+    let why = client.delete("a-lives").await.unwrap_err().to_string();
+    assert!(why.contains("it has not ended; terminate it first"), "{why}");
     engine.shutdown().await;
 }

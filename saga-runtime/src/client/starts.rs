@@ -68,7 +68,7 @@ struct Queue {
 fn bytes_of(new: &NewRun) -> usize {
     let blobs = new.blobs.iter().map(|blob| blob.bytes.len());
     let messages = new.messages.iter().map(|(_, body)| body.len());
-    let memo = new.memo.as_ref().map_or(0, |memo| memo.len());
+    let memo = new.memo.as_ref().map_or(0, bytes::Bytes::len);
     new.first.len() + memo + blobs.chain(messages).sum::<usize>()
 }
 

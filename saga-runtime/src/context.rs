@@ -10,9 +10,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use saga_store::wire::{ChildEnd, Continued, Entry, EventMessage, Failure, OpId, Payload, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
 
+mod awaited;
+
 use crate::activity::{ActivityDefinition, Overrides};
 use crate::few::FewMap;
 use crate::line::{self, Line};
+use awaited::AwaitedEvents;
 
 thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
@@ -77,14 +80,14 @@ pub(crate) struct Context {
     slots: FewMap<OpId, Slot>,
     /// How many slots have nothing yet.
     outstanding: usize,
-    /// How many of these wait for a branch to be undone.
-    undoing: usize,
+    /// Those of these that wait for a branch to be undone.
+    undoing: BTreeSet<OpId>,
     /// Where what has arrived since the last poll is waited for. Joins poll these branches only.
     woken: Vec<OpId>,
     decisions: Vec<Decision>,
     recorded: BTreeMap<OpId, Payload>,
     early_events: BTreeMap<String, VecDeque<Payload>>,
-    awaited_events: BTreeMap<String, VecDeque<OpId>>,
+    awaited_events: AwaitedEvents,
     /// Children whose handles were dropped in this poll.
     dropped_handles: Vec<OpId>,
     /// The place at which the workflow ended, to go on in another execution.
@@ -114,12 +117,12 @@ impl Context {
             next: 0,
             slots: FewMap::default(),
             outstanding: 0,
-            undoing: 0,
+            undoing: BTreeSet::new(),
             woken: Vec::new(),
             decisions: Vec::new(),
             recorded: BTreeMap::new(),
             early_events: BTreeMap::new(),
-            awaited_events: BTreeMap::new(),
+            awaited_events: AwaitedEvents::default(),
             dropped_handles: Vec::new(),
             continuing: None,
             fatal: None,
@@ -171,19 +174,22 @@ impl Context {
     }
 
     fn expect(&mut self, op: OpId, slot: Slot) {
+        self.forget(&op);
         self.outstanding += 1;
-        self.undoing += usize::from(matches!(slot, Slot::Undoing));
-        if self.slots.insert(op, slot).is_some() {
-            self.count_slots();
+        if matches!(slot, Slot::Undoing) {
+            self.undoing.insert(op.clone());
         }
+        self.slots.insert(op, slot);
     }
 
-    fn count_slots(&mut self) {
-        (self.outstanding, self.undoing) = (0, 0);
-        for slot in self.slots.values() {
-            self.outstanding += usize::from(!matches!(slot, Slot::Arrived(_)));
-            self.undoing += usize::from(matches!(slot, Slot::Undoing));
+    /// Nobody waits for it any more. Whether somebody did.
+    fn forget(&mut self, op: &OpId) -> bool {
+        let Some(slot) = self.slots.remove(op) else { return false };
+        self.outstanding -= usize::from(!matches!(slot, Slot::Arrived(_)));
+        if matches!(slot, Slot::Undoing) {
+            self.undoing.remove(op);
         }
+        true
     }
 
     /// Takes what has arrived for an operation. If nothing has, the scope that asks is the one to
@@ -212,7 +218,9 @@ impl Context {
     fn fill(&mut self, op: &OpId, arrival: Arrival) -> Option<OpId> {
         let slot = self.slots.get_mut(op)?;
         self.outstanding -= usize::from(!matches!(slot, Slot::Arrived(_)));
-        self.undoing -= usize::from(matches!(slot, Slot::Undoing));
+        if matches!(slot, Slot::Undoing) {
+            self.undoing.remove(op);
+        }
         match std::mem::replace(slot, Slot::Arrived(arrival)) {
             Slot::Waiting(Some(elsewhere)) => Some(elsewhere),
             _ => Some(op.clone()),
@@ -241,8 +249,7 @@ impl Context {
     /// An event came: it goes to the operation that has waited longest for its name, else it is
     /// kept for the next one that will.
     pub(crate) fn receive_event(&mut self, name: &str, value: Payload) {
-        let waiting = self.awaited_events.get_mut(name).and_then(VecDeque::pop_front);
-        match waiting {
+        match self.awaited_events.pop(name) {
             Some(op) => self.arrive(&op, Arrival::Value(value)),
             None => self.early_events.entry(name.to_owned()).or_default().push_back(value),
         }
@@ -255,13 +262,13 @@ impl Context {
         match self.early_events.get_mut(name).and_then(VecDeque::pop_front) {
             // Whoever asks is being polled.
             Some(value) => drop(self.fill(op, Arrival::Value(value))),
-            None => self.awaited_events.entry(name.to_owned()).or_default().push_back(op.clone()),
+            None => self.awaited_events.push(name, op.clone()),
         }
     }
 
     /// Whether some operation waits for an event.
     pub(crate) fn awaits_events(&self) -> bool {
-        self.awaited_events.values().any(|ops| !ops.is_empty())
+        !self.awaited_events.is_empty()
     }
 
     /// The workflow ends here, and its run goes on in another execution.
@@ -299,11 +306,12 @@ impl Context {
         if self.continuing.as_ref().is_some_and(|op| op.is_within(&branch.path)) {
             self.take_continuing(false);
         }
-        self.slots.retain(|op, _| !op.is_within(&branch.path));
-        self.count_slots();
-        for waiting in self.awaited_events.values_mut() {
-            waiting.retain(|op| !op.is_within(&branch.path));
+        let from = self.slots.starting_at(&branch.path).map(|(op, _)| op);
+        let within: Vec<OpId> = from.take_while(|op| op.is_within(&branch.path)).cloned().collect();
+        for op in &within {
+            self.forget(op);
         }
+        self.awaited_events.drop_within(&branch.path);
         self.note(Entry::Dropped(branch.path.clone()));
     }
 
@@ -317,8 +325,7 @@ impl Context {
 
     /// The workflow lets a child go on by itself.
     pub(crate) fn detach_for_good(&mut self, op: &OpId) {
-        if self.slots.remove(op).is_some() {
-            self.count_slots();
+        if self.forget(op) {
             self.note(Entry::ChildDetached(op.clone()));
         }
     }
@@ -326,6 +333,9 @@ impl Context {
     /// Handles that were dropped because what held them has failed let nothing go on: the
     /// children of this scope end with it.
     pub(crate) fn hold_again(&mut self, scope: &OpId) {
+        if self.dropped_handles.is_empty() {
+            return;
+        }
         let dropped = std::mem::take(&mut self.dropped_handles);
         let held = |op: &OpId| op.is_within(scope) && dropped.contains(op);
         self.decisions.retain(|decision| !matches!(&decision.entry, Entry::ChildDetached(op) if held(op)));
@@ -345,8 +355,7 @@ impl Context {
 
     /// The branches that somebody waits for to be undone.
     pub(crate) fn undoing(&self) -> impl Iterator<Item = &OpId> {
-        let some = (self.undoing > 0).then_some(&self.slots);
-        some.into_iter().flat_map(FewMap::iter).filter(|(_, slot)| matches!(slot, Slot::Undoing)).map(|(op, _)| op)
+        self.undoing.iter()
     }
 
     /// A value that the journal has recorded at this place.

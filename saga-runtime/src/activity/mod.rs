@@ -19,6 +19,8 @@ pub(crate) use definition::{end, unreadable_input};
 pub(crate) use definition::{failure, panicked};
 pub use error::{ActivityError, ErrorKind};
 pub(crate) use later::is_later;
+#[cfg(test)]
+pub(crate) use later::later;
 pub use later::{CompletionToken, Gives, IsLater, Later};
 pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};

@@ -28,6 +28,49 @@ pub(super) struct Child {
     ending: bool,
 }
 
+impl Child {
+    fn is_awaited(&self) -> bool {
+        !self.detached || self.ending
+    }
+}
+
+/// The children that have not ended, and how many of them are waited for.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    open: BTreeMap<OpId, Child>,
+    awaited: usize,
+    ending: usize,
+}
+
+impl Children {
+    fn get(&self, op: &OpId) -> Option<&Child> {
+        self.open.get(op)
+    }
+
+    fn insert(&mut self, op: OpId, child: Child) {
+        self.awaited += usize::from(child.is_awaited());
+        self.ending += usize::from(child.ending);
+        self.open.insert(op, child);
+    }
+
+    fn remove(&mut self, op: &OpId) -> Option<Child> {
+        let child = self.open.remove(op)?;
+        self.awaited -= usize::from(child.is_awaited());
+        self.ending -= usize::from(child.ending);
+        Some(child)
+    }
+
+    fn change<R>(&mut self, op: &OpId, change: impl FnOnce(&mut Child) -> R) -> Option<R> {
+        let child = self.open.get_mut(op)?;
+        self.awaited -= usize::from(child.is_awaited());
+        self.ending -= usize::from(child.ending);
+        let changed = change(child);
+        self.awaited += usize::from(child.is_awaited());
+        self.ending += usize::from(child.ending);
+        Some(changed)
+    }
+}
+
 /// What tells a parent that its child has ended; nothing if this is not the child's end.
 pub(crate) fn end_message(
     parent: &Parent,
@@ -100,8 +143,7 @@ pub(crate) fn farewells(
 impl Machine {
     /// Whether it waits for a child to end.
     pub(crate) fn awaits_children(&self) -> bool {
-        self.children.values().any(|child| !child.detached || child.ending)
-            || self.steps.values().any(|step| step.errand.is_some())
+        self.children.awaited > 0 || self.steps.some_sent()
     }
 
     /// A child was scheduled at this position.
@@ -147,42 +189,46 @@ impl Machine {
 
     /// The workflow asks a child to stop.
     pub(super) fn cancel_child(&mut self, op: &OpId) {
-        let Some(child) = self.children.get_mut(op) else { return };
-        if std::mem::replace(&mut child.cancelled, true) {
-            return;
-        }
-        let to = Target::Execution(child.scheduled.execution);
+        let cancelled =
+            |child: &mut Child| (!std::mem::replace(&mut child.cancelled, true)).then_some(child.scheduled.execution);
+        let Some(execution) = self.children.change(op, cancelled).flatten() else { return };
+        let to = Target::Execution(execution);
         let reason = Some(format!("its parent {} cancelled it", self.identity.id));
         self.post(op, "cancel", to, &MessageBody::Cancel(CancelRequest { reason }));
     }
 
     /// The workflow has let go of a child.
     pub(super) fn detach_child(&mut self, op: &OpId) {
-        let Some(child) = self.children.get_mut(op) else { return };
-        child.detached = true;
-        if child.scheduled.at_end.is_none() {
+        let detached = |child: &mut Child| {
+            child.detached = true;
+            child.scheduled.at_end.is_none()
+        };
+        if self.children.change(op, detached) == Some(true) {
             self.undo_done(op);
         }
     }
 
     /// The run, or the branch that started the child, comes to its end.
     fn end_with_parent(&mut self, op: &OpId) {
-        let Some(child) = self.children.get_mut(op) else { return };
+        let Some(child) = self.children.get(op) else { return };
         let otherwise = if child.detached { ParentEnd::Abandon } else { ParentEnd::Cancel };
         match child.scheduled.at_end.unwrap_or(otherwise) {
             ParentEnd::Terminate => {
-                if !std::mem::replace(&mut child.ending, true) {
-                    let to = Target::Execution(child.scheduled.execution);
+                let ends = |child: &mut Child| {
+                    (!std::mem::replace(&mut child.ending, true)).then_some(child.scheduled.execution)
+                };
+                if let Some(execution) = self.children.change(op, ends).flatten() {
+                    let to = Target::Execution(execution);
                     let reason = Some(format!("its parent {} ends", self.identity.id));
                     self.post(op, "terminate", to, &MessageBody::Terminate(CancelRequest { reason }));
                 }
             }
             ParentEnd::Abandon => {
-                child.detached = true;
+                self.children.change(op, |child| child.detached = true);
                 self.undo_done(op);
             }
             _ => {
-                child.ending = true;
+                self.children.change(op, |child| child.ending = true);
                 self.cancel_child(op);
             }
         }
@@ -190,7 +236,8 @@ impl Machine {
 
     /// Ends the children of a scope that comes to its end.
     pub(super) fn end_children(&mut self, scope: &OpId) {
-        let within: Vec<OpId> = self.children.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        let from = self.children.open.range(scope..).map(|(op, _)| op);
+        let within: Vec<OpId> = from.take_while(|op| op.is_within(scope)).cloned().collect();
         for op in within {
             self.end_with_parent(&op);
         }
@@ -198,7 +245,7 @@ impl Machine {
 
     /// Whether a child has to end before this run does.
     pub(super) fn has_ending_children(&self) -> bool {
-        self.children.values().any(|child| child.ending)
+        self.children.ending > 0
     }
 
     /// A child has ended, as its message says.

@@ -48,10 +48,10 @@ impl Machine {
         self.control.deadline = terms.deadline;
         if let Some(begin) = terms.begin {
             self.control.early = true;
-            self.timers.insert((Timestamp::from_micros(begin), TimerKey::Begin));
+            self.timers.set(Timestamp::from_micros(begin), TimerKey::Begin);
         }
         if let Some(deadline) = terms.deadline {
-            self.timers.insert((Timestamp::from_micros(deadline), TimerKey::RunDeadline));
+            self.timers.set(Timestamp::from_micros(deadline), TimerKey::RunDeadline);
         }
     }
 
@@ -143,7 +143,7 @@ impl Machine {
             Entry::CancelRequested(request) => self.cancel_replayed(request.clone()),
             Entry::Begun => {
                 self.control.early = false;
-                self.timers.retain(|(_, timer)| *timer != TimerKey::Begin);
+                self.timers.remove(&TimerKey::Begin);
                 self.poll_body();
             }
             Entry::Suspended(_) => self.stand_still(),

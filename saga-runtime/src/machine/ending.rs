@@ -60,7 +60,7 @@ impl Machine {
             Entry::StepScheduled(step) => Some(&step.op),
             _ => None,
         });
-        let mut open = self.steps.iter().filter(|(_, step)| !step.orphan).map(|(op, _)| op).chain(scheduled);
+        let mut open = self.steps.iter().filter(|(_, step)| !step.is_orphan()).map(|(op, _)| op).chain(scheduled);
         let beside = open.find(|op| !dropped.iter().any(|scope| op.is_within(scope)))?.clone();
         decisions.retain(|decision| !matches!(decision.entry, Entry::Continued(_)));
         Some(format!(
@@ -90,7 +90,8 @@ impl Machine {
         match ending {
             Ending::Completed(_) | Ending::Continued => {
                 self.end_children(&OpId::root());
-                if self.has_orphans() {
+                // A suspended run is taken up as it was left: it ends when it is resumed.
+                if self.has_orphans() || self.control.suspended {
                     self.closing = Some(ending);
                 } else if let Ending::Completed(output) = ending {
                     self.conclude(Conclusion::Completed(output));

@@ -136,7 +136,8 @@ impl Machine {
     pub(super) fn recall_errand(&mut self, op: &OpId) {
         let undoing = self.is_undoing();
         let Some(step) = self.steps.get_mut(op) else { return };
-        (step.deadline, step.orphan) = (None, true);
+        step.deadline = None;
+        self.steps.set_orphan(op);
         self.dropped = true;
         self.ask_back(op);
         if !undoing {
@@ -167,7 +168,7 @@ impl Machine {
 
     /// Ends what was sent together with the run, without undo.
     pub(super) fn terminate_errands(&mut self) {
-        let sent = self.steps.iter_mut().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?)));
+        let sent = self.steps.iter().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?)));
         let sent: Vec<_> = sent.map(|(op, sent)| (op, sent.errand.execution)).collect();
         for (op, execution) in sent {
             let reason = Some(format!("run {} was terminated", self.identity.id));
@@ -204,9 +205,9 @@ impl Machine {
 
     pub(super) fn let_go_late(&mut self, op: &OpId) {
         if let Some(step) = self.steps.get_mut(op)
-            && let Some(deadline) = step.deadline.take()
+            && step.deadline.take().is_some()
         {
-            self.timers.remove(&(deadline, TimerKey::Deadline(op.clone())));
+            self.timers.remove(&TimerKey::Deadline(op.clone()));
         }
         self.ask_back(op);
         self.forget_if_harmless(op);
@@ -240,7 +241,7 @@ impl Machine {
             other => interrupted(true, &format!("this build does not know the ending {other:?}")),
         };
         let needs_output = step.errand.as_ref().is_some_and(|sent| sent.needs_output(step));
-        if failed.unknown && needs_output && (step.orphan || step.pivot || self.is_undoing()) {
+        if failed.unknown && needs_output && (step.is_orphan() || step.pivot || self.is_undoing()) {
             let reason = format!(
                 "whether step {op} had an effect is unknown, and must be known to undo the run: {}; set its result",
                 failed.failure.message
@@ -337,7 +338,7 @@ impl Machine {
     /// Somebody asks for a cancel: what was surely not attempted is given up, what may have had an
     /// effect is settled if its undo depends on that, else ended. Whether the undo begins.
     pub(super) fn cancel_order(&mut self, request: CancelRequest) -> bool {
-        let touched = |step: &Step| !step.atomic && (step.unknown || step.state != StepState::Idle);
+        let touched = |step: &Step| !step.atomic && (step.unknown || step.state() != StepState::Idle);
         if !self.steps.values().any(touched) {
             self.begin_undo(UndoCause::Cancelled(request));
             return true;
@@ -353,7 +354,10 @@ impl Machine {
     /// From here on attempts are made until it is known what became of the step.
     pub(super) fn settle_order(&mut self) {
         if self.order.as_ref().is_some_and(|order| order.settle) && matches!(self.phase, Phase::Forward) {
-            self.steps.values_mut().for_each(|step| step.orphan = true);
+            let open = self.steps.ops_within(&OpId::root());
+            for op in &open {
+                self.steps.set_orphan(op);
+            }
         }
     }
 }

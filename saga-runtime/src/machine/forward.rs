@@ -11,6 +11,7 @@ use saga_store::wire::{
     Attempted, Entry, FailureKind, OpId, Payload, StepEnded, StepFailed, StepScheduled, TimerSet, UndoPlan, UndoStep,
 };
 
+use super::steps::Standing;
 use super::{AttemptStart, Machine, Phase, Step, StepState, TaskKey, TimerKey, errands};
 use crate::activity::{
     ActivityDefinition, ActivityOptions, AttemptEnd, AttemptFailure, Overrides, RetryPolicy, is_later,
@@ -40,7 +41,7 @@ impl Machine {
         }
         let Some(step) = self.steps.get_mut(&key.op) else { return };
         step.attempts += 1;
-        step.state = StepState::Idle;
+        self.steps.set_state(&key.op, StepState::Idle);
         match end {
             Ok(output) => {
                 let undo = match self.undo_of_output(&key.op, &output) {
@@ -104,7 +105,7 @@ impl Machine {
         let AttemptFailure { mut failure, class } = end;
         step.unknown |= class.may_have_effect() && !step.atomic;
         // A point of no return is settled before the workflow sees an error of it.
-        let settling = undoing || step.orphan || (step.pivot && step.unknown);
+        let settling = undoing || step.is_orphan() || (step.pivot && step.unknown);
         let policy = if settling { RetryPolicy::UNDO } else { step.retry };
         let delay = match class {
             Class::Permanent => None,
@@ -122,7 +123,7 @@ impl Machine {
         };
         let retry_at = now.after(delay);
         let (attempt, unknown) = (step.attempts, step.unknown);
-        self.timers.insert((retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: false })));
+        self.timers.set(retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: false }));
         let attempted =
             Attempted { op: op.clone(), attempt, failure, unknown, retry_at: retry_at.as_micros(), undo: false };
         self.push_attempted(attempted, delay);
@@ -137,7 +138,7 @@ impl Machine {
         let Some(step) = self.steps.remove(op) else { return };
         self.clear_step_timers(op, &step);
         // A repeated attempt of a step whose outcome was unknown has settled it, if it says so.
-        let settling = step.orphan || step.pivot || self.is_undoing();
+        let settling = step.is_orphan() || step.pivot || self.is_undoing();
         let unknown = step.unknown && !(permanent && settling);
         if !unknown {
             self.forget_progress(op, false);
@@ -180,18 +181,17 @@ impl Machine {
     }
 
     pub(super) fn clear_step_timers(&mut self, op: &OpId, step: &Step) {
-        if let Some(deadline) = step.deadline {
-            self.timers.remove(&(deadline, TimerKey::Deadline(op.clone())));
+        if step.deadline.is_some() {
+            self.timers.remove(&TimerKey::Deadline(op.clone()));
         }
     }
 
     /// Feeds what is due.
     pub(crate) fn fire(&mut self, now: Timestamp) {
+        self.doubt_retries(now);
         while !self.control.suspended
-            && let Some((due, _)) = self.timers.first()
-            && *due <= now
+            && let Some(key) = self.timers.pop(now)
         {
-            let Some((_, key)) = self.timers.pop_first() else { return };
             match key {
                 TimerKey::Sleep(op) => {
                     self.open_turn(now);
@@ -218,12 +218,12 @@ impl Machine {
         }
         let message = format!("`{}` did not succeed before its deadline ({} attempts)", step.activity, step.attempts);
         let key = TaskKey { op: op.clone(), undo: false };
-        step.unknown |= step.state != StepState::Idle && !step.atomic;
-        if step.state == StepState::Running {
+        step.unknown |= step.state() != StepState::Idle && !step.atomic;
+        if step.is_running() {
             self.stop_attempt(key);
         } else {
-            self.ready.retain(|ready| *ready != key);
-            self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+            self.ready.remove(&key);
+            self.timers.remove_retry(&key);
         }
         let failure = AttemptFailure::engine(FailureKind::DeadlinePassed, Class::Permanent, message).failure;
         self.step_failed(op, failure, false, now);
@@ -353,7 +353,7 @@ impl Machine {
             // It adds no entry of its own, so that its entry need not come first.
             self.open_step(position, scheduled, step);
             if scheduled.errand.is_none() {
-                self.ready.push_back(TaskKey { op: scheduled.op.clone(), undo: false });
+                self.ready.push(TaskKey { op: scheduled.op.clone(), undo: false });
             }
             self.push(entry);
         } else {
@@ -375,7 +375,7 @@ impl Machine {
             Entry::EventSent(sent) => self.send_event(sent),
             Entry::Continued(continued) => self.next = Some(Box::new(continued.clone())),
             Entry::TimerSet(TimerSet { op, due }) => {
-                self.timers.insert((Timestamp::from_micros(*due), TimerKey::Sleep(op.clone())));
+                self.timers.set(Timestamp::from_micros(*due), TimerKey::Sleep(op.clone()));
             }
             _ => {}
         }
@@ -387,7 +387,7 @@ impl Machine {
         let overrides = code.map_or_else(|| Overrides::recorded(scheduled.at_call.as_ref()), |code| code.overrides);
         let deadline = scheduled.deadline.map(Timestamp::from_micros);
         if let Some(deadline) = deadline {
-            self.timers.insert((deadline, TimerKey::Deadline(scheduled.op.clone())));
+            self.timers.set(deadline, TimerKey::Deadline(scheduled.op.clone()));
         }
         let errand =
             scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(errand, scheduled.undo.clone())));
@@ -412,11 +412,10 @@ impl Machine {
             attempts: 0,
             unknown: order.is_some_and(|order| order.unknown),
             record: self.record,
-            orphan: order.is_some_and(|order| order.unknown),
             pivot: order.is_some_and(|order| order.pivot),
             atomic: definition.is_some_and(ActivityDefinition::is_transaction),
             errand,
-            state: StepState::Idle,
+            standing: Standing::new(order.is_some_and(|order| order.unknown)),
         };
         debug_assert!(matches!(scheduled.undo, UndoPlan::Nothing) || self.undo.get(&scheduled.op).is_some());
         self.steps.insert(scheduled.op.clone(), step);
@@ -435,9 +434,8 @@ impl Machine {
             self.park(self.at, reason);
             return None;
         };
-        step.state = StepState::Running;
         let overridden = step.code.is_some_and(|code| code.overrides.timeout.is_some());
-        Some(AttemptStart {
+        let start = AttemptStart {
             attempt: step.attempts + 1,
             input: step.input.clone(),
             idempotency: step.idempotency.clone(),
@@ -453,6 +451,8 @@ impl Machine {
             progress: self.progress_of(&key),
             key,
             definition,
-        })
+        };
+        self.steps.set_state(&start.key.op, StepState::Running);
+        Some(start)
     }
 }

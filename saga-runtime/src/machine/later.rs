@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_store::Timestamp;
 use saga_store::wire::{Completion, CompletionEnd, Entry, OpId};
 
-use super::{Machine, StepState, TaskKey, TimerKey};
+use super::{Machine, StepState, TaskKey};
 use crate::activity::AttemptFailure;
 use crate::classify::Class;
 
@@ -16,8 +16,8 @@ impl Machine {
     /// An attempt has ended, and somebody else will say what became of the step.
     pub(super) fn defer(&mut self, op: &OpId) {
         let Some(step) = self.steps.get_mut(op) else { return };
-        step.state = StepState::Deferred;
         let attempt = step.attempts + 1;
+        self.steps.set_state(op, StepState::Deferred);
         self.push(Entry::Deferred(op.clone(), attempt));
     }
 
@@ -27,14 +27,12 @@ impl Machine {
         if self.record as u64 <= self.control.copied {
             return;
         }
-        if let Some(step) = self.steps.get_mut(op) {
-            step.state = StepState::Deferred;
-        }
+        self.steps.set_state(op, StepState::Deferred);
     }
 
     /// Whether a step waits for whoever has its token.
     pub(crate) fn awaits_token(&self) -> bool {
-        self.steps.values().any(|step| step.state == StepState::Deferred)
+        self.steps.some_deferred()
     }
 
     /// Somebody says what became of a step. An attempt of it that is still under way has no say any
@@ -55,16 +53,16 @@ impl Machine {
             other => return self.park(now, format!("this build does not know the end {other:?} of step {op}")),
         };
         let fails_for_now = end.as_ref().is_err_and(|failure| failure.class != Class::Permanent);
-        if fails_for_now && step.state == StepState::Idle {
+        if fails_for_now && step.state() == StepState::Idle {
             // It has failed already, and is attempted again: the word was sent twice, or came late.
             return;
         }
         let key = TaskKey { op, undo: false };
-        if step.state == StepState::Running {
+        if step.is_running() {
             self.stop_attempt(key.clone());
         }
-        self.ready.retain(|ready| *ready != key);
-        self.timers.retain(|(_, timer)| !matches!(timer, TimerKey::Retry(retried) if *retried == key));
+        self.ready.remove(&key);
+        self.timers.remove_retry(&key);
         self.attempt_ended(&key, end, now, MIDDLE);
     }
 }

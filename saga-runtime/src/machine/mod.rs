@@ -14,30 +14,33 @@ mod orphans;
 mod pivot;
 pub(crate) mod planted;
 mod progress;
+mod ready;
 mod repair;
 mod replay;
+mod steps;
 mod stopping;
+mod timers;
 mod undo;
 mod undoing;
 
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::wire::{Attempted, Conclusion, Continued, Entry, EventMessage, OpId, Parent, Payload, UndoCause};
 use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
-use crate::activity::{ActivityDefinition, RetryPolicy};
+use crate::activity::ActivityDefinition;
 use crate::context::{Context, Decision, StepCode};
 use crate::errand::OnBehalf;
-use crate::few::FewMap;
 use crate::line::Line;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
 pub(crate) use children::{end_message, farewells};
+use steps::{Step, StepState, Steps};
+use timers::{TimerKey, Timers};
 use undo::UndoLog;
 
 /// Finds an activity by its durable name.
@@ -105,55 +108,6 @@ enum Phase {
     Ended,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StepState {
-    /// Its attempt waits for the turn to be durable, or for its time.
-    Idle,
-    Running,
-    /// Its attempt has ended, and whoever has the token says what became of it.
-    Deferred,
-}
-
-/// A step that has not ended.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says something else, and all go together")]
-struct Step {
-    code: Option<StepCode>,
-    activity: Cow<'static, str>,
-    input: Payload,
-    /// The idempotency key that the call has set.
-    idempotency: Option<Arc<str>>,
-    retry: RetryPolicy,
-    timeout: Duration,
-    deadline: Option<Timestamp>,
-    /// Attempts that have ended.
-    attempts: u32,
-    /// Whether an attempt may have had an effect.
-    unknown: bool,
-    /// The record that scheduled it: no attempt was made before that was durable.
-    record: usize,
-    /// Its branch was dropped: it is only settled, nobody waits for it.
-    orphan: bool,
-    /// Its effect and its record are one transaction: what is not journalled did not happen.
-    atomic: bool,
-    /// It is the point of no return, once it has succeeded.
-    pivot: bool,
-    /// Another run makes its attempts.
-    errand: Option<Box<errands::Sent>>,
-    state: StepState,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum TimerKey {
-    Sleep(OpId),
-    Retry(TaskKey),
-    Deadline(OpId),
-    /// The run's own.
-    RunDeadline,
-    /// The moment of a delayed start.
-    Begin,
-}
-
 /// A run. See the module's docs.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Machine {
@@ -161,18 +115,18 @@ pub(crate) struct Machine {
     phase: Phase,
     body: Option<BodyFuture>,
     context: Option<Box<Context>>,
-    steps: FewMap<OpId, Step>,
+    steps: Steps,
     /// Steps that failed with an unknown outcome and whose undo needs their output.
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
     /// Whose child the run is.
     parent: Option<Parent>,
-    children: BTreeMap<OpId, children::Child>,
+    children: children::Children,
     /// For whom this run makes the attempts of a step, and how.
     order: Option<errands::Order>,
     outbox: Vec<Message>,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
-    orphans: Vec<orphans::Orphans>,
+    orphans: orphans::Orphans,
     /// Whether a branch was dropped of which something may be left to settle or to undo.
     dropped: bool,
     pivots: pivot::Pivots,
@@ -195,8 +149,8 @@ pub(crate) struct Machine {
     status: Option<Payload>,
     /// How far attempts say they are.
     progress: progress::Progress,
-    timers: BTreeSet<(Timestamp, TimerKey)>,
-    ready: VecDeque<TaskKey>,
+    timers: Timers,
+    ready: ready::Ready,
     aborts: Vec<TaskKey>,
     stopping: stopping::Stopping,
     entries: Vec<Entry>,
@@ -212,6 +166,8 @@ pub(crate) struct Machine {
     at: Timestamp,
     /// Whether the turn that is being made has an arrival, whose time it then has.
     arrived: bool,
+    /// It was rebuilt, and has not been told the time since.
+    rebuilt: bool,
     position: u64,
     /// The number of the record that is being made or replayed.
     record: usize,
@@ -278,13 +234,11 @@ impl Machine {
     /// The attempts to start, once all that was taken is durable. Those that run inside the
     /// journal's transaction stay ready: they go one at a time.
     pub(crate) fn dispatch(&mut self) -> impl Iterator<Item = AttemptStart> + '_ {
-        let mut left = if self.control.suspended { 0 } else { self.ready.len() };
         std::iter::from_fn(move || {
-            while left > 0 {
-                left -= 1;
-                let key = self.ready.pop_front()?;
+            while !self.control.suspended {
+                let key = self.ready.pop()?;
                 if self.is_transaction(&key) {
-                    self.ready.push_back(key);
+                    self.ready.set_aside(key);
                 } else if let Some(start) = self.start_attempt(key) {
                     return Some(start);
                 }
@@ -298,8 +252,7 @@ impl Machine {
         if self.control.suspended {
             return None;
         }
-        let at = self.ready.iter().position(|key| self.is_transaction(key))?;
-        let key = self.ready.remove(at)?;
+        let key = self.ready.pop_aside()?;
         self.start_attempt(key)
     }
 
@@ -313,7 +266,7 @@ impl Machine {
         if key.undo {
             return !self.has_ended() && self.undoable(&key.op).is_some_and(|item| item.running);
         }
-        self.steps.get(&key.op).is_some_and(|step| step.state == StepState::Running)
+        self.steps.get(&key.op).is_some_and(Step::is_running)
     }
 
     fn is_transaction(&self, key: &TaskKey) -> bool {
@@ -323,8 +276,7 @@ impl Machine {
     /// The attempt to start, if it is the only one and its effect and its record are one
     /// transaction: then it can share the commit of the turn that scheduled it.
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
-        let [key] = self.ready.make_contiguous() else { return None };
-        let key = key.clone();
+        let key = self.ready.only()?.clone();
         if self.control.suspended || !self.definition_of(&key).is_some_and(ActivityDefinition::is_transaction) {
             return None;
         }
@@ -335,18 +287,14 @@ impl Machine {
     /// When the next timer is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         // Nothing is due for a run that stands still.
-        self.timers.first().map(|(due, _)| *due).filter(|_| !self.control.suspended)
+        self.timers.first().filter(|_| !self.control.suspended)
     }
 
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
-        let running = self.steps.values().any(|step| step.state == StepState::Running)
-            || self
-                .undo
-                .running()
-                .chain(self.orphans.iter().flat_map(|orphans| orphans.log.running()))
-                .next()
-                .is_some();
+        // What was done is not being undone on the way forward.
+        let undone = self.is_undoing().then_some(&self.undo).into_iter().flat_map(UndoLog::running);
+        let running = self.steps.some_running() || undone.chain(self.orphans.running()).next().is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
 
@@ -372,6 +320,7 @@ impl Machine {
 
     /// The time of the turn that is being made: that of its first arrival.
     fn open_turn(&mut self, now: Timestamp) {
+        self.doubt_retries(now);
         if !self.arrived {
             self.at = self.at.max(now);
             self.arrived = true;
@@ -400,11 +349,11 @@ impl Machine {
 
     fn conclude(&mut self, conclusion: Conclusion) {
         for (op, step) in self.steps.take() {
-            if step.state == StepState::Running {
+            if step.is_running() {
                 self.aborts.push(TaskKey { op, undo: false });
             }
         }
-        let undos = self.undo.running().chain(self.orphans.iter().flat_map(|orphans| orphans.log.running()));
+        let undos = self.undo.running().chain(self.orphans.running());
         self.aborts.extend(undos.map(|op| TaskKey { op, undo: true }));
         self.timers.clear();
         self.ready.clear();

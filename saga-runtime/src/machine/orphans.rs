@@ -1,17 +1,125 @@
 //! Dropped branches: a failed nested saga each. What they did is undone at once, while the
 //! workflow goes on; no run is final before.
 
-use saga_store::wire::OpId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use saga_store::wire::{OpId, UndoStep};
 
 use super::undo::{UndoLog, Undoable};
-use super::{Machine, Phase, Step, StepState, TaskKey, TimerKey};
+use super::{Machine, Phase, TaskKey};
 use crate::context::Arrival;
 
-/// What one dropped branch did.
-#[derive(Debug)]
+/// What dropped branches did and what is not undone yet, each by itself, by the place of the branch.
+/// None of them is empty.
+#[derive(Debug, Default)]
 pub(super) struct Orphans {
-    pub(super) scope: OpId,
-    pub(super) log: UndoLog,
+    logs: BTreeMap<OpId, UndoLog>,
+    /// Those in which something may begin that could not before.
+    changed: BTreeSet<OpId>,
+    /// Where all that they have was scheduled.
+    schedules: BTreeSet<u64>,
+}
+
+impl Orphans {
+    pub(super) fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    fn add(&mut self, scope: &OpId, log: UndoLog) {
+        if !log.is_empty() {
+            self.schedules.extend(log.schedules());
+            self.changed.insert(scope.clone());
+            self.logs.insert(scope.clone(), log);
+        }
+    }
+
+    /// The dropped branch that has this step.
+    fn branch_of(&self, op: &OpId) -> Option<OpId> {
+        if self.logs.is_empty() {
+            return None;
+        }
+        let around = (0..=op.path().len()).rev().map(|depth| OpId::from(&op.path()[..depth]));
+        around.into_iter().find(|scope| self.logs.get(scope).is_some_and(|log| log.get(op).is_some()))
+    }
+
+    fn get(&self, op: &OpId) -> Option<&Undoable> {
+        self.logs.get(&self.branch_of(op)?)?.get(op)
+    }
+
+    fn get_mut(&mut self, op: &OpId) -> Option<&mut Undoable> {
+        let scope = self.branch_of(op)?;
+        self.logs.get_mut(&scope)?.get_mut(op)
+    }
+
+    pub(super) fn schedule_of(&self, op: &OpId) -> Option<u64> {
+        self.logs.get(&self.branch_of(op)?)?.schedule_of(op)
+    }
+
+    /// Where the last step of all was scheduled.
+    pub(super) fn last_schedule(&self) -> Option<u64> {
+        self.schedules.last().copied()
+    }
+
+    /// The undos of which an attempt is under way.
+    pub(super) fn running(&self) -> impl Iterator<Item = OpId> + '_ {
+        self.logs.values().flat_map(UndoLog::running)
+    }
+
+    fn change(&mut self, op: &OpId, change: impl FnOnce(&mut UndoLog)) {
+        let Some(scope) = self.branch_of(op) else { return };
+        if let Some(log) = self.logs.get_mut(&scope) {
+            change(log);
+            if log.is_empty() {
+                self.logs.remove(&scope);
+            } else {
+                self.changed.insert(scope);
+            }
+        }
+    }
+
+    fn ended(&mut self, position: u64, op: &OpId, call: Option<&UndoStep>) {
+        self.change(op, |log| log.ended(position, op, call));
+    }
+
+    fn remove(&mut self, op: &OpId) {
+        if let Some(schedule) = self.schedule_of(op) {
+            self.schedules.remove(&schedule);
+            self.change(op, |log| log.remove(op));
+        }
+    }
+
+    fn set_begun(&mut self, op: &OpId) {
+        self.change(op, |log| log.set_begun(op));
+    }
+
+    pub(super) fn anew(&mut self, op: &OpId) {
+        self.change(op, |log| log.anew(op));
+    }
+
+    /// Passed within a branch, or in what is around: see [`UndoLog::pass_pivot`].
+    pub(super) fn pass_pivot(&mut self, position: u64, op: &OpId) {
+        if self.logs.is_empty() {
+            return;
+        }
+        let around = self.logs.iter_mut().filter(|(scope, _)| op.is_within(scope));
+        for (_, log) in around {
+            log.pass_pivot(position, op);
+        }
+        self.changed.extend(self.logs.keys().cloned());
+        self.logs.retain(|_, log| !log.is_empty());
+        self.schedules = self.logs.values().flat_map(UndoLog::schedules).collect();
+    }
+
+    /// Whether what was done in this scope is still being undone.
+    fn has_within(&self, scope: &OpId) -> bool {
+        self.logs.range(scope..).next().is_some_and(|(branch, _)| branch.is_within(scope))
+    }
+
+    /// Marks the undos that may start now as begun, and names them.
+    fn begin(&mut self) -> Vec<OpId> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.iter().filter_map(|scope| Some(self.logs.get_mut(scope)?.begin(None))).flatten().collect()
+    }
 }
 
 impl Machine {
@@ -19,25 +127,20 @@ impl Machine {
     /// schedule was durable before counts as attempted: a replay knows no better, and what happens
     /// next must not depend on who looks.
     pub(super) fn drop_branch(&mut self, scope: &OpId) {
-        self.timers.retain(|(_, timer)| match timer {
-            TimerKey::Sleep(op) | TimerKey::Deadline(op) => !op.is_within(scope),
-            TimerKey::Retry(_) | TimerKey::RunDeadline | TimerKey::Begin => true,
-        });
-        let open: Vec<OpId> = self.steps.keys().filter(|op| op.is_within(scope)).cloned().collect();
-        for op in open {
+        self.timers.drop_within(scope);
+        for op in self.steps.ops_within(scope) {
             self.sort_open_step(op, false);
         }
-        let unsettled: Vec<OpId> = self.unsettled.keys().filter(|op| op.is_within(scope)).cloned().collect();
-        for op in unsettled {
-            if let Some(mut step) = self.unsettled.remove(&op) {
-                (step.state, step.deadline, step.orphan) = (StepState::Idle, None, true);
-                self.settle(op, step);
+        let unsettled = self.unsettled.range(scope..).map(|(op, _)| op).take_while(|op| op.is_within(scope));
+        for op in unsettled.cloned().collect::<Vec<_>>() {
+            if let Some(step) = self.unsettled.remove(&op) {
+                self.settle(op, step.for_settling(true));
             }
         }
         self.dropped = true;
         self.end_children(scope);
         let log = self.undo.split_off(scope);
-        self.orphans.push(Orphans { scope: scope.clone(), log });
+        self.orphans.add(scope, log);
         self.advance_orphans();
     }
 
@@ -50,16 +153,16 @@ impl Machine {
         if step.errand.is_some() {
             return self.recall_errand(&op);
         }
-        let running = step.state == StepState::Running;
-        let deferred = step.state == StepState::Deferred;
+        let (running, deferred) = (step.is_running(), step.is_deferred());
         let attempted = if exactly { running || deferred || step.unknown } else { step.record != self.record };
         let touched = !step.atomic && attempted;
         step.deadline = None;
         let key = TaskKey { op, undo: false };
-        let waits = self.timers.iter().any(|(_, timer)| *timer == TimerKey::Retry(key.clone()));
-        self.ready.retain(|ready| *ready != key);
+        let waits = self.timers.has_retry(&key);
+        self.ready.remove(&key);
         if needs_output == Some(true) && touched {
-            (step.unknown, step.orphan) = (true, true);
+            step.unknown = true;
+            self.steps.set_orphan(&key.op);
             self.dropped = true;
             if running {
                 self.warn_attempt(key);
@@ -73,7 +176,7 @@ impl Machine {
         }
         self.steps.remove(&key.op);
         self.forget_progress(&key.op, false);
-        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        self.timers.remove_retry(&key);
         if running {
             self.stop_attempt(key);
         }
@@ -106,9 +209,9 @@ impl Machine {
         {
             let Some(context) = &mut self.context else { return };
             let undone = context.undoing().find(|scope| {
-                let open = |orphans: &Orphans| orphans.scope.is_within(scope) && !orphans.log.is_empty();
-                let settling = |(op, step): (&OpId, &Step)| step.orphan && op.is_within(scope);
-                !self.orphans.iter().any(open) && !self.steps.iter().any(settling)
+                let settling =
+                    || self.steps.some_orphaned() && self.steps.within(scope).any(|(_, step)| step.is_orphan());
+                !self.orphans.has_within(scope) && !settling()
             });
             let Some(scope) = undone.cloned() else { return };
             context.arrive(&scope, Arrival::Fired);
@@ -117,26 +220,25 @@ impl Machine {
     }
 
     pub(super) fn begin_orphans(&mut self) {
-        self.orphans.retain(|orphans| !orphans.log.is_empty());
-        let begun: Vec<OpId> = self.orphans.iter_mut().flat_map(|orphans| orphans.log.begin(None)).collect();
-        self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
+        for op in self.orphans.begin() {
+            self.ready.push(TaskKey { op, undo: true });
+        }
     }
 
     /// Whether what dropped branches did is still being undone.
     pub(super) fn has_orphans(&self) -> bool {
-        let undoing = || self.orphans.iter().any(|orphans| !orphans.log.is_empty());
-        self.dropped && (undoing() || self.steps.values().any(|step| step.orphan)) || self.has_ending_children()
+        self.dropped && (!self.orphans.is_empty() || self.steps.some_orphaned()) || self.has_ending_children()
     }
 
     /// A step's place in the undo log, its own or that of dropped branches.
     pub(super) fn undoable(&self, op: &OpId) -> Option<&Undoable> {
-        self.undo.get(op).or_else(|| self.orphans.iter().find_map(|orphans| orphans.log.get(op)))
+        self.undo.get(op).or_else(|| self.orphans.get(op))
     }
 
     pub(super) fn undoable_mut(&mut self, op: &OpId) -> Option<&mut Undoable> {
         match self.undo.get(op) {
             Some(_) => self.undo.get_mut(op),
-            None => self.orphans.iter_mut().find_map(|orphans| orphans.log.get_mut(op)),
+            None => self.orphans.get_mut(op),
         }
     }
 
@@ -146,13 +248,19 @@ impl Machine {
             return;
         }
         self.undo.ended(position, op, call);
-        self.orphans.iter_mut().for_each(|orphans| orphans.log.ended(position, op, call));
+        self.orphans.ended(position, op, call);
+    }
+
+    /// The undo of a step has had its turn.
+    pub(super) fn undo_begun(&mut self, op: &OpId) {
+        self.undo.set_begun(op);
+        self.orphans.set_begun(op);
     }
 
     /// There is nothing to undo of a step, or no longer.
     pub(super) fn undo_done(&mut self, op: &OpId) {
         self.forget_progress(op, true);
         self.undo.remove(op);
-        self.orphans.iter_mut().for_each(|orphans| orphans.log.remove(op));
+        self.orphans.remove(op);
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Pivots {
 impl Step {
     /// Whether it is a point of no return of which nobody knows whether it is passed.
     pub(super) fn is_open_pivot(&self) -> bool {
-        self.pivot && (self.unknown || self.errand.is_some() || (self.state != StepState::Idle && !self.atomic))
+        self.pivot && (self.unknown || self.errand.is_some() || (self.state() != StepState::Idle && !self.atomic))
     }
 }
 
@@ -41,8 +41,7 @@ impl Machine {
         if !self.undoable(op).is_some_and(|item| item.pivot) {
             return false;
         }
-        let mut logs = std::iter::once(&self.undo).chain(self.orphans.iter().map(|orphans| &orphans.log));
-        if let Some(position) = logs.find_map(|log| log.schedule_of(op)) {
+        if let Some(position) = self.undo.schedule_of(op).or_else(|| self.orphans.schedule_of(op)) {
             self.pass_pivot(position, op);
         }
         true
@@ -51,9 +50,7 @@ impl Machine {
     fn pass_pivot(&mut self, position: u64, op: &OpId) {
         self.pivots = Pivots { passed: true, cancel: None };
         self.undo.pass_pivot(position, op);
-        for orphans in self.orphans.iter_mut().filter(|orphans| op.is_within(&orphans.scope)) {
-            orphans.log.pass_pivot(position, op);
-        }
+        self.orphans.pass_pivot(position, op);
         // Nobody has to know any more what became of a step that is not undone.
         let unsettled = std::mem::take(&mut self.unsettled);
         self.unsettled = unsettled.into_iter().filter(|(op, _)| self.undoable(op).is_some()).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saga_store::wire::{Entry, OpId, Payload, Progressed};
 
-use super::{Machine, StepState, TaskKey};
+use super::{Machine, TaskKey};
 
 /// The last word of each task that has not ended.
 pub(super) type Progress = BTreeMap<TaskKey, Word>;
@@ -22,7 +22,7 @@ impl Machine {
     pub(crate) fn progressed(&mut self, key: &TaskKey, attempt: u32, progress: Payload, at_once: bool) {
         let under_way = match (key.undo, self.undoable(&key.op), self.steps.get(&key.op)) {
             (true, Some(item), _) => item.running && item.attempts + 1 == attempt,
-            (false, _, Some(step)) => step.state == StepState::Running && step.attempts + 1 == attempt,
+            (false, _, Some(step)) => step.is_running() && step.attempts + 1 == attempt,
             _ => false,
         };
         if !under_way || self.has_ended() {

@@ -3,7 +3,7 @@
 use saga_store::Timestamp;
 use saga_store::wire::{OpId, Payload, Repair, StepFailed};
 
-use super::{Machine, Phase, TaskKey, TimerKey};
+use super::{Machine, Phase, TaskKey};
 
 impl Machine {
     /// The journal says that the run had ended.
@@ -15,11 +15,11 @@ impl Machine {
     /// on without it.
     pub(super) fn replay_undo_failed(&mut self, failed: &StepFailed) {
         let key = TaskKey { op: failed.op.clone(), undo: true };
-        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        self.timers.remove_retry(&key);
         if self.control.undo_continues {
             self.undo_done(&failed.op);
-        } else if let Some(item) = self.undoable_mut(&failed.op) {
-            item.begun = true;
+        } else if self.undoable(&failed.op).is_some() {
+            self.undo_begun(&failed.op);
             self.failed_undos.push(failed.op.clone());
         }
     }
@@ -32,9 +32,8 @@ impl Machine {
         match repair {
             Repair::Retry => {
                 for op in std::mem::take(&mut self.failed_undos) {
-                    if let Some(item) = self.undoable_mut(&op) {
-                        (item.begun, item.attempts) = (false, 0);
-                    }
+                    self.undo.anew(&op);
+                    self.orphans.anew(&op);
                 }
             }
             Repair::Skip(op) => {
@@ -60,8 +59,8 @@ impl Machine {
             return;
         }
         let key = TaskKey { op: op.clone(), undo: false };
-        self.ready.retain(|ready| *ready != key);
-        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
+        self.ready.remove(&key);
+        self.timers.remove_retry(&key);
         match self.undo_of_output(op, &output) {
             Ok(undo) => self.step_ended(op, output, undo, now),
             Err(reason) => self.park(now, reason),

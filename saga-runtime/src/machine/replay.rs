@@ -12,7 +12,6 @@ use super::forward::OwnWaker;
 use super::undo::UndoLog;
 use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::context::{Arrival, Context, Decision};
-use crate::few::FewMap;
 use crate::line::{self, Line};
 use crate::workflow::WorkflowDefinition;
 
@@ -124,14 +123,14 @@ impl Machine {
             phase: Phase::Forward,
             body,
             context,
-            steps: FewMap::default(),
+            steps: super::steps::Steps::default(),
             unsettled: BTreeMap::new(),
             undo: UndoLog::default(),
             parent: parent.clone(),
-            children: BTreeMap::new(),
+            children: super::children::Children::default(),
             order: None,
             outbox: Vec::new(),
-            orphans: Vec::new(),
+            orphans: super::orphans::Orphans::default(),
             dropped: false,
             pivots: super::pivot::Pivots::default(),
             closing: None,
@@ -144,8 +143,8 @@ impl Machine {
             given: BTreeMap::new(),
             status: None,
             progress: BTreeMap::new(),
-            timers: BTreeSet::new(),
-            ready: VecDeque::new(),
+            timers: super::timers::Timers::default(),
+            ready: super::ready::Ready::default(),
             aborts: Vec::new(),
             stopping: super::stopping::Stopping::default(),
             entries: Vec::new(),
@@ -157,6 +156,7 @@ impl Machine {
             change: None,
             at,
             arrived: false,
+            rebuilt: false,
             position: 0,
             record: 0,
             unconfirmed: Some(VecDeque::new()),
@@ -194,9 +194,7 @@ impl Machine {
             }
             Entry::StepFailed(failed) => {
                 if let Some(step) = self.steps.remove(&failed.op) {
-                    if let Some(deadline) = step.deadline {
-                        self.timers.remove(&(deadline, TimerKey::Deadline(failed.op.clone())));
-                    }
+                    self.clear_step_timers(&failed.op, &step);
                     self.note_failed(position, &failed.op, failed.unknown, step);
                 }
                 self.replay_arrival(&failed.op, self.failure_arrives(failed));
@@ -205,7 +203,7 @@ impl Machine {
             Entry::Progressed(progressed) => self.replay_progress(progressed),
             Entry::Deferred(op, _) => self.replay_deferred(op),
             Entry::TimerFired(op) => {
-                self.timers.retain(|(_, timer)| *timer != TimerKey::Sleep(op.clone()));
+                self.timers.remove(&TimerKey::Sleep(op.clone()));
                 self.replay_arrival(op, Arrival::Fired);
             }
             Entry::EventReceived(event) => self.take_event(event.clone()),
@@ -259,10 +257,9 @@ impl Machine {
             let Some(step) = self.steps.get_mut(&attempted.op) else { return };
             step.attempts = attempted.attempt;
             step.unknown |= attempted.unknown;
-            step.state = StepState::Idle;
+            self.steps.set_state(&key.op, StepState::Idle);
         }
-        self.timers.retain(|(_, timer)| *timer != TimerKey::Retry(key.clone()));
-        self.timers.insert((retry_at, TimerKey::Retry(key)));
+        self.timers.set(retry_at, TimerKey::Retry(key));
     }
 
     /// The journal's next decision must be the code's next one.
@@ -317,6 +314,7 @@ impl Machine {
             context.set_behind(false);
         }
         self.take_up_open_work();
+        self.rebuilt = true;
         for decision in new {
             self.decided(decision);
         }
@@ -331,30 +329,39 @@ impl Machine {
         Ok(())
     }
 
-    /// Attempts that may have been running when the worker was lost are made again.
-    fn take_up_open_work(&mut self) {
-        let waiting: BTreeSet<TaskKey> = self
-            .timers
-            .iter()
-            .filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None })
-            .collect();
-        self.ready.clear();
-        let open = |step: &super::Step| step.errand.is_none() && step.state != StepState::Deferred;
-        for (op, step) in self.steps.iter_mut().filter(|(_, step)| open(step)) {
-            step.state = StepState::Idle;
-            let key = TaskKey { op: op.clone(), undo: false };
-            if !waiting.contains(&key) {
-                // Its attempt may have been under way.
-                step.unknown |= !step.atomic && step.record != HELD;
-                self.ready.push_back(key);
+    /// An attempt that had its time when the run was taken up may have been made by the worker before,
+    /// and lost with it.
+    pub(super) fn doubt_retries(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.rebuilt) {
+            return;
+        }
+        for key in self.timers.due_retries(now).iter().filter(|key| !key.undo) {
+            if let Some(step) = self.steps.get_mut(&key.op) {
+                step.unknown |= !step.atomic;
             }
         }
-        for key in waiting {
-            if key.undo
-                && let Some(item) = self.undoable_mut(&key.op)
-            {
-                item.begun = true;
+    }
+
+    /// Attempts that may have been running when the worker was lost are made again.
+    fn take_up_open_work(&mut self) {
+        let waiting: BTreeSet<TaskKey> = self.timers.retries().cloned().collect();
+        self.ready.clear();
+        for op in self.steps.ops_within(&OpId::root()) {
+            let Some(step) = self.steps.get_mut(&op).filter(|step| step.errand.is_none() && !step.is_deferred()) else {
+                continue;
+            };
+            let key = TaskKey { op, undo: false };
+            let waits = waiting.contains(&key);
+            // Its attempt may have been under way. Of one that waits for the next one, this is seen when
+            // the time is known; a point of no return is attempted again at any rate.
+            step.unknown |= (!waits || step.pivot) && !step.atomic && step.record != HELD;
+            self.steps.set_state(&key.op, StepState::Idle);
+            if !waits {
+                self.ready.push(key);
             }
+        }
+        for key in waiting.iter().filter(|key| key.undo) {
+            self.undo_begun(&key.op);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use saga_store::message::CancelRequest;
 use saga_store::wire::Conclusion;
 
-use super::{Machine, StepState, TaskKey};
+use super::{Machine, TaskKey};
 
 /// What is being stopped, and what waits for that.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Machine {
         if self.stopping.attempts.contains(&key) {
             self.stopping.again.insert(key);
         } else {
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 
@@ -61,7 +61,7 @@ impl Machine {
             return;
         }
         if self.stopping.again.remove(key) && self.steps.contains_key(&key.op) {
-            self.ready.push_back(key.clone());
+            self.ready.push(key.clone());
         }
         self.end_order();
         self.advance_undo();
@@ -74,7 +74,7 @@ impl Machine {
             return;
         }
         self.stopping.order = Some(request);
-        let running = self.steps.iter().filter(|(_, step)| step.state == StepState::Running);
+        let running = self.steps.iter().filter(|(_, step)| step.is_running());
         let running: Vec<_> = running.map(|(op, _)| op.clone()).collect();
         for op in running {
             self.stop_attempt(TaskKey { op, undo: false });

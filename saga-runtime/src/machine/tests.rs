@@ -1,6 +1,9 @@
 //! A run replays to the same operations, whatever the order in which its attempts ended.
 
+mod interleavings;
 mod pivots;
+mod taken_up;
+mod wide;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

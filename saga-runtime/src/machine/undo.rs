@@ -18,12 +18,18 @@ pub(crate) struct Undoable {
     /// Attempts of the undo that have ended.
     pub(crate) attempts: u32,
     /// Whether it has its turn: an attempt is ready, under way or waits for its time.
-    pub(crate) begun: bool,
+    begun: bool,
     /// Whether an attempt is under way.
     pub(crate) running: bool,
     /// It is the point of no return: nothing before it is undone until its outcome is known.
     pub(crate) pivot: bool,
     ended_at: u64,
+}
+
+impl Undoable {
+    fn waits(&self) -> bool {
+        !self.begun && self.call.is_some()
+    }
 }
 
 /// A step that has not ended: it overlaps everything that comes later.
@@ -33,8 +39,8 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct UndoLog {
     by_schedule: BTreeMap<u64, Undoable>,
-    /// (end, schedule) of each.
-    by_end: BTreeSet<(u64, u64)>,
+    /// (end, schedule) of each that has not begun and whose call is known.
+    waiting: BTreeSet<(u64, u64)>,
     schedule_of: BTreeMap<OpId, u64>,
 }
 
@@ -85,11 +91,13 @@ impl UndoLog {
     pub(crate) fn ended(&mut self, position: u64, op: &OpId, call: Option<&UndoStep>) {
         let Some(schedule) = self.schedule_of.get(op) else { return };
         let Some(item) = self.by_schedule.get_mut(schedule) else { return };
-        self.by_end.remove(&(item.ended_at, *schedule));
+        self.waiting.remove(&(item.ended_at, *schedule));
         item.ended_at = position;
-        self.by_end.insert((position, *schedule));
         if let Some(call) = call {
             item.call = Some(call.clone());
+        }
+        if item.waits() {
+            self.waiting.insert((position, *schedule));
         }
     }
 
@@ -97,25 +105,28 @@ impl UndoLog {
     pub(crate) fn remove(&mut self, op: &OpId) {
         let Some(schedule) = self.schedule_of.remove(op) else { return };
         if let Some(item) = self.by_schedule.remove(&schedule) {
-            self.by_end.remove(&(item.ended_at, schedule));
+            self.waiting.remove(&(item.ended_at, schedule));
         }
     }
 
     /// Takes out what was done within a scope, to be undone by itself.
     pub(crate) fn split_off(&mut self, scope: &OpId) -> Self {
         let mut taken = Self::default();
-        let within: Vec<OpId> = self.schedule_of.keys().filter(|op| op.is_within(scope)).cloned().collect();
+        let from = self.schedule_of.range(scope..).map(|(op, _)| op);
+        let within: Vec<OpId> = from.take_while(|op| op.is_within(scope)).cloned().collect();
         for op in within {
             let Some(schedule) = self.schedule_of.remove(&op) else { continue };
             let Some(item) = self.by_schedule.remove(&schedule) else { continue };
-            self.by_end.remove(&(item.ended_at, schedule));
+            self.waiting.remove(&(item.ended_at, schedule));
             taken.insert(schedule, item);
         }
         taken
     }
 
     fn insert(&mut self, schedule: u64, item: Undoable) {
-        self.by_end.insert((item.ended_at, schedule));
+        if item.waits() {
+            self.waiting.insert((item.ended_at, schedule));
+        }
         self.schedule_of.insert(item.op.clone(), schedule);
         self.by_schedule.insert(schedule, item);
     }
@@ -152,19 +163,44 @@ impl UndoLog {
         let free: Vec<u64> = if is_planted(Planted::UndoOrderReversed) {
             self.by_schedule.keys().take(1).copied().collect()
         } else {
-            self.by_end.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect()
+            self.waiting.range((last_schedule, 0)..).map(|(_, schedule)| *schedule).collect()
         };
         let mut begun = Vec::new();
         for schedule in free.into_iter().rev() {
             if let Some(item) = self.by_schedule.get_mut(&schedule)
-                && !item.begun
-                && item.call.is_some()
+                && item.waits()
             {
                 item.begun = true;
+                self.waiting.remove(&(item.ended_at, schedule));
                 begun.push(item.op.clone());
             }
         }
         begun
+    }
+
+    /// The undo of this step has had its turn.
+    pub(crate) fn set_begun(&mut self, op: &OpId) {
+        let Some(schedule) = self.schedule_of(op) else { return };
+        if let Some(item) = self.by_schedule.get_mut(&schedule) {
+            item.begun = true;
+            self.waiting.remove(&(item.ended_at, schedule));
+        }
+    }
+
+    /// The undo of this step has its turn anew, as if it had not been attempted.
+    pub(crate) fn anew(&mut self, op: &OpId) {
+        let Some(schedule) = self.schedule_of(op) else { return };
+        if let Some(item) = self.by_schedule.get_mut(&schedule) {
+            (item.begun, item.attempts) = (false, 0);
+            if item.waits() {
+                self.waiting.insert((item.ended_at, schedule));
+            }
+        }
+    }
+
+    /// Where each was scheduled.
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = u64> + '_ {
+        self.by_schedule.keys().copied()
     }
 }
 

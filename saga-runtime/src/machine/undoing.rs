@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_store::Timestamp;
 use saga_store::wire::{Attempted, Conclusion, Entry, FailureKind, OpId, StepFailed, UndoCause};
 
-use super::{AttemptStart, Change, Machine, Phase, StepState, TaskKey, TimerKey};
+use super::{AttemptStart, Change, Machine, Phase, TaskKey, TimerKey};
 use crate::activity::{AttemptEnd, AttemptFailure, RetryPolicy, is_later};
 use crate::classify::Class;
 
@@ -24,18 +24,15 @@ impl Machine {
     /// every open step may have been attempted.
     pub(super) fn enter_undo(&mut self, cause: UndoCause, after_crash: bool) {
         self.phase = Phase::Undoing(cause);
-        self.timers.retain(|(_, timer)| matches!(timer, TimerKey::Retry(_)));
-        self.ready.retain(|key| key.undo);
+        self.timers.keep_retries();
+        self.ready.keep_undos();
         self.closing = None;
         self.end_children(&OpId::root());
-        let open: Vec<OpId> = self.steps.keys().cloned().collect();
-        for op in open {
+        for op in self.steps.ops_within(&OpId::root()) {
             self.sort_open_step(op, !after_crash);
         }
-        for (op, mut step) in std::mem::take(&mut self.unsettled) {
-            step.state = StepState::Idle;
-            step.deadline = None;
-            self.settle(op, step);
+        for (op, step) in std::mem::take(&mut self.unsettled) {
+            self.settle(op, step.for_settling(false));
         }
     }
 
@@ -45,9 +42,10 @@ impl Machine {
             return;
         }
         self.begin_orphans();
-        let beside = self.orphans.iter().filter_map(|orphans| orphans.log.last_schedule()).max();
-        let begun = self.undo.begin(beside);
-        self.ready.extend(begun.into_iter().map(|op| TaskKey { op, undo: true }));
+        let begun = self.undo.begin(self.orphans.last_schedule());
+        for op in begun {
+            self.ready.push(TaskKey { op, undo: true });
+        }
         if self.undo.is_empty() && !self.has_orphans() && self.steps.is_empty() {
             let Phase::Undoing(cause) = &self.phase else { return };
             let conclusion = match cause.clone() {
@@ -113,7 +111,7 @@ impl Machine {
                 };
                 if let Some(delay) = delay {
                     let retry_at = now.after(delay);
-                    self.timers.insert((retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: true })));
+                    self.timers.set(retry_at, TimerKey::Retry(TaskKey { op: op.clone(), undo: true }));
                     let op = op.clone();
                     let attempted =
                         Attempted { op, attempt, failure, unknown: true, retry_at: retry_at.as_micros(), undo: true };

@@ -1,5 +1,6 @@
 //! Many things at once: until one fails, and with a limit.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -197,7 +198,15 @@ where
     fn into_operation(self) -> ForEachFuture<T, F, D> {
         let Self { limit, items, each } = self;
         let outputs = items.iter().map(|_| None).collect();
-        ForEachFuture { limit, items: items.into_iter(), each, place: None, begun: 0, running: Vec::new(), outputs }
+        ForEachFuture {
+            limit,
+            items: items.into_iter(),
+            each,
+            place: None,
+            begun: 0,
+            running: BTreeMap::new(),
+            outputs,
+        }
     }
 }
 
@@ -209,8 +218,8 @@ pub struct ForEachFuture<T, F, D: Durable> {
     each: F,
     place: Option<OpId>,
     begun: u32,
-    /// Those under way, in the order of the items.
-    running: Vec<(usize, Item<D>)>,
+    /// Those under way, by their numbers.
+    running: BTreeMap<usize, Item<D>>,
     outputs: Vec<Option<D::Output>>,
 }
 
@@ -229,13 +238,13 @@ where
         let place =
             this.place.get_or_insert_with(|| context::with("for_each_concurrent", context::Context::next_op)).clone();
         let woken = woken(&place);
-        this.running.retain_mut(|(index, item)| {
-            let ended = woken.as_ref().is_none_or(|woken| woken.contains(index)) && item.poll(cx);
-            if ended {
-                this.outputs[*index] = item.output.take();
+        for index in woken.unwrap_or_else(|| this.running.keys().copied().collect()) {
+            let Some(item) = this.running.get_mut(&index) else { continue };
+            if item.poll(cx) {
+                this.outputs[index] = item.output.take();
+                this.running.remove(&index);
             }
-            !ended
-        });
+        }
         while this.running.len() < this.limit
             && let Some(next) = this.items.next()
         {
@@ -245,7 +254,7 @@ where
             if item.poll(cx) {
                 this.outputs[index] = item.output.take();
             } else {
-                this.running.push((index, item));
+                this.running.insert(index, item);
             }
         }
         if !this.running.is_empty() {

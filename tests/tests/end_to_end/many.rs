@@ -31,6 +31,7 @@ on_each_store!(
     the_first_error_lets_the_others_go_and_undoes_them,
     no_more_than_the_limit_are_under_way,
     a_limited_run_cut_after_any_record_ends_the_same,
+    ten_thousand_activities_run_in_one_run,
 );
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -99,19 +100,54 @@ async fn a_limited_run_cut_after_any_record_ends_the_same(place: impl Place) {
     }
 }
 
-/// On one store: what counts is the run, not where it is kept.
-#[tokio::test]
-async fn ten_thousand_activities_run_in_one_run() {
-    #[workflow]
-    async fn squares(count: u64) -> saga_runtime::Result<u64> {
-        let mut sum = 0;
-        for square in for_each_concurrent(1000, 0..count, squared).await {
-            sum += square?;
-        }
-        Ok(sum)
+/// So many steps at once that what takes the square of their number is seen.
+const MANY: u64 = 10_000;
+
+#[workflow]
+async fn squares_limited() -> saga_runtime::Result<u64> {
+    let mut sum = 0;
+    for square in for_each_concurrent(1000, 0..MANY, squared).await {
+        sum += square?;
     }
-    let engine = engine(&saga_tests::InMemory::default(), &World::default()).await;
-    let run = engine.client().start(squares(10_000)).id("A").await.unwrap();
-    assert_eq!(run.result().await.unwrap(), (0..10_000).map(|number| number * number).sum::<u64>());
-    assert!(entries(engine.client(), "A").await.len() > 20_000);
+    Ok(sum)
+}
+
+#[workflow]
+async fn squares_at_once() -> saga_runtime::Result<u64> {
+    let mut sum = 0;
+    for square in join_all((0..MANY).map(squared)).await {
+        sum += square?;
+    }
+    Ok(sum)
+}
+
+fn sum_of_squares() -> u64 {
+    (0..MANY).map(|number| number * number).sum()
+}
+
+async fn ten_thousand_activities_run_in_one_run(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let client = engine.client();
+    let limited = client.start(squares_limited()).id("limited").await.unwrap();
+    assert_eq!(limited.result().await.unwrap(), sum_of_squares());
+    assert!(entries(client, "limited").await.len() > 20_000);
+    let at_once = client.start(squares_at_once()).id("at once").await.unwrap();
+    assert_eq!(at_once.result().await.unwrap(), sum_of_squares());
+    assert!(entries(client, "at once").await.len() > 20_000);
+    engine.shutdown().await;
+    // What another worker finds half way.
+    let store = place.open().await;
+    for id in ["limited", "at once"] {
+        let whole = Whole::read(&store, id).await;
+        let other = place.another();
+        whole.plant(&other.open().await, whole.journal.len() / 2).await;
+        let engine = saga_tests::engine(&other, &World::default()).await;
+        let result = if id == "limited" {
+            engine.client().attach::<squares_limited>(id).await.unwrap().result().await.unwrap()
+        } else {
+            engine.client().attach::<squares_at_once>(id).await.unwrap().result().await.unwrap()
+        };
+        assert_eq!(result, sum_of_squares(), "{id}");
+        engine.shutdown().await;
+    }
 }

@@ -1,0 +1,97 @@
+//! The attempts that may start once all that was taken is durable, first come, first served.
+
+use std::collections::VecDeque;
+
+use super::TaskKey;
+use crate::few::FewMap;
+
+/// See the module's docs. A task stands here once.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    /// In their order. What was taken out from between stays until it is met.
+    queue: VecDeque<(u64, TaskKey)>,
+    /// Those that are inside the journal's transaction, which start one at a time.
+    one_by_one: VecDeque<(u64, TaskKey)>,
+    /// The turn of each.
+    turns: FewMap<TaskKey, u64>,
+    next: u64,
+}
+
+impl Ready {
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    pub(super) fn push(&mut self, key: TaskKey) {
+        if self.turns.contains_key(&key) {
+            return;
+        }
+        let turn = self.next;
+        self.next += 1;
+        self.turns.insert(key.clone(), turn);
+        self.queue.push_back((turn, key));
+    }
+
+    pub(super) fn remove(&mut self, key: &TaskKey) {
+        if !self.turns.is_empty() {
+            self.turns.remove(key);
+            self.let_go();
+        }
+    }
+
+    /// The next one that was not set aside.
+    pub(super) fn pop(&mut self) -> Option<TaskKey> {
+        while let Some((turn, key)) = self.queue.pop_front() {
+            if self.turns.get(&key) == Some(&turn) {
+                self.turns.remove(&key);
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// It starts when all others have: one at a time.
+    pub(super) fn set_aside(&mut self, key: TaskKey) {
+        let turn = self.next;
+        self.next += 1;
+        self.turns.insert(key.clone(), turn);
+        self.one_by_one.push_back((turn, key));
+    }
+
+    /// The next one that was set aside.
+    pub(super) fn pop_aside(&mut self) -> Option<TaskKey> {
+        while let Some((turn, key)) = self.one_by_one.pop_front() {
+            if self.turns.get(&key) == Some(&turn) {
+                self.turns.remove(&key);
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// If there is one only: which.
+    pub(super) fn only(&self) -> Option<&TaskKey> {
+        let mut keys = self.turns.keys();
+        let first = keys.next()?;
+        keys.next().is_none().then_some(first)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+        self.one_by_one.clear();
+        self.turns = FewMap::default();
+    }
+
+    /// Undoing begins: steps do not start any more.
+    pub(super) fn keep_undos(&mut self) {
+        self.turns.retain(|key, _| key.undo);
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        if self.turns.is_empty() {
+            self.queue.clear();
+            self.one_by_one.clear();
+        }
+    }
+}

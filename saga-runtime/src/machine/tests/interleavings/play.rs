@@ -1,0 +1,344 @@
+//! Plays a run: whatever may come next, comes in the order that the choices say, and benignly once
+//! they are used up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::wire::{
+    ChildEnd, ChildEnded, Conclusion, Entry, EventMessage, Failure, FailureKind, OpId, Payload, Record, RunStarted,
+    StepFailed,
+};
+use saga_store::{ExecutionId, RunId, Target};
+
+use super::super::super::{AttemptStart, Identity, Machine};
+use super::super::at;
+use super::judge::Judge;
+use super::table::{self, Case, Go};
+use crate::activity::{AttemptEnd, AttemptFailure};
+use crate::classify::Class;
+use crate::codec;
+use crate::errand;
+use crate::event::Event;
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Commit,
+    Deliver,
+    EndChild,
+    EndAttempt,
+    Tick,
+    Event,
+    Resume,
+    Cancel,
+    Suspend,
+    Crash,
+}
+
+/// A run that this one has started.
+struct Started {
+    op: OpId,
+    errand: bool,
+    cancelled: bool,
+}
+
+pub(super) struct Play<'a> {
+    case: &'a Case,
+    choices: &'a [u8],
+    at: usize,
+    second: i64,
+    machine: Machine,
+    pub(super) records: Vec<Record>,
+    open: Vec<AttemptStart>,
+    /// Sent to this run and not consumed by a record of it.
+    mail: Vec<MessageBody>,
+    /// Received, and not yet in a durable record.
+    received: Vec<MessageBody>,
+    started: BTreeMap<ExecutionId, Started>,
+    events: u32,
+    cancelled: bool,
+    pub(super) judge: Judge,
+    /// What happened, for the message of a failure.
+    pub(super) log: Vec<String>,
+}
+
+fn identity(case: &Case) -> Arc<Identity> {
+    Arc::new(Identity {
+        id: RunId::new("test").unwrap(),
+        execution: ExecutionId::from_bytes([7; 16]),
+        workflow: (case.definition)().name.to_owned(),
+        resolve: Arc::new(table::activity),
+        workflows: Arc::new(table::workflow),
+    })
+}
+
+pub(super) fn replay(case: &Case, records: &[Record]) -> Machine {
+    Machine::replay(identity(case), (case.definition)(), records)
+        .unwrap_or_else(|error| panic!("{error}\n{records:#?}"))
+}
+
+pub(super) fn start(case: &Case) -> Record {
+    let started = RunStarted {
+        workflow: (case.definition)().name.to_owned(),
+        version: 1,
+        id: "test".to_owned(),
+        input: Payload::json(case.input),
+        seed: 42,
+        terms: None,
+        parent: None,
+    };
+    Record::new(at(0), vec![Entry::Started(started)])
+}
+
+impl<'a> Play<'a> {
+    /// Goes on from these records, which a worker has left that is gone.
+    pub(super) fn from(case: &'a Case, records: Vec<Record>, choices: &'a [u8]) -> Self {
+        let machine = replay(case, &records);
+        let entries = || records.iter().flat_map(|record| &record.entries);
+        let mut play = Self {
+            case,
+            choices,
+            at: 0,
+            second: records.last().map_or(0, |record| record.at().as_micros() / 1_000_000),
+            machine,
+            open: Vec::new(),
+            mail: Vec::new(),
+            received: Vec::new(),
+            started: BTreeMap::new(),
+            events: 0,
+            cancelled: entries().any(|entry| matches!(entry, Entry::CancelRequested(_))),
+            judge: Judge::default(),
+            log: Vec::new(),
+            records: Vec::new(),
+        };
+        let sent: Vec<OpId> =
+            play.machine.steps.iter().filter(|(_, step)| step.errand.is_some()).map(|(op, _)| op.clone()).collect();
+        let children = entries().filter_map(|entry| match entry {
+            Entry::ChildScheduled(child) => Some(child.op.clone()),
+            _ => None,
+        });
+        let ended = |op: &OpId| entries().any(|entry| matches!(entry, Entry::ChildEnded(ended) if ended.op == *op));
+        let children: Vec<OpId> = children.filter(|op| !ended(op)).collect();
+        let all = sent.into_iter().map(|op| (op, true)).chain(children.into_iter().map(|op| (op, false)));
+        for (number, (op, errand)) in (0..).zip(all) {
+            let execution = ExecutionId::from_bytes([number; 16]);
+            play.started.insert(execution, Started { op, errand, cancelled: false });
+        }
+        for record in records.clone() {
+            play.keep(record);
+        }
+        play
+    }
+
+    /// Plays it to the end.
+    pub(super) fn played(mut self) -> Self {
+        for _ in 0..3_000 {
+            for abort in self.machine.take_aborts() {
+                self.open.retain(|attempt| attempt.key != abort);
+                self.machine.stopped(&abort);
+            }
+            let _ = self.machine.take_warned();
+            if self.machine.has_ended() && !self.machine.needs_commit() {
+                return self;
+            }
+            if !self.machine.needs_commit() {
+                self.dispatch();
+                while let Some(start) = self.machine.next_transaction() {
+                    self.open.push(start);
+                }
+            }
+            let Some(next) = self.choose_move() else { panic!("nothing can happen any more:\n{}", self.told()) };
+            self.log.push(format!("{next:?}"));
+            self.make(next);
+        }
+        panic!("it does not come to an end:\n{}", self.told());
+    }
+
+    pub(super) fn told(&self) -> String {
+        format!("{}\n{:#?}", self.log.join("\n"), self.records)
+    }
+
+    pub(super) fn conclusion(&self) -> &Conclusion {
+        match self.records.last().and_then(|record| record.entries.last()) {
+            Some(Entry::Concluded(conclusion)) => conclusion,
+            other => panic!("the run has not ended: {other:?}\n{}", self.told()),
+        }
+    }
+
+    pub(super) fn was_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// Whether all that it has started and not let go has ended.
+    pub(super) fn has_open_children(&self) -> bool {
+        self.started.values().any(|started| !started.errand && !started.cancelled)
+    }
+
+    fn is_wild(&self) -> bool {
+        self.at < self.choices.len()
+    }
+
+    /// One of so many; the first, once the choices are used up.
+    fn choose(&mut self, among: usize) -> usize {
+        let choice = self.choices.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        usize::from(choice) % among.max(1)
+    }
+
+    fn choose_move(&mut self) -> Option<Move> {
+        let forward = !self.machine.is_undoing();
+        let able = [
+            (Move::Commit, self.machine.needs_commit()),
+            (Move::Resume, self.machine.is_suspended()),
+            (Move::Deliver, !self.mail.is_empty()),
+            (Move::EndAttempt, !self.open.is_empty()),
+            (Move::EndChild, !self.started.is_empty()),
+            (Move::Tick, self.machine.next_due().is_some()),
+            (Move::Event, forward && self.events < 3),
+        ];
+        let mut able: Vec<Move> = able.into_iter().filter(|(_, able)| *able).map(|(next, _)| next).collect();
+        if !self.is_wild() {
+            return able.first().copied();
+        }
+        able.push(Move::Crash);
+        if !self.cancelled && forward && self.choose(3) == 1 {
+            able.push(Move::Cancel);
+        }
+        if !self.machine.is_suspended() && self.choose(4) == 1 {
+            able.push(Move::Suspend);
+        }
+        let at = self.choose(able.len());
+        able.get(at).copied()
+    }
+
+    fn make(&mut self, next: Move) {
+        self.second += 1;
+        let now = at(self.second);
+        let request = || CancelRequest { reason: None };
+        match next {
+            Move::Commit => {
+                let turn = self.machine.take_turn(now);
+                self.received.clear();
+                for message in turn.outbox {
+                    let body = MessageBody::from_bytes(&message.body).unwrap();
+                    self.sent(&message.to, body);
+                }
+                self.keep(Record::new(turn.at, turn.entries));
+            }
+            Move::Deliver => {
+                let choice = self.choose(self.mail.len());
+                let message = self.mail.remove(choice);
+                self.received.push(message.clone());
+                self.machine.receive(message, now);
+                if !self.machine.needs_commit() {
+                    self.received.clear();
+                }
+            }
+            Move::EndChild => self.end_child(),
+            Move::EndAttempt => {
+                let choice = self.choose(self.open.len());
+                let attempt = self.open.swap_remove(choice);
+                let end = self.end_of(&attempt);
+                self.log.push(format!("    {} of {}: {end:?}", attempt.definition.name, attempt.key.op));
+                if let Err(AttemptFailure {
+                    class: Class::Permanent | Class::Transient { no_effect: true, .. }, ..
+                }) = end
+                    && !attempt.key.undo
+                {
+                    self.judge.did_nothing(&attempt.key.op);
+                }
+                self.machine.attempt_ended(&attempt.key, end, now, 0.5);
+            }
+            Move::Tick => {
+                let due = self.machine.next_due().map_or(0, |due| due.as_micros() / 1_000_000 + 1);
+                self.second = self.second.max(due);
+                self.machine.fire(at(self.second));
+            }
+            Move::Event => {
+                self.events += 1;
+                let value = Payload::json(format!(r#"{{"number":{}}}"#, self.events));
+                self.mail.push(MessageBody::Event(EventMessage { name: Go::NAME.to_owned(), value }));
+            }
+            Move::Cancel => {
+                self.cancelled = true;
+                self.mail.push(MessageBody::Cancel(request()));
+            }
+            Move::Suspend => self.receive_now(MessageBody::Suspend(request())),
+            Move::Resume => self.receive_now(MessageBody::Resume(request())),
+            Move::Crash => {
+                self.open.clear();
+                self.mail.append(&mut self.received);
+                self.machine = replay(self.case, &self.records);
+            }
+        }
+    }
+
+    fn receive_now(&mut self, message: MessageBody) {
+        self.received.push(message.clone());
+        self.machine.receive(message, at(self.second));
+    }
+
+    fn dispatch(&mut self) {
+        let starts: Vec<AttemptStart> = self.machine.dispatch().collect();
+        for start in starts {
+            self.judge.begins(&self.records, &start.key.op, start.key.undo);
+            self.open.push(start);
+        }
+    }
+
+    fn keep(&mut self, record: Record) {
+        self.judge.keep(&record);
+        self.records.push(record);
+    }
+
+    fn sent(&mut self, to: &Target, body: MessageBody) {
+        let Target::Execution(execution) = to else { return };
+        match body {
+            MessageBody::StartChild(start) => {
+                let errand = errand::is_errand(&start.child.workflow);
+                let started = Started { op: start.child.op, errand, cancelled: false };
+                assert!(self.started.insert(*execution, started).is_none(), "started twice:\n{}", self.told());
+            }
+            MessageBody::Cancel(_) | MessageBody::Terminate(_) => {
+                if let Some(started) = self.started.get_mut(execution) {
+                    started.cancelled = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end_child(&mut self) {
+        let choice = self.choose(self.started.len());
+        let Some(execution) = self.started.keys().nth(choice).copied() else { return };
+        let ends = if self.is_wild() { self.choose(6) } else { 0 };
+        let Some(started) = self.started.remove(&execution) else { return };
+        let op = started.op;
+        let message = "chosen to fail".to_owned();
+        let end = match ends {
+            1 | 2 if started.cancelled => ChildEnd::Cancelled,
+            3 if started.errand => {
+                let failure = Failure { kind: FailureKind::TimedOut, message: message.clone(), error: None };
+                let failed = StepFailed { op: op.clone(), attempt: 1, failure, unknown: false };
+                ChildEnd::Failed { error: errand::report(failed).unwrap(), message }
+            }
+            3 => ChildEnd::Failed { error: codec::encode(&crate::Error::msg(&message)).unwrap(), message },
+            _ => ChildEnd::Completed(Payload::json("1")),
+        };
+        self.log.push(format!("    child {op}: {end:?}"));
+        self.mail.push(MessageBody::ChildEnded(ChildEnded { op, end, undo: None }));
+    }
+
+    fn end_of(&mut self, attempt: &AttemptStart) -> AttemptEnd {
+        let failed = |class| Err(AttemptFailure::engine(FailureKind::Panicked, class, "chosen to fail"));
+        let ends = if self.is_wild() { self.choose(8) } else { 0 };
+        match ends {
+            1 => failed(Class::TRANSIENT),
+            2 => failed(Class::Transient { no_effect: true, retry_after: None }),
+            // An undo that fails for good needs an operator.
+            3 if !attempt.key.undo => failed(Class::Permanent),
+            _ => Ok(Payload::json(if attempt.key.undo { "null" } else { "1" })),
+        }
+    }
+}

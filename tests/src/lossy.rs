@@ -1,13 +1,15 @@
-//! A store that loses what may be lost: hints always, and answers to claims when told to.
+//! A store that loses what may be lost: hints always, and answers to claims when told to. It holds up
+//! starts of ids too, as an open transaction does.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 
 /// A store around a store, without hints. A clone is the same one.
@@ -16,12 +18,21 @@ pub struct Lossy<S> {
     inner: S,
     claims: Arc<AtomicUsize>,
     lost: Arc<tokio::sync::Notify>,
+    starts: Arc<Mutex<Starts>>,
+    refused: Arc<tokio::sync::Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Starts {
+    held: BTreeSet<String>,
+    /// Whether each was for a worker, in the order in which they were sent.
+    claims: BTreeMap<String, Vec<bool>>,
 }
 
 impl<S: Store> Lossy<S> {
     /// Around this store.
     pub fn new(inner: S) -> Self {
-        Self { inner, claims: Arc::default(), lost: Arc::default() }
+        Self { inner, claims: Arc::default(), lost: Arc::default(), starts: Arc::default(), refused: Arc::default() }
     }
 
     /// Loses the next answer that gives runs, to a claim or a takeover.
@@ -32,6 +43,30 @@ impl<S: Store> Lossy<S> {
     /// Waits until such an answer is lost.
     pub async fn lost(&self) {
         self.lost.notified().await;
+    }
+
+    /// Starts of this id get no answer from now on, nor do those that are sent with them.
+    pub fn hold(&self, id: &str) {
+        self.starts().held.insert(id.to_owned());
+    }
+
+    /// They do again.
+    pub fn release(&self, id: &str) {
+        self.starts().held.remove(id);
+    }
+
+    /// Waits until a start is held up.
+    pub async fn refused(&self) {
+        self.refused.notified().await;
+    }
+
+    /// Whether the starts of this id were for a worker, in the order in which they were sent.
+    pub fn claims_of(&self, id: &str) -> Vec<bool> {
+        self.starts().claims.get(id).cloned().unwrap_or_default()
+    }
+
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the caller hears of runs that it was given.
@@ -72,6 +107,17 @@ impl<S: Store> Store for Lossy<S> {
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        let held = {
+            let mut starts = self.starts();
+            for run in &runs {
+                starts.claims.entry(run.id.to_string()).or_default().push(run.claim_for.is_some());
+            }
+            runs.iter().find(|run| starts.held.contains(run.id.as_str())).map(|run| run.id.clone())
+        };
+        if let Some(id) = held {
+            self.refused.notify_one();
+            return Err(StoreError::new(ErrorKind::Unavailable, format!("somebody holds the id {id}")));
+        }
         self.inner.start(runs).await
     }
 

@@ -12,6 +12,7 @@ mod operate;
 mod outcome;
 mod pivot;
 mod repair;
+mod seat;
 mod sending;
 mod show;
 mod start;
@@ -63,7 +64,7 @@ pub(crate) trait LocalWorker: Send + Sync {
     /// Drives a run that was started for this life of the worker.
     fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation);
     /// A start for this worker got no answer: finds out whether it was applied, and if so drives
-    /// the run, which nobody else would.
+    /// the run, which nobody else would. It keeps its place until that is known.
     fn resolve_start(&self, new: NewRun);
     /// Whether it drives this run now.
     fn drives(&self, execution: ExecutionId) -> bool;

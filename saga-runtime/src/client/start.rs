@@ -2,20 +2,21 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    ExecutionId, Incarnation, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq,
-    StartTx, Started, StoreError, Timestamp, TxFamily,
+    ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, StartTx, Started,
+    StoreError, Timestamp, TxFamily,
 };
 
 use serde::Serialize;
 
-use super::{Client, ClientError, LocalWorker, RunHandle, starts};
+use super::seat::Seat;
+use super::starts::{self, Order};
+use super::{Client, ClientError, RunHandle};
 use crate::awaited::may_await;
 use crate::call::WorkflowCall;
 use crate::codec::{self, CodecError};
@@ -201,20 +202,12 @@ impl<W: Workflow> StartRun<W> {
         let parts = &client.parts;
         let worker = parts.worker.as_ref().filter(|_| new.not_before.is_none());
         let seat = worker.and_then(|worker| Seat::take(worker, &new));
-        new.claim_for = seat.as_ref().map(|seat| seat.of);
+        new.claim_for = seat.as_ref().map(Seat::of);
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, now);
         let inbox = inbox_of(&new, now);
-        let again = claimed.is_some().then(|| new.clone());
-        let started = match starts::start(parts, new, named).await {
-            Ok(started) => started,
-            Err(error) => {
-                if let (Some(worker), Some(new), true) = (&parts.worker, again, error.is_retryable()) {
-                    worker.resolve_start(new);
-                }
-                return Err(error.into());
-            }
-        };
+        // The place is kept until the run has it.
+        let (started, _seat) = starts::start(parts, Order { new, seat }, named).await?;
         if started == Started::New
             && let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker)
         {
@@ -283,26 +276,6 @@ impl<W: Workflow> StartRun<W> {
             on_existing: self.on_existing,
         };
         Ok((new, whole))
-    }
-}
-
-/// A place that the worker in this process keeps for a run that is being started.
-struct Seat<'a> {
-    worker: &'a Arc<dyn LocalWorker>,
-    execution: ExecutionId,
-    of: Incarnation,
-}
-
-impl<'a> Seat<'a> {
-    fn take(worker: &'a Arc<dyn LocalWorker>, new: &NewRun) -> Option<Self> {
-        let of = worker.claims_for(&new.workflow, new.version, new.execution)?;
-        Some(Self { worker, execution: new.execution, of })
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.worker.let_go(self.execution);
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use saga_store::{ErrorKind, NewRun, Started, StoreError};
 use tokio::sync::oneshot;
 
+use super::seat::Seat;
 use super::{ClientError, Parts};
 
 /// Calls under way at a time, of each kind of id.
@@ -31,9 +32,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 type Answer = Result<Started, StoreError>;
 
+/// A run that is to be started, and the place that this process's worker keeps for it.
+pub(super) struct Order {
+    pub(super) new: NewRun,
+    pub(super) seat: Option<Seat>,
+}
+
 struct Job {
-    new: NewRun,
-    answer: oneshot::Sender<Answer>,
+    order: Order,
+    answer: oneshot::Sender<Result<(Started, Option<Seat>), StoreError>>,
 }
 
 /// What waits to be started.
@@ -60,6 +67,9 @@ struct Queue {
     waiting: Vec<Job>,
     /// The size of what waits.
     bytes: usize,
+    /// How many of a group that got no answer are sent each by itself now, and their size.
+    apart: usize,
+    bytes_apart: usize,
     lanes: usize,
     /// How long the last call took.
     took: Duration,
@@ -76,8 +86,9 @@ fn bytes_of(new: &NewRun) -> usize {
 /// store that is slow or away costs little.
 pub(super) fn check(parts: &Parts, named: bool) -> Result<(), ClientError> {
     let queue = lock(parts, named);
-    let waiting = queue.waiting.len();
-    if waiting < parts.starts.max_waiting.load(Ordering::Relaxed) && queue.bytes < MAX_BYTES {
+    let waiting = queue.waiting.len() + queue.apart;
+    let bytes = queue.bytes + queue.bytes_apart;
+    if waiting < parts.starts.max_waiting.load(Ordering::Relaxed) && bytes < MAX_BYTES {
         return Ok(());
     }
     let calls = u32::try_from(waiting / GROUP_LIMIT + 1).unwrap_or(u32::MAX);
@@ -85,13 +96,18 @@ pub(super) fn check(parts: &Parts, named: bool) -> Result<(), ClientError> {
     Err(ClientError::Overloaded { waiting, retry_after })
 }
 
-/// Starts a run; `named` if the caller chose its id.
-pub(super) async fn start(parts: &Arc<Parts>, new: NewRun, named: bool) -> Answer {
+/// Starts a run; `named` if the caller chose its id. Gives the run's place back with the answer. What
+/// becomes of a start without one its worker finds out.
+pub(super) async fn start(
+    parts: &Arc<Parts>,
+    order: Order,
+    named: bool,
+) -> Result<(Started, Option<Seat>), StoreError> {
     let (answer, answered) = oneshot::channel();
     let free = {
         let mut queue = lock(parts, named);
-        queue.bytes += bytes_of(&new);
-        queue.waiting.push(Job { new, answer });
+        queue.bytes += bytes_of(&order.new);
+        queue.waiting.push(Job { order, answer });
         let free = queue.lanes < LANES;
         queue.lanes += usize::from(free);
         free
@@ -137,39 +153,40 @@ async fn lane(parts: Weak<Parts>, named: bool) {
                 return;
             }
             let group = queue.waiting.drain(..size).collect::<Vec<_>>();
-            queue.bytes -= group.iter().map(|job| bytes_of(&job.new)).sum::<usize>();
+            queue.bytes -= group.iter().map(|job| bytes_of(&job.order.new)).sum::<usize>();
             group
         };
         let begun = parts.clock.elapsed();
-        send(&parts, group).await;
+        send(&parts, group, named).await;
         lock(&parts, named).took = parts.clock.elapsed().saturating_sub(begun);
     }
 }
 
-async fn send(parts: &Arc<Parts>, group: Vec<Job>) {
-    let runs: Vec<NewRun> = group.iter().map(|job| job.new.clone()).collect();
+async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
+    let runs: Vec<NewRun> = group.iter().map(|job| job.order.new.clone()).collect();
     match parts.store.start(runs).await {
         Ok(answers) => {
             // A job without an answer is dropped, which its caller is told.
             for (job, answer) in group.into_iter().zip(answers) {
-                tell(parts, job, Ok(answer));
+                tell(job, Ok(answer));
             }
         }
         Err(error) if group.len() == 1 => {
-            group.into_iter().next().into_iter().zip([error]).for_each(|(job, error)| tell(parts, job, Err(error)));
+            group.into_iter().next().into_iter().zip([error]).for_each(|(job, error)| tell(job, Err(error)));
         }
         // Each by itself, so that what holds up one of them holds up no other.
         Err(_) => {
             for job in group {
-                let parts = Arc::clone(parts);
-                parts.spawner.clone().spawn(async move {
-                    match parts.store.start(vec![job.new.clone()]).await.map(|mut answers| answers.pop()) {
+                let apart = Apart::new(parts, named, bytes_of(&job.order.new));
+                parts.spawner.spawn(async move {
+                    let new = &job.order.new;
+                    match apart.parts.store.start(vec![new.clone()]).await.map(|mut answers| answers.pop()) {
                         Ok(Some(answer)) => {
-                            let answer = mine(answer, &job.new);
-                            tell(&parts, job, Ok(answer));
+                            let answer = mine(answer, new);
+                            tell(job, Ok(answer));
                         }
                         Ok(None) => {}
-                        Err(error) => tell(&parts, job, Err(error)),
+                        Err(error) => tell(job, Err(error)),
                     }
                 });
             }
@@ -185,17 +202,46 @@ fn mine(answer: Started, new: &NewRun) -> Started {
     }
 }
 
-fn tell(parts: &Parts, job: Job, answer: Answer) {
-    let Job { new, answer: caller } = job;
-    if let Err(untold) = caller.send(answer)
-        && new.claim_for.is_some()
-        && let Some(worker) = &parts.worker
-    {
-        // The caller has gone; the run, if there is one, is this worker's and waits for its driver.
-        let started = matches!(untold, Ok(Started::New));
-        if started || untold.is_err_and(|error| error.is_retryable()) {
-            worker.resolve_start(new);
+fn tell(job: Job, answer: Answer) {
+    let Job { order: Order { new, seat }, answer: caller } = job;
+    match answer {
+        Ok(started) => {
+            // If the caller has gone, the run is this worker's and waits for its driver.
+            if let Err(Ok((Started::New, Some(seat)))) = caller.send(Ok((started, seat))) {
+                seat.resolve(new);
+            }
         }
+        Err(error) => {
+            if let Some(seat) = seat.filter(|_| error.is_retryable()) {
+                seat.resolve(new);
+            }
+            // Nobody is there to hear it.
+            let _ = caller.send(Err(error));
+        }
+    }
+}
+
+/// A start that is sent by itself counts among those that wait, however its task ends.
+struct Apart {
+    parts: Arc<Parts>,
+    named: bool,
+    bytes: usize,
+}
+
+impl Apart {
+    fn new(parts: &Arc<Parts>, named: bool, bytes: usize) -> Self {
+        let mut queue = lock(parts, named);
+        queue.apart += 1;
+        queue.bytes_apart += bytes;
+        Self { parts: Arc::clone(parts), named, bytes }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.parts, self.named);
+        queue.apart -= 1;
+        queue.bytes_apart -= self.bytes;
     }
 }
 

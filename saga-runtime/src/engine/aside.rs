@@ -11,13 +11,11 @@ use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState
 use super::driver::{Parting, Probation};
 use super::live::Mailbox;
 use super::membership::{Membership, Tenure};
+use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::suspicion::{self, Verdict};
 use super::ward::Trial;
 use crate::machine::end_message;
-
-/// How often a store that does not answer is asked again.
-const OUTAGE_POLL: Duration = Duration::from_secs(1);
 
 /// Records that this worker has taken the run over; if its workers keep dying, it waits for its
 /// turn first. Gives the place of the next record.

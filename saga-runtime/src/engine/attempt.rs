@@ -8,6 +8,7 @@ use saga_store::{ExecutionId, RunId};
 use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
+use super::pace::LEASE_CHECK;
 use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Lifeline};
 use crate::clock::Clock;
 use crate::erased::AnyStore;
@@ -15,9 +16,6 @@ use crate::errand;
 use crate::layer::{Attempt, AttemptStack, Stage};
 use crate::machine::AttemptStart;
 use crate::state::States;
-
-/// How often an attempt without its lease looks whether it has it again.
-const LEASE_CHECK: Duration = Duration::from_millis(100);
 
 /// What attempts of all runs share.
 pub(crate) struct AttemptEnvironment {

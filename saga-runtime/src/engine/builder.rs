@@ -20,7 +20,8 @@ use super::shared::Shared;
 use super::start_error::StartError;
 use super::surroundings::Surroundings;
 use super::tally::Counts;
-use super::{Engine, heart, intake, post, reconcile, retention};
+use super::unanswered::Unanswered;
+use super::{Engine, heart, intake, post, reconcile, resolve, retention};
 use crate::activity::{ActivityDefinition, AttemptFailure};
 use crate::client::Client;
 use crate::endings::Endings;
@@ -288,6 +289,7 @@ impl EngineBuilder {
             queues,
             counts,
             post: letterbox,
+            unanswered: Unanswered::default(),
             name: self.name,
             membership: RwLock::new(Arc::new(membership)),
             doubt: Notify::new(),
@@ -325,6 +327,7 @@ impl EngineBuilder {
         tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);
         tasks.push(spawner.spawn(post::work(Arc::clone(&shared), letters)));
         tasks.push(spawner.spawn(reconcile::work(Arc::clone(&shared))));
+        tasks.push(spawner.spawn(resolve::work(Arc::clone(&shared))));
         tasks.extend(self.retention.map(|keep| spawner.spawn(retention::work(Arc::clone(&shared), keep))));
         Ok(Engine { shared, client, tasks })
     }

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use saga_store::{CommitError, CommitOutcome, RunCommit};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::pace::Backoff;
 use super::tally::Counts;
 use crate::clock::Clock;
 use crate::erased::AnyStore;
@@ -19,9 +19,6 @@ use crate::spawn::Spawner;
 
 /// The most commits in one call.
 const GROUP_LIMIT: usize = 1024;
-
-/// The longest wait before an unanswered call is sent again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 struct Job {
     commit: RunCommit,
@@ -115,17 +112,16 @@ async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex
 async fn commit_all(store: &dyn AnyStore, clock: &dyn Clock, commits: Vec<RunCommit>) -> Vec<CommitOutcome> {
     let mut outcomes = Vec::with_capacity(commits.len());
     let mut groups = VecDeque::from([commits]);
-    let mut backoff = Duration::from_millis(20);
+    let mut backoff = Backoff::new();
     while let Some(group) = groups.pop_front() {
         match store.commit(group).await {
             Ok(answers) => {
-                backoff = Duration::from_millis(20);
+                backoff.answered();
                 outcomes.extend(answers);
             }
             Err(CommitError { error, commits }) if error.is_retryable() => {
-                tracing::warn!(%error, runs = commits.len(), retry_in = ?backoff, "the store did not answer a commit; it is sent again");
-                clock.sleep_until(clock.now().after(backoff)).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                tracing::warn!(%error, runs = commits.len(), retry_in = ?backoff.next(), "the store did not answer a commit; it is sent again");
+                backoff.wait(clock).await;
                 groups.push_front(commits);
             }
             Err(CommitError { error, mut commits }) => {

@@ -11,7 +11,9 @@ use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::live::{Mail, Mailbox};
 use super::membership::Membership;
+use super::pace::LEASE_CHECK;
 use super::shared::Shared;
+use super::slow;
 use super::underway::begin;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
@@ -25,9 +27,6 @@ const ARRIVALS_A_TURN: usize = 256;
 
 /// A history of so many records is logged as a warning.
 const LONG_HISTORY: u64 = 10_000;
-
-/// How often a worker without its lease looks whether it has it again.
-pub(super) const LEASE_CHECK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
@@ -165,6 +164,14 @@ impl Driver {
             Some(start) => Box::pin(self.commit_transaction(None, start)).await,
             None => None,
         }
+    }
+
+    /// Feeds the machine, which polls the workflow, and reports it if that took long.
+    pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine) -> R) -> R {
+        let (begun, from) = (self.shared.clock.elapsed(), self.machine.line());
+        let answer = feed(&mut self.machine);
+        slow::report(&*self.shared.clock, begun, &self.run.id, &self.run.workflow, (from, self.machine.line()));
+        answer
     }
 
     /// Waits until this worker has its lease again, or says what is to be done instead.

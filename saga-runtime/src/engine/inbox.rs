@@ -3,7 +3,8 @@
 use saga_store::Timestamp;
 use saga_store::message::MessageBody;
 
-use super::driver::{Driver, LEASE_CHECK};
+use super::driver::Driver;
+use super::pace::LEASE_CHECK;
 use crate::event::unreadable;
 
 impl Driver {

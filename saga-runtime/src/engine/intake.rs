@@ -9,8 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use saga_store::wire::{Conclusion, Record, decode, join_rows};
 use saga_store::{
-    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, NewRun, RunState, Seq, Started,
-    StoreError,
+    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunState, Seq, StoreError,
 };
 
 use super::aside;
@@ -20,6 +19,7 @@ use super::driver::{Driver, Parting};
 use super::live::{Mailbox, Reserved};
 use super::membership::{Membership, Tenure};
 use super::open::OpenSteps;
+use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::slow;
 use crate::activity::Board;
@@ -33,9 +33,6 @@ const LOAD_GROUP: usize = 64;
 
 /// The most runs that are asked for in one call.
 const MOST_AT_ONCE: usize = 1024;
-
-/// How often a store that does not answer is asked again.
-const OUTAGE_POLL: Duration = Duration::from_secs(1);
 
 /// How long nothing is looked for without a hint.
 pub(super) const SLOW_POLL: Duration = Duration::from_secs(10);
@@ -51,7 +48,7 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
                 if error.kind() == ErrorKind::Locked {
                     shared.doubt.notify_one();
                 }
-                Some(shared.clock.now().after(Duration::from_secs(1)))
+                Some(shared.clock.now().after(OUTAGE_POLL))
             }
         };
         let latest = shared.clock.now().after(shared.slow_poll);
@@ -83,13 +80,7 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
 /// Does what a hint asks for; whether a run may be due.
 fn heed(shared: &Shared, hint: Hint) -> bool {
     match hint {
-        Hint::Inbox(execution) => match shared.live.get(execution) {
-            Some(mailbox) => {
-                mailbox.inbox();
-                false
-            }
-            None => true,
-        },
+        Hint::Inbox(execution) => !shared.live.nudge(execution),
         Hint::Anything => {
             // One question for all that are live, instead of a look into each inbox.
             shared.look_at_all.notify_one();
@@ -111,24 +102,30 @@ fn heed(shared: &Shared, hint: Hint) -> bool {
 async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, StoreError> {
     let (mut more, mut asked) = (true, false);
     while std::mem::take(&mut more) {
-        for (workflows, most) in shared.queues.portions() {
-            // Kept until all have drivers.
-            let Some(reserved) = shared.live.reserve(most.min(MOST_AT_ONCE)) else { continue };
-            let slots = reserved.places();
+        for portion in shared.queues.portions() {
+            // Both are kept until all have drivers.
+            let Some(reserved) = shared.live.reserve(MOST_AT_ONCE) else { continue };
+            let kept = portion.keep(reserved.places());
+            let slots = kept.places();
+            if slots == 0 {
+                continue;
+            }
             if shared.is_stopping() {
                 return Ok(None);
             }
             let membership = shared.membership();
             let claim = Claim {
                 incarnation: membership.incarnation(),
-                filter: Filter { workflows: workflows.clone() },
+                filter: Filter { workflows: portion.served.clone() },
                 build: shared.build.clone(),
                 slots,
             };
             let claimed = shared.store.claim(&claim).await?;
             asked = true;
             more |= claimed.len() == slots;
-            if claimed.iter().any(|run| run.taken_over) {
+            let taken_over = claimed.iter().filter(|run| run.taken_over).count();
+            if taken_over > 0 {
+                shared.counts.takeovers.add(taken_over);
                 shared.post.sweep();
             }
             take_up(shared, &membership, claimed).await?;
@@ -217,11 +214,11 @@ pub(crate) fn launch(
     if tenure.membership.is_over() {
         return;
     }
-    let Some(mailbox) = shared.live.insert(execution, &tenure) else { return };
+    let Some((mailbox, kept)) = shared.live.insert(execution, &tenure) else { return };
     if shared.is_stopping() {
         mailbox.stop();
     }
-    let place = shared.queues.enter(&run.view.workflow);
+    let place = kept.or_else(|| shared.queues.enter(&run.view.workflow));
     let (id, workflow) = (run.view.id.clone(), run.view.workflow.clone());
     let prepared = Box::pin(prepare(Arc::clone(shared), run, Arc::clone(&mailbox), definition, tenure.clone()));
     let shared = Arc::clone(shared);
@@ -258,40 +255,8 @@ pub(crate) fn launch(
     });
 }
 
-/// Sends a start that got no answer again, unchanged, until it is known whether it was applied.
-/// The caller was told that it is unknown; its run must not stay with a worker that ignores it.
-pub(crate) async fn resolve_start(shared: Arc<Shared>, new: NewRun) {
-    let execution = new.execution;
-    let membership = shared.membership();
-    if new.claim_for != Some(membership.incarnation()) {
-        return;
-    }
-    while !shared.is_stopping() && !membership.is_over() {
-        match shared.store.start(vec![new.clone()]).await {
-            Ok(answers) => {
-                let ours = match answers.first() {
-                    Some(Started::New) => true,
-                    Some(Started::Existing { execution: existing, .. }) => *existing == execution,
-                    _ => false,
-                };
-                if ours {
-                    reload(&shared, execution, Tenure::own(membership)).await;
-                }
-                return;
-            }
-            Err(error) if error.is_retryable() => {
-                shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
-            }
-            Err(error) => {
-                tracing::error!(%error, run = %new.id, "whether the run was started cannot be found out");
-                return;
-            }
-        }
-    }
-}
-
 /// Drives a run that this life of the worker started and got no answer for.
-pub(crate) async fn reload_own(shared: Arc<Shared>, execution: ExecutionId, membership: Arc<Membership>) {
+pub(super) async fn reload_own(shared: Arc<Shared>, execution: ExecutionId, membership: Arc<Membership>) {
     reload(&shared, execution, Tenure::own(membership)).await;
 }
 

@@ -1,7 +1,7 @@
 //! The runs that this worker drives now.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use saga_store::ExecutionId;
 use tokio::sync::Notify;
 
 use super::membership::Tenure;
+use super::queues::{Full, Place};
 use crate::activity::Listener;
 
 /// A running driver's mailbox: flags and a wake. It fits in a few words, as there are many.
@@ -97,17 +98,40 @@ struct Runs {
     live: HashMap<ExecutionId, Arc<Mailbox>>,
     /// Runs that this worker was given again before their driver had left.
     again: HashMap<ExecutionId, Tenure>,
-    /// Runs that this worker was given and whose journals are being read, and how often each.
-    coming: HashMap<ExecutionId, usize>,
+    /// Runs that this worker was given and whose journals are being read.
+    coming: HashMap<ExecutionId, Expected>,
     /// Runs that are being started for this worker.
-    seats: HashSet<ExecutionId>,
+    seats: HashMap<ExecutionId, Seat>,
     /// Places that are kept for what a call of the store may give.
     reserved: usize,
+    /// Runs that have ended, and whose attempts have their time to stop.
+    winding_down: HashMap<u64, Arc<Mailbox>>,
+    wound_down: u64,
+}
+
+/// A run that will have a driver soon.
+#[derive(Default)]
+struct Expected {
+    /// By how many who read its journal.
+    by: usize,
+    /// It has a message that may have come after its inbox was read.
+    woken: bool,
+}
+
+/// The place of a run that is being started.
+struct Seat {
+    /// Its place among those of its queue, if that is limited.
+    place: Option<Place>,
+    woken: bool,
 }
 
 impl Runs {
     fn taken(&self) -> usize {
-        self.live.len() + self.seats.len() + self.reserved
+        self.live.len() + self.seats.len() + self.reserved + self.winding_down.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.winding_down.is_empty()
     }
 }
 
@@ -141,15 +165,23 @@ impl LiveRuns {
         Some(Reserved { live: self, places, tells: false })
     }
 
-    /// Keeps a place for a run that is being started; whether there is one. A start that is sent again
-    /// has the place that it has.
-    pub(crate) fn keep_place(&self, execution: ExecutionId) -> bool {
+    /// Keeps a place for a run that is being started, and what `queue` gives for it; whether there are
+    /// both. A start that is sent again has the place that it has.
+    pub(crate) fn keep_place(
+        &self,
+        execution: ExecutionId,
+        queue: impl FnOnce() -> Result<Option<Place>, Full>,
+    ) -> bool {
         let mut runs = self.lock();
-        let room = runs.seats.contains(&execution) || runs.taken() < self.limit;
-        if room {
-            runs.seats.insert(execution);
+        if runs.seats.contains_key(&execution) {
+            return true;
         }
-        room
+        if runs.taken() >= self.limit {
+            return false;
+        }
+        let Ok(place) = queue() else { return false };
+        runs.seats.insert(execution, Seat { place, woken: false });
+        true
     }
 
     /// A run that was being started does not come, or has come.
@@ -157,7 +189,7 @@ impl LiveRuns {
         let made_room = {
             let mut runs = self.lock();
             let was_full = runs.taken() >= self.limit;
-            runs.seats.remove(&execution) && was_full
+            runs.seats.remove(&execution).is_some_and(|seat| was_full || seat.place.is_some())
         };
         if made_room {
             self.room.notify_one();
@@ -173,11 +205,11 @@ impl LiveRuns {
         self.lock().live.contains_key(&execution)
     }
 
-    /// Adds a run. If its last driver has not left yet, it is told to, and [`Self::remove`] will
-    /// say that there is more to do.
-    pub(crate) fn insert(&self, execution: ExecutionId, tenure: &Tenure) -> Option<Arc<Mailbox>> {
+    /// Adds a run; gives the place of its queue too that was kept for it. If its last driver has not
+    /// left yet, it is told to, and [`Self::remove`] will say that there is more to do.
+    pub(crate) fn insert(&self, execution: ExecutionId, tenure: &Tenure) -> Option<(Arc<Mailbox>, Option<Place>)> {
         let mut runs = self.lock();
-        runs.seats.remove(&execution);
+        let seat = runs.seats.remove(&execution);
         if let Some(leaving) = runs.live.get(&execution) {
             // The store has given the run away meanwhile: what the driver goes on with is refused.
             leaving.lost();
@@ -185,8 +217,12 @@ impl LiveRuns {
             return None;
         }
         let mailbox = Arc::new(Mailbox::default());
+        let woken = runs.coming.get(&execution).is_some_and(|coming| coming.woken);
+        if woken || seat.as_ref().is_some_and(|seat| seat.woken) {
+            mailbox.inbox();
+        }
         runs.live.insert(execution, Arc::clone(&mailbox));
-        Some(mailbox)
+        Some((mailbox, seat.and_then(|seat| seat.place)))
     }
 
     /// The driver of a run leaves. If this worker was given the run again meanwhile, says by what
@@ -196,7 +232,7 @@ impl LiveRuns {
             let mut runs = self.lock();
             let was_full = runs.taken() >= self.limit;
             runs.live.remove(&execution);
-            (was_full, runs.live.is_empty(), runs.again.remove(&execution))
+            (was_full, runs.is_empty(), runs.again.remove(&execution))
         };
         if was_full {
             self.room.notify_one();
@@ -211,7 +247,52 @@ impl LiveRuns {
         self.lock().live.get(&execution).cloned()
     }
 
-    /// Tells all.
+    /// Tells a run's driver that it may have a message; one that is about to come hears it when it is
+    /// there, since its inbox may have been read before. Whether there is one.
+    pub(crate) fn nudge(&self, execution: ExecutionId) -> bool {
+        let mut runs = self.lock();
+        let live = runs.live.get(&execution).map(|mailbox| mailbox.inbox());
+        let coming = runs.coming.get_mut(&execution).map(|coming| coming.woken = true);
+        let seat = runs.seats.get_mut(&execution).map(|seat| seat.woken = true);
+        live.or(coming).or(seat).is_some()
+    }
+
+    /// A run has ended, and its attempts have their time to stop: they keep its place, and hear if the
+    /// engine does not wait for them any more. Gives what to call [`Self::wound_down`] with.
+    pub(crate) fn winds_down(&self, mailbox: Arc<Mailbox>) -> u64 {
+        let mut runs = self.lock();
+        runs.wound_down += 1;
+        let number = runs.wound_down;
+        runs.winding_down.insert(number, mailbox);
+        number
+    }
+
+    /// Its attempts have stopped.
+    pub(crate) fn wound_down(&self, number: u64) {
+        let (was_full, is_empty) = {
+            let mut runs = self.lock();
+            let was_full = runs.taken() >= self.limit;
+            runs.winding_down.remove(&number);
+            (was_full, runs.is_empty())
+        };
+        if was_full {
+            self.room.notify_one();
+        }
+        if is_empty {
+            self.emptied.notify_one();
+        }
+    }
+
+    /// The engine is over: all drivers drop their runs, and nobody waits for attempts.
+    pub(crate) fn abandon(&self) {
+        let ended: Vec<_> = self.lock().winding_down.values().cloned().collect();
+        for mailbox in ended {
+            mailbox.lost();
+        }
+        self.for_each(Mailbox::lost);
+    }
+
+    /// Tells all that have a driver.
     pub(crate) fn for_each(&self, mut tell: impl FnMut(&Mailbox)) {
         self.all().into_values().for_each(|mailbox| tell(&mailbox));
     }
@@ -225,7 +306,7 @@ impl LiveRuns {
     pub(crate) fn expect(&self, executions: &[ExecutionId]) -> Coming<'_> {
         let mut runs = self.lock();
         for execution in executions {
-            *runs.coming.entry(*execution).or_default() += 1;
+            runs.coming.entry(*execution).or_default().by += 1;
         }
         Coming { live: self, executions: executions.to_vec() }
     }
@@ -237,7 +318,7 @@ impl LiveRuns {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().live.is_empty()
+        self.lock().is_empty()
     }
 
     /// Lets the claim loop look.
@@ -250,7 +331,7 @@ impl LiveRuns {
         self.room.notified().await;
     }
 
-    /// Waits until no run is left. One task waits for it.
+    /// Waits until no run is left, nor an attempt of one. One task waits for it.
     pub(crate) async fn emptied(&self) {
         while !self.is_empty() {
             self.emptied.notified().await;
@@ -305,10 +386,10 @@ impl Drop for Coming<'_> {
     fn drop(&mut self) {
         let mut runs = self.live.lock();
         for execution in &self.executions {
-            if let Entry::Occupied(mut count) = runs.coming.entry(*execution) {
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
+            if let Entry::Occupied(mut expected) = runs.coming.entry(*execution) {
+                expected.get_mut().by -= 1;
+                if expected.get().by == 0 {
+                    expected.remove();
                 }
             }
         }
@@ -330,7 +411,7 @@ mod tests {
         let execution = ExecutionId::from_bytes([1; 16]);
         let member = |number| Arc::new(Membership::new(Incarnation::from_bytes([number; 16]), Duration::ZERO));
         let (first, second) = (Tenure::own(member(1)), Tenure { taken_over: true, ..Tenure::own(member(2)) });
-        let leaving = live.insert(execution, &first).unwrap();
+        let (leaving, _) = live.insert(execution, &first).unwrap();
         assert!(live.insert(execution, &second).is_none());
         live.get(execution).unwrap().inbox();
         let again = live.remove(execution).unwrap();
@@ -346,17 +427,50 @@ mod tests {
         let live = LiveRuns::new(3);
         let [first, second, third] = [1, 2, 3].map(|number| ExecutionId::from_bytes([number; 16]));
         let tenure = Tenure::own(Arc::new(Membership::new(Incarnation::from_bytes([9; 16]), Duration::ZERO)));
-        assert!(live.keep_place(first));
+        let keep_place = |execution| live.keep_place(execution, || Ok(None));
+        assert!(keep_place(first));
         let reserved = live.reserve(10).unwrap();
         assert_eq!(reserved.places(), 2);
-        assert!(!live.keep_place(second) && live.reserve(1).is_none());
+        assert!(!keep_place(second) && live.reserve(1).is_none());
         drop(reserved);
-        assert!(live.keep_place(second) && live.keep_place(third) && !live.is_full());
+        assert!(keep_place(second) && keep_place(third) && !live.is_full());
         assert!(live.insert(first, &tenure).is_some());
         live.let_go(first);
         assert!(live.reserve(1).is_none(), "its place is its own by now");
         live.let_go(second);
         assert_eq!(live.reserve(10).map(|reserved| reserved.places()), Some(1));
+    }
+
+    #[test]
+    fn a_message_for_a_run_that_is_about_to_come_is_not_forgotten() {
+        let live = LiveRuns::new(9);
+        let [coming, started, stranger] = [1, 2, 3].map(|number| ExecutionId::from_bytes([number; 16]));
+        let tenure = Tenure::own(Arc::new(Membership::new(Incarnation::from_bytes([9; 16]), Duration::ZERO)));
+        let expected = live.expect(&[coming]);
+        assert!(live.keep_place(started, || Ok(None)));
+        assert_eq!([coming, started, stranger].map(|run| live.nudge(run)), [true, true, false]);
+        for run in [coming, started] {
+            assert!(live.insert(run, &tenure).unwrap().0.take().inbox);
+        }
+        drop(expected);
+        assert!(!live.insert(stranger, &tenure).unwrap().0.take().inbox);
+        live.remove(coming);
+        let _again = live.expect(&[coming]);
+        assert!(!live.insert(coming, &tenure).unwrap().0.take().inbox, "a word is heard once");
+    }
+
+    #[test]
+    fn a_run_that_winds_down_keeps_its_place_and_is_waited_for() {
+        let live = LiveRuns::new(1);
+        let mailbox = Arc::new(Mailbox::default());
+        let number = live.winds_down(Arc::clone(&mailbox));
+        assert!(live.reserve(1).is_none() && !live.is_empty());
+        live.for_each(Mailbox::lost);
+        assert!(!mailbox.peek().lost, "it has ended, whoever has the runs now");
+        live.abandon();
+        assert!(mailbox.peek().lost);
+        live.wound_down(number);
+        assert!(live.reserve(1).is_some() && live.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun};
 
 use super::intake;
 use super::membership::Tenure;
+use super::resolve;
 use super::shared::Shared;
 use crate::client::LocalWorker;
 use crate::workflow::WorkflowDefinition;
@@ -13,8 +14,10 @@ use crate::workflow::WorkflowDefinition;
 impl LocalWorker for Arc<Shared> {
     fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation> {
         let serves = self.served.iter().any(|(name, number)| name == workflow && *number == version);
-        let takes = serves && !self.is_stopping() && self.queues.has_room(workflow);
-        (takes && self.live.keep_place(execution)).then(|| self.membership().incarnation())
+        let membership = self.membership();
+        // Without its lease it may be taken for dead: what it would own is for others.
+        let takes = serves && !self.is_stopping() && membership.holds_lease(self.clock.elapsed());
+        (takes && self.live.keep_place(execution, || self.queues.keep(workflow))).then(|| membership.incarnation())
     }
 
     fn let_go(&self, execution: ExecutionId) {
@@ -33,7 +36,7 @@ impl LocalWorker for Arc<Shared> {
     }
 
     fn resolve_start(&self, new: NewRun) {
-        self.spawner.spawn(intake::resolve_start(Arc::clone(self), new));
+        resolve::take_in(self, new);
     }
 
     fn drives(&self, execution: ExecutionId) -> bool {
@@ -46,8 +49,6 @@ impl LocalWorker for Arc<Shared> {
     }
 
     fn nudge(&self, execution: ExecutionId) {
-        if let Some(mailbox) = self.live.get(execution) {
-            mailbox.inbox();
-        }
+        self.live.nudge(execution);
     }
 }

@@ -10,6 +10,7 @@ mod bounds;
 mod builder;
 mod commits;
 mod committer;
+mod delivery;
 mod driver;
 mod heart;
 mod inbox;
@@ -22,9 +23,11 @@ mod membership;
 mod observer;
 mod offspring;
 mod open;
+mod pace;
 mod post;
 mod queues;
 mod reconcile;
+mod resolve;
 mod retention;
 mod shared;
 mod slow;
@@ -34,6 +37,7 @@ mod surroundings;
 mod suspicion;
 mod tally;
 mod transaction;
+mod unanswered;
 mod underway;
 mod ward;
 
@@ -96,7 +100,7 @@ impl Engine {
             () = done => {}
             () = over => {
                 tracing::warn!("attempts were still running at the end of the grace period; they are made again later");
-                self.shared.live.for_each(Mailbox::lost);
+                self.shared.live.abandon();
             }
         }
         self.stop_tasks();
@@ -116,7 +120,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.membership().end();
-        self.shared.live.for_each(Mailbox::lost);
+        self.shared.live.abandon();
         self.stop_tasks();
     }
 }
@@ -131,6 +135,7 @@ impl std::fmt::Debug for Engine {
 mod tests {
     use super::*;
     use crate::MemoryStore;
+    use crate::client::LocalWorker as _;
     use crate::clock::Still;
     use crate::prelude::*;
     use saga_store::RunState;
@@ -167,6 +172,18 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(run.view().await.unwrap().state, RunState::Suspended);
+    }
+
+    /// Others may take it for dead, and what it would own for theirs.
+    #[tokio::test]
+    async fn a_worker_without_its_lease_takes_no_start() {
+        let engine = Engine::builder(MemoryStore::new()).only::<waits_a_moment>().start().await.unwrap();
+        let execution = saga_store::ExecutionId::from_bytes([1; 16]);
+        let claims = || engine.shared.claims_for(waits_a_moment::NAME, waits_a_moment::VERSION, execution);
+        assert!(claims().is_some());
+        engine.shared.let_go(execution);
+        engine.shared.membership().extend(std::time::Duration::ZERO);
+        assert!(claims().is_none());
     }
 
     #[activity(timeout = "1h")]

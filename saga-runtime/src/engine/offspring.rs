@@ -1,13 +1,13 @@
 //! Starting child runs: what the delivery of a start does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted, RunTerms, StartTerms, encode};
 use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError, Timestamp};
 
 use super::intake;
 use super::membership::Tenure;
+use super::pace::Backoff;
 use super::shared::Shared;
 use crate::client::{LocalWorker as _, inbox_of, newborn_view};
 use crate::externalize::externalize;
@@ -15,9 +15,9 @@ use crate::externalize::externalize;
 /// Who may take the children.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Birth {
-    /// This worker at once, if it can: nobody else sends these starts.
+    /// This worker at once, if it can: nobody else sends these starts. An outage is waited out.
     Here,
-    /// Whoever claims them.
+    /// Whoever claims them. What cannot be started now stays in the outbox.
     Anywhere,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn start(
         }
     }
     let mut groups = vec![new];
-    let mut backoff = Duration::from_millis(20);
+    let mut backoff = Backoff::new();
     let mut unknown = false;
     while let Some(mut group) = groups.pop() {
         if group.is_empty() {
@@ -54,11 +54,13 @@ pub(crate) async fn start(
                     answers[at] = settle(shared, run, whole, started, unknown).await;
                 }
             }
+            Err(error) if error.is_retryable() && birth == Birth::Anywhere => {
+                tracing::warn!(%error, children = group.len(), "children cannot be started now; they stay in the outbox");
+            }
             Err(error) if error.is_retryable() => {
                 unknown = true;
-                tracing::warn!(%error, children = group.len(), retry_in = ?backoff, "children cannot be started now");
-                shared.clock.sleep_until(shared.clock.now().after(backoff)).await;
-                backoff = (backoff * 2).min(Duration::from_secs(5));
+                tracing::warn!(%error, children = group.len(), retry_in = ?backoff.next(), "children cannot be started now");
+                backoff.wait(&*shared.clock).await;
                 groups.push(group);
             }
             Err(error) if group.len() > 1 => {
@@ -70,8 +72,10 @@ pub(crate) async fn start(
             Err(error) => tracing::error!(%error, child = %group[0].1.0.id, "the store refuses a child; it is left"),
         }
     }
-    for order in orders {
-        shared.let_go(order.child.execution);
+    if birth == Birth::Here {
+        for order in orders {
+            shared.let_go(order.child.execution);
+        }
     }
     answers
 }

@@ -2,7 +2,10 @@
 //!
 //! A message has its id before it is first sent, and its target recognises it when it comes again.
 //! What was committed and not delivered, by this worker or one that is gone, is in the store's
-//! outbox: a sweep sends it again. An outage is waited out. Nothing is polled while all goes well.
+//! outbox: a sweep sends it again. Nothing is polled while all goes well.
+//!
+//! A start can be stuck for as long as somebody's open transaction has its id. It keeps nobody else:
+//! only what is sent to its run waits for it.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -10,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::message::MessageBody;
-use saga_store::wire::{ChildEnd, ChildEnded, ChildStart, Conclusion, NextStart};
-use saga_store::{Delivery, ExecutionId, Message, MessageId, RunState, StoreError, Target};
+use saga_store::wire::{ChildEnd, ChildEnded, ChildStart, NextStart};
+use saga_store::{ExecutionId, Message, MessageId, Target, Timestamp};
 use tokio::sync::mpsc;
 
+use super::delivery::{forget, send};
 use super::offspring::{self, Birth};
 use super::shared::Shared;
 use super::successor;
@@ -24,41 +28,64 @@ const GROUP_LIMIT: usize = 1024;
 /// After so many slow polls the outbox is looked at for what others left behind: 60 s.
 const SLOW_SWEEP: u32 = 6;
 
-/// How often a message is tried again whose run goes on in an execution that is not there yet, and
-/// the longest wait between two tries. Then it is left to a sweep.
-const LATER_ROUNDS: u32 = 12;
-const LATER_WAIT: Duration = Duration::from_secs(1);
+/// The first wait before what is stuck is tried again. It is twice as long each time, up to that of a
+/// sweep without a reason.
+const STUCK_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait before an unanswered call is sent again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// The most messages that a sweep reads at once: behind so many that are stuck the rest waits.
+const MOST_READ: usize = 16 * GROUP_LIMIT;
+
+/// The most starts of a sweep that are under way at a time.
+const MOST_BESIDE: usize = 64;
 
 /// Sends for as long as the engine lives.
 pub(crate) async fn work(shared: Arc<Shared>, mut messages: mpsc::UnboundedReceiver<Message>) {
     // As many at most as letters are at hand.
     let (births, mut born) = mpsc::unbounded_channel();
-    let mut office = Office { shared: Arc::clone(&shared), births, held: HashMap::new() };
+    let mut office = Office::new(&shared, births);
     let mut gathered = Vec::with_capacity(GROUP_LIMIT);
-    sweep(&shared).await;
-    let mut next_sweep =
-        shared.clock.sleep_until(shared.clock.now().after(shared.slow_poll.saturating_mul(SLOW_SWEEP)));
+    office.sweep().await;
+    let mut set = office.next_sweep;
+    let mut timer = shared.clock.sleep_until(set);
     loop {
         tokio::select! {
             biased;
             // What others left behind was sent before what comes now.
-            () = shared.post.sweep_wanted() => sweep(&shared).await,
+            () = shared.post.sweep_wanted() => office.sweep().await,
             count = messages.recv_many(&mut gathered, GROUP_LIMIT) => {
                 if count == 0 {
                     return;
                 }
                 office.take_in(std::mem::take(&mut gathered)).await;
             }
-            Some(child) = born.recv() => office.born(child).await,
-            () = &mut next_sweep => {
-                sweep(&shared).await;
-                next_sweep = shared.clock.sleep_until(shared.clock.now().after(shared.slow_poll.saturating_mul(SLOW_SWEEP)));
-            }
+            Some(birth) = born.recv() => office.born(birth).await,
+            () = &mut timer => office.sweep().await,
+        }
+        if office.next_sweep != set {
+            set = office.next_sweep;
+            timer = shared.clock.sleep_until(set);
         }
     }
+}
+
+/// A start that was under way beside others has come to its end.
+struct Born {
+    execution: ExecutionId,
+    /// The execution is there, or will never be; else the start is in the outbox.
+    settled: bool,
+    /// Whether the post office counts its letter among those at hand.
+    at_hand: bool,
+}
+
+/// A start that is under way, and what waits for it.
+struct Held {
+    /// The id of the run.
+    name: String,
+    /// How many try it: a sweep may have found it beside one who had it in hand.
+    by: usize,
+    messages: Vec<Message>,
+    /// A sweep has left messages to it in the outbox.
+    left: bool,
 }
 
 /// What is on its way from this worker.
@@ -66,12 +93,30 @@ struct Office {
     shared: Arc<Shared>,
     /// Starts under ids that users chose: someone's open transaction can hold them up, and nobody
     /// else shall wait for that.
-    births: mpsc::UnboundedSender<ExecutionId>,
-    /// Executions whose start is under way: the ids of their runs, and messages to them.
-    held: HashMap<ExecutionId, (String, Vec<Message>)>,
+    births: mpsc::UnboundedSender<Born>,
+    held: HashMap<ExecutionId, Held>,
+    /// Executions whose start is stuck in the outbox, and the ids of their runs. What is sent to them
+    /// stays there too: to the store they do not exist.
+    stuck: HashMap<ExecutionId, String>,
+    /// How many starts of sweeps are under way.
+    swept: usize,
+    next_sweep: Timestamp,
+    patience: Duration,
 }
 
 impl Office {
+    fn new(shared: &Arc<Shared>, births: mpsc::UnboundedSender<Born>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            births,
+            held: HashMap::new(),
+            stuck: HashMap::new(),
+            swept: 0,
+            next_sweep: shared.clock.now(),
+            patience: STUCK_WAIT,
+        }
+    }
+
     async fn take_in(&mut self, messages: Vec<Message>) {
         let all = messages.len();
         let Letters { starts, nexts, others } = sort(messages);
@@ -79,28 +124,26 @@ impl Office {
         for (id, start) in starts {
             if offspring::has_chosen_id(&start) {
                 waiting += 1;
-                let (child, name) = (start.child.execution, start.child.id.clone());
-                let shared = Arc::clone(&self.shared);
-                let starting = async move { start_children(&shared, vec![(id, start)], Birth::Here).await };
-                self.beside(child, name, starting);
+                self.start_beside(id, start, Birth::Here);
             } else {
                 together.push((id, start));
             }
         }
         for (id, next) in nexts {
             waiting += 1;
-            let (execution, name) = (next.continued.next, next.id.clone());
-            let shared = Arc::clone(&self.shared);
-            self.beside(execution, name, async move { start_next(&shared, id, &next, Birth::Here).await });
+            self.go_on_beside(id, next, Birth::Here);
         }
-        start_children(&self.shared, together, Birth::Here).await;
+        let stuck = start_children(&self.shared, together, Birth::Here).await;
+        self.stuck.extend(stuck);
         let mut now = Vec::with_capacity(others.len());
         for message in others {
+            let stuck = self.is_stuck(&message.to);
             match self.awaited_by(&message.to) {
                 Some(held) => {
                     waiting += 1;
-                    held.push(message);
+                    held.messages.push(message);
                 }
+                None if stuck => {}
                 None => now.push(message),
             }
         }
@@ -108,62 +151,176 @@ impl Office {
         self.shared.post.done(all - waiting);
     }
 
+    fn start_beside(&mut self, id: MessageId, start: ChildStart, birth: Birth) {
+        let (child, name) = (start.child.execution, start.child.id.clone());
+        let shared = Arc::clone(&self.shared);
+        let starting = async move { start_children(&shared, vec![(id, start)], birth).await.is_empty() };
+        self.beside(child, name, birth, starting);
+    }
+
+    fn go_on_beside(&mut self, id: MessageId, next: NextStart, birth: Birth) {
+        let (execution, name) = (next.continued.next, next.id.clone());
+        let shared = Arc::clone(&self.shared);
+        self.beside(execution, name, birth, async move { start_next(&shared, id, &next, birth).await });
+    }
+
     /// Starts an execution while others are sent.
-    fn beside(&mut self, execution: ExecutionId, id: String, starting: impl Future<Output = ()> + Send + 'static) {
-        self.held.entry(execution).or_insert_with(|| (id, Vec::new()));
+    fn beside(
+        &mut self,
+        execution: ExecutionId,
+        name: String,
+        birth: Birth,
+        starting: impl Future<Output = bool> + Send + 'static,
+    ) {
+        let held = self.held.entry(execution);
+        held.or_insert_with(|| Held { name, by: 0, messages: Vec::new(), left: false }).by += 1;
+        let at_hand = birth == Birth::Here;
+        self.swept += usize::from(!at_hand);
         let births = self.births.clone();
         self.shared.spawner.spawn(async move {
-            starting.await;
+            let settled = starting.await;
             // Without a post office there is nobody to tell.
-            let _ = births.send(execution);
+            let _ = births.send(Born { execution, settled, at_hand });
         });
     }
 
     /// Where messages to this target wait, if its start is under way.
-    fn awaited_by(&mut self, to: &Target) -> Option<&mut Vec<Message>> {
-        let held = match to {
+    fn awaited_by(&mut self, to: &Target) -> Option<&mut Held> {
+        match to {
             Target::Execution(execution) => self.held.get_mut(execution),
-            Target::Run(id) => self.held.values_mut().find(|(name, _)| name == id.as_str()),
-        };
-        held.map(|(_, messages)| messages)
+            Target::Run(id) => self.held.values_mut().find(|held| held.name == id.as_str()),
+        }
     }
 
-    /// An execution is there, or will never be: what waited for it goes on.
-    async fn born(&mut self, execution: ExecutionId) {
-        let (_, waited) = self.held.remove(&execution).unwrap_or_default();
-        let sent = waited.len();
-        send(&self.shared, waited).await;
-        self.shared.post.done(1 + sent);
+    /// Whether the start of this target is stuck in the outbox.
+    fn is_stuck(&self, to: &Target) -> bool {
+        match to {
+            Target::Execution(execution) => self.stuck.contains_key(execution),
+            Target::Run(id) => self.stuck.values().any(|name| name == id.as_str()),
+        }
     }
-}
 
-/// Sends what is in the outbox of this worker, and of workers that have left.
-async fn sweep(shared: &Arc<Shared>) {
-    shared.post.reopen();
-    let mut tried: HashSet<MessageId> = HashSet::new();
-    loop {
-        let found = match shared.store.outbox(shared.membership().incarnation(), GROUP_LIMIT).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, "the outbox cannot be read now");
-                return;
+    /// An execution is there, or will never be: what waited for it goes on. Or it has to wait for
+    /// another sweep, and all that waits for it with it.
+    async fn born(&mut self, Born { execution, settled, at_hand }: Born) {
+        let Some(held) = self.held.get_mut(&execution) else { return };
+        held.by -= 1;
+        self.swept -= usize::from(!at_hand);
+        let mut done = usize::from(at_hand);
+        if settled || held.by == 0 {
+            let waited = std::mem::take(&mut held.messages);
+            let (left, name) = (std::mem::take(&mut held.left), held.name.clone());
+            if held.by == 0 {
+                self.held.remove(&execution);
             }
-        };
-        let full = found.len() == GROUP_LIMIT;
-        let new: Vec<Message> =
-            found.into_iter().map(|(_, message)| message).filter(|message| tried.insert(message.id)).collect();
-        if new.is_empty() {
-            return;
+            done += waited.len();
+            if settled {
+                self.stuck.remove(&execution);
+                send(&self.shared, waited).await;
+                if left {
+                    self.shared.post.sweep();
+                }
+            } else {
+                self.stuck.insert(execution, name);
+                self.look_soon();
+            }
         }
-        let Letters { starts, nexts, others } = sort(new);
-        start_children(shared, starts, Birth::Anywhere).await;
+        self.shared.post.done(done);
+    }
+
+    /// Looks at what is stuck after a while, and ever later.
+    fn look_soon(&mut self) {
+        let soon = self.shared.clock.now().after(self.patience);
+        if soon < self.next_sweep {
+            self.next_sweep = soon;
+            self.patience = self.patience.saturating_mul(2);
+        }
+    }
+
+    /// Sends what is in the outbox of this worker, and of workers that have left. What cannot be sent
+    /// now stays there.
+    async fn sweep(&mut self) {
+        let longest = self.shared.slow_poll.saturating_mul(SLOW_SWEEP);
+        self.shared.post.reopen();
+        // The next sweep may be wanted by starts of this one.
+        self.next_sweep = self.shared.clock.now().after(longest);
+        self.stuck.clear();
+        let whole = self.sweep_all().await;
+        if !whole || !self.stuck.is_empty() {
+            self.look_soon();
+        } else if self.swept == 0 {
+            self.patience = STUCK_WAIT;
+        }
+    }
+
+    /// Whether all of the outbox was seen.
+    async fn sweep_all(&mut self) -> bool {
+        let mut tried: HashSet<MessageId> = HashSet::new();
+        let mut limit = GROUP_LIMIT;
+        loop {
+            let found = match self.shared.store.outbox(self.shared.membership().incarnation(), limit).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox cannot be read now");
+                    return false;
+                }
+            };
+            let all = found.len();
+            let new: Vec<Message> =
+                found.into_iter().map(|(_, message)| message).filter(|message| tried.insert(message.id)).collect();
+            // What was tried before and is still there hides what is behind it.
+            let hidden = all - new.len();
+            self.send_swept(new).await;
+            if all < limit {
+                return true;
+            }
+            if hidden >= MOST_READ {
+                tracing::warn!(stuck = hidden, "so many messages cannot be sent that the rest of the outbox waits");
+                return false;
+            }
+            limit = hidden + GROUP_LIMIT;
+        }
+    }
+
+    async fn send_swept(&mut self, messages: Vec<Message>) {
+        let Letters { starts, nexts, others } = sort(messages);
+        let mut together = Vec::new();
+        for (id, start) in starts {
+            if !offspring::has_chosen_id(&start) {
+                together.push((id, start));
+            } else if self.may_begin(start.child.execution, &start.child.id) {
+                self.start_beside(id, start, Birth::Anywhere);
+            }
+        }
         for (id, next) in nexts {
-            start_next(shared, id, &next, Birth::Anywhere).await;
+            if self.may_begin(next.continued.next, &next.id) {
+                self.go_on_beside(id, next, Birth::Anywhere);
+            }
         }
-        send(shared, others).await;
-        if !full {
-            return;
+        let stuck = start_children(&self.shared, together, Birth::Anywhere).await;
+        self.stuck.extend(stuck);
+        let mut now = Vec::with_capacity(others.len());
+        for message in others {
+            let stuck = self.is_stuck(&message.to);
+            match self.awaited_by(&message.to) {
+                // It may wait there already: it stays where it is.
+                Some(held) => held.left = true,
+                None if stuck => {}
+                None => now.push(message),
+            }
         }
+        send(&self.shared, now).await;
+    }
+
+    /// Whether a start that a sweep has found begins now. One that is under way needs no other; of too
+    /// many the rest waits for the next sweep.
+    fn may_begin(&mut self, execution: ExecutionId, name: &str) -> bool {
+        let held = self.held.contains_key(&execution);
+        if !held && self.swept >= MOST_BESIDE {
+            self.stuck.insert(execution, name.to_owned());
+            return false;
+        }
+        !held
     }
 }
 
@@ -193,21 +350,24 @@ fn sort(messages: Vec<Message>) -> Letters {
     letters
 }
 
-/// Starts the next execution of a run that goes on.
-async fn start_next(shared: &Arc<Shared>, id: MessageId, next: &NextStart, birth: Birth) {
-    if successor::start(shared, next, birth).await {
+/// Starts the next execution of a run that goes on. Whether that is settled.
+async fn start_next(shared: &Arc<Shared>, id: MessageId, next: &NextStart, birth: Birth) -> bool {
+    let settled = successor::start(shared, next, birth).await;
+    if settled {
         forget(shared, vec![id]).await;
     }
+    settled
 }
 
-/// Starts children, and tells the parents of those that cannot be.
-async fn start_children(shared: &Arc<Shared>, starts: Vec<Start>, birth: Birth) {
+/// Starts children, and tells the parents of those that cannot be. Gives those whose starts stay in the
+/// outbox, and the ids of their runs.
+async fn start_children(shared: &Arc<Shared>, starts: Vec<Start>, birth: Birth) -> Vec<(ExecutionId, String)> {
     if starts.is_empty() {
-        return;
+        return Vec::new();
     }
     let orders: Vec<&ChildStart> = starts.iter().map(|(_, start)| start).collect();
     let answers = offspring::start(shared, &orders, birth).await;
-    let (mut sent, mut refusals) = (Vec::new(), Vec::new());
+    let (mut sent, mut refusals, mut stuck) = (Vec::new(), Vec::new(), Vec::new());
     for ((id, start), answer) in starts.into_iter().zip(answers) {
         match answer {
             Some(Ok(())) => sent.push(id),
@@ -218,135 +378,10 @@ async fn start_children(shared: &Arc<Shared>, starts: Vec<Start>, birth: Birth) 
                 let body = MessageBody::ChildEnded(ended).to_bytes();
                 refusals.push(Message { id, to: Target::Execution(start.parent.execution), body });
             }
-            None => {}
+            None => stuck.push((start.child.execution, start.child.id)),
         }
     }
     send(shared, refusals).await;
     forget(shared, sent).await;
-}
-
-/// Delivers messages and forgets them.
-async fn send(shared: &Arc<Shared>, messages: Vec<Message>) {
-    let mut groups = vec![messages];
-    let mut later = Vec::new();
-    let mut backoff = Duration::from_millis(20);
-    while let Some(mut group) = groups.pop() {
-        if group.is_empty() {
-            continue;
-        }
-        match shared.store.deliver(group.clone()).await {
-            Ok(answers) => {
-                backoff = Duration::from_millis(20);
-                let mut sent = Vec::with_capacity(group.len());
-                for (message, answer) in group.into_iter().zip(answers) {
-                    match arrived(shared, message, answer).await {
-                        Ok(Fate::Settled(id)) => sent.push(id),
-                        Ok(Fate::Onward(message, next)) => later.push((message, next)),
-                        Err(error) => tracing::warn!(%error, "where a message is to go cannot be read now"),
-                    }
-                }
-                forget(shared, sent).await;
-            }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, messages = group.len(), retry_in = ?backoff, "messages cannot be delivered now");
-                shared.clock.sleep_until(shared.clock.now().after(backoff)).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                groups.push(group);
-            }
-            Err(error) if group.len() > 1 => {
-                tracing::debug!(%error, "a group of messages is refused; it is halved");
-                let rest = group.split_off(group.len() / 2);
-                groups.push(rest);
-                groups.push(group);
-            }
-            Err(error) => tracing::error!(%error, message = %group[0].id, "the store refuses a message; it is left"),
-        }
-    }
-    if !later.is_empty() {
-        let office = Arc::clone(shared);
-        shared.spawner.spawn(async move { send_on(&office, later).await });
-    }
-}
-
-/// What is to become of a message.
-enum Fate {
-    /// Nothing more: it is there, or nobody will ever read it.
-    Settled(MessageId),
-    /// Its run goes on in this execution.
-    Onward(Message, ExecutionId),
-}
-
-/// What a delivery asks for.
-async fn arrived(shared: &Shared, message: Message, answer: Delivery) -> Result<Fate, StoreError> {
-    match answer {
-        Delivery::New(execution) => {
-            if let Some(mailbox) = shared.live.get(execution) {
-                mailbox.inbox();
-            }
-            return Ok(Fate::Settled(message.id));
-        }
-        Delivery::Duplicate(_) => return Ok(Fate::Settled(message.id)),
-        Delivery::Ended(execution) => {
-            let view = shared.store.get_execution(execution).await?;
-            let conclusion =
-                view.and_then(|view| view.conclusion).and_then(|bytes| saga_store::wire::decode(&bytes).ok());
-            if let Some(Conclusion::Continued { next }) = conclusion {
-                return Ok(Fate::Onward(message, next));
-            }
-        }
-        Delivery::NoRun => {}
-    }
-    if let Ok(MessageBody::Event(event)) = MessageBody::from_bytes(&message.body) {
-        let (event, to) = (event.name, message.to);
-        tracing::warn!(event, ?to, ?answer, "an event that a run has sent is dropped: nobody will read it");
-        return Ok(Fate::Settled(message.id));
-    }
-    Ok(Fate::Settled(message.id))
-}
-
-/// Sends messages on to executions in which their runs go on, in their order. One that is not there
-/// yet is about to be started.
-async fn send_on(shared: &Arc<Shared>, messages: Vec<(Message, ExecutionId)>) {
-    for (message, next) in messages {
-        match send_on_one(shared, &message, next).await {
-            Ok(true) => forget(shared, vec![message.id]).await,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "where a message is to go cannot be read now"),
-        }
-    }
-}
-
-/// Whether nothing is left to do.
-async fn send_on_one(shared: &Shared, message: &Message, mut next: ExecutionId) -> Result<bool, StoreError> {
-    let mut wait = Duration::from_millis(5);
-    for _ in 0..LATER_ROUNDS {
-        let to = Message { to: Target::Execution(next), ..message.clone() };
-        match shared.store.deliver(vec![to.clone()]).await?.first() {
-            None | Some(Delivery::NoRun) => {
-                shared.clock.sleep_until(shared.clock.now().after(wait)).await;
-                wait = (wait * 2).min(LATER_WAIT);
-            }
-            Some(answer) => match arrived(shared, to, *answer).await? {
-                Fate::Settled(_) => return Ok(true),
-                Fate::Onward(_, further) => next = further,
-            },
-        }
-    }
-    // Either nobody has started it yet, or it has been purged, and the run has gone further.
-    let view = match &message.to {
-        Target::Run(id) => shared.store.get(id).await?,
-        Target::Execution(execution) => shared.store.get_execution(*execution).await?,
-    };
-    let Some(view) = view else { return Ok(true) };
-    Ok(shared.store.get(&view.id).await?.is_none_or(|newest| newest.state != RunState::Continued))
-}
-
-/// Forgets what has been delivered. What is not forgotten now is sent, recognised and forgotten
-/// again by a later sweep.
-async fn forget(shared: &Shared, sent: Vec<MessageId>) {
-    if !sent.is_empty()
-        && let Err(error) = shared.store.forget(sent).await
-    {
-        tracing::debug!(%error, "delivered messages cannot be forgotten now");
-    }
+    stuck
 }

@@ -38,33 +38,84 @@ impl Queues {
         Self { rest, limited }
     }
 
-    /// What to claim, and how much of it at most.
-    pub(crate) fn portions(&self) -> impl Iterator<Item = (&Served, usize)> {
-        std::iter::once((&self.rest, usize::MAX))
-            .chain(self.limited.values().map(|queue| (&queue.errands, queue.room())))
+    /// What to claim.
+    pub(crate) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
+        let limited = self.limited.values().map(|queue| Portion { served: &queue.errands, queue: Some(queue) });
+        std::iter::once(Portion { served: &self.rest, queue: None }).chain(limited)
     }
 
-    /// Whether there is room for a run of this workflow.
-    pub(crate) fn has_room(&self, workflow: &str) -> bool {
-        self.of(workflow).is_none_or(|queue| queue.room() > 0)
+    /// Keeps a place for a run of this workflow that may come; none is needed, if that is not limited.
+    pub(crate) fn keep(self: &Arc<Self>, workflow: &str) -> Result<Option<Place>, Full> {
+        let Some((name, queue)) = self.of(workflow) else { return Ok(None) };
+        if queue.keep(1) == 0 {
+            return Err(Full);
+        }
+        Ok(Some(Place { queues: Arc::clone(self), name: name.to_owned() }))
     }
 
-    /// A run of this workflow comes; nothing, if that is not limited. One that was given to this
-    /// worker comes also if there is no room for it.
+    /// A run of this workflow comes for which no place was kept; none is needed, if that is not
+    /// limited. One that was given to this worker comes also if there is no room for it.
     pub(crate) fn enter(self: &Arc<Self>, workflow: &str) -> Option<Place> {
-        let name = errand::queue_of(workflow)?.to_owned();
-        self.limited.get(&name)?.taken.fetch_add(1, Ordering::AcqRel);
-        Some(Place { queues: Arc::clone(self), name })
+        let (name, queue) = self.of(workflow)?;
+        queue.taken.fetch_add(1, Ordering::AcqRel);
+        Some(Place { queues: Arc::clone(self), name: name.to_owned() })
     }
 
-    fn of(&self, workflow: &str) -> Option<&Queue> {
-        self.limited.get(errand::queue_of(workflow)?)
+    fn of<'w>(&self, workflow: &'w str) -> Option<(&'w str, &Queue)> {
+        let name = errand::queue_of(workflow)?;
+        Some((name, self.limited.get(name)?))
     }
 }
 
 impl Queue {
-    fn room(&self) -> usize {
-        self.most.saturating_sub(self.taken.load(Ordering::Acquire))
+    /// Takes up to so many places; gives their number.
+    fn keep(&self, most: usize) -> usize {
+        let mut places = 0;
+        let taken = |taken: usize| {
+            places = self.most.saturating_sub(taken).min(most);
+            (places > 0).then_some(taken + places)
+        };
+        // Refused, it has left no place.
+        let _ = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken);
+        places
+    }
+}
+
+/// A queue has as much as it may.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+/// A part of what this worker serves.
+pub(crate) struct Portion<'a> {
+    pub(crate) served: &'a Served,
+    queue: Option<&'a Queue>,
+}
+
+impl<'a> Portion<'a> {
+    /// Keeps places for what a claim may give, until the answer is dropped: by then what has come has
+    /// places of its own.
+    pub(crate) fn keep(&self, most: usize) -> Kept<'a> {
+        Kept { queue: self.queue, places: self.queue.map_or(most, |queue| queue.keep(most)) }
+    }
+}
+
+/// Places for what a claim may give.
+pub(crate) struct Kept<'a> {
+    queue: Option<&'a Queue>,
+    places: usize,
+}
+
+impl Kept<'_> {
+    pub(crate) fn places(&self) -> usize {
+        self.places
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue {
+            queue.taken.fetch_sub(self.places, Ordering::AcqRel);
+        }
     }
 }
 
@@ -93,15 +144,32 @@ mod tests {
         let limits = [("gpu".to_owned(), Limit::new().at_once(2)), ("mail".to_owned(), Limit::new())];
         let queues = Arc::new(Queues::new(&served, &BTreeMap::from(limits)));
         let claims = |queues: &Queues| -> Vec<(usize, usize)> {
-            queues.portions().map(|(served, most)| (served.len(), most)).collect()
+            queues.portions().map(|portion| (portion.served.len(), portion.keep(100).places())).collect()
         };
-        assert_eq!(claims(&queues), [(2, usize::MAX), (2, 2)], "a queue without a number is claimed with the rest");
+        assert_eq!(claims(&queues), [(2, 100), (2, 2)], "a queue without a number is claimed with the rest");
         assert!(queues.enter("order").is_none() && queues.enter("@activity/mail/send").is_none());
         let first = queues.enter("@activity/gpu/render");
         let second = queues.enter("@activity/gpu/encode");
         assert_eq!(claims(&queues)[1], (2, 0));
-        assert!(!queues.has_room("@activity/gpu/render") && queues.has_room("order"));
+        assert!(queues.keep("@activity/gpu/render").is_err() && queues.keep("order").is_ok());
         drop((first, second));
         assert_eq!(claims(&queues)[1], (2, 2));
+    }
+
+    #[test]
+    fn what_is_about_to_be_claimed_and_what_is_about_to_be_started_share_the_places() {
+        let served = vec![("@activity/gpu/render".to_owned(), 1)];
+        let queues = Arc::new(Queues::new(&served, &BTreeMap::from([("gpu".to_owned(), Limit::new().at_once(3))])));
+        let portion = queues.portions().nth(1).unwrap();
+        let started = queues.keep("@activity/gpu/render").unwrap();
+        let claimed = portion.keep(10);
+        assert_eq!(claimed.places(), 2);
+        assert!(queues.keep("@activity/gpu/render").is_err() && portion.keep(10).places() == 0);
+        drop(started);
+        let started = queues.keep("@activity/gpu/render");
+        assert!(started.is_ok());
+        drop(claimed);
+        assert_eq!(portion.keep(1).places(), 1, "no more than was asked for");
+        assert_eq!(portion.keep(10).places(), 2);
     }
 }

@@ -21,7 +21,7 @@ const EVERY: u32 = 3;
 /// A hint that everything may have changed is looked at at once, but no more often than this.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The most runs that are taken up at a time.
+/// The most undriven runs that are asked for at a time.
 const MOST: usize = 1024;
 
 /// Asks for as long as the engine lives.
@@ -56,9 +56,7 @@ async fn look(
     // Looked at before the store is asked: what comes later is in no answer.
     let drivers = shared.live.all();
     let driven: Vec<ExecutionId> = drivers.keys().copied().collect();
-    let room = shared.live.reserve(MOST).map(Reserved::told);
-    let places = room.as_ref().map_or(0, Reserved::places);
-    let found = match shared.store.reconcile(membership.incarnation(), &driven, places).await {
+    let found = match shared.store.reconcile(membership.incarnation(), &driven, MOST).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "what this worker owns cannot be read now");
@@ -81,12 +79,15 @@ async fn look(
         driver.inbox();
     }
     let undriven = undriven.into_iter().filter(|run| !shared.live.has(run.execution));
-    let (certain, new): (Vec<ClaimedRun>, Vec<_>) = undriven.partition(|run| suspects.contains(&run.execution));
+    let (mut certain, new): (Vec<ClaimedRun>, Vec<_>) = undriven.partition(|run| suspects.contains(&run.execution));
+    // Only for what there is to take up. What finds no place is as certain the next time.
+    let room = shared.live.reserve(certain.len()).map(Reserved::told);
+    let rest = certain.split_off(room.as_ref().map_or(0, Reserved::places));
     if !certain.is_empty() {
         tracing::warn!(runs = certain.len(), first = %certain[0].id, "runs of this worker had nobody who drives them; they are taken up");
         if let Err(error) = intake::take_up(shared, membership, certain).await {
             tracing::warn!(%error, "they cannot be taken up now");
         }
     }
-    new.into_iter().map(|run| run.execution).collect()
+    rest.into_iter().chain(new).map(|run| run.execution).collect()
 }

@@ -15,6 +15,7 @@ use super::live::LiveRuns;
 use super::membership::Membership;
 use super::queues::Queues;
 use super::tally::Counts;
+use super::unanswered::Unanswered;
 use super::ward::Ward;
 use crate::clock::Clock;
 use crate::endings::Endings;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) queues: Arc<Queues>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) post: Post,
+    /// Starts for this worker that got no answer.
+    pub(crate) unanswered: Unanswered,
     pub(crate) build: BuildId,
     pub(crate) lease: Duration,
     pub(crate) beat: Duration,

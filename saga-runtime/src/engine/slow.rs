@@ -4,23 +4,11 @@ use std::time::Duration;
 
 use saga_store::RunId;
 
-use super::driver::Driver;
 use crate::clock::Clock;
 use crate::line::{Line, shown};
-use crate::machine::Machine;
 
 /// A poll that takes this long is reported.
 const SLOW: Duration = Duration::from_secs(1);
-
-impl Driver {
-    /// Feeds the machine, which polls the workflow, and reports it if that took long.
-    pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine) -> R) -> R {
-        let (begun, from) = (self.shared.clock.elapsed(), self.machine.line());
-        let answer = feed(&mut self.machine);
-        report(&*self.shared.clock, begun, &self.run.id, &self.run.workflow, (from, self.machine.line()));
-        answer
-    }
-}
 
 /// Reports a poll that began at `begun`, if it took long: from which line it went to which.
 pub(super) fn report(

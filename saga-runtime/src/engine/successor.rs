@@ -1,13 +1,13 @@
 //! Starting the next execution of a run that goes on: what the delivery of that order does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use saga_store::message::MessageBody;
 use saga_store::wire::{Continued, Entry, NextStart, OpId, Record, RunStarted, encode};
 use saga_store::{InboxMessage, NewRun, OnExisting, RunId, RunView, StoreError, Timestamp};
 
 use super::offspring::{self, Birth};
+use super::pace::Backoff;
 use super::shared::Shared;
 use crate::client::{LocalWorker as _, digest};
 use crate::derive;
@@ -16,27 +16,30 @@ use crate::externalize::externalize;
 /// Starts the next execution, unless it is there. Whether nothing is left to do; else the order stays
 /// in the outbox.
 pub(super) async fn start(shared: &Arc<Shared>, order: &NextStart, birth: Birth) -> bool {
-    let mut backoff = Duration::from_millis(20);
+    let mut backoff = Backoff::new();
     let mut unknown = false;
-    loop {
+    let done = loop {
         match try_to_start(shared, order, birth, unknown).await {
-            Ok(done) => {
-                shared.let_go(order.continued.next);
-                return done;
+            Ok(done) => break done,
+            Err(error) if error.is_retryable() && birth == Birth::Anywhere => {
+                tracing::warn!(%error, run = order.id, "a run cannot go on as new now; its order stays in the outbox");
+                break false;
             }
             Err(error) if error.is_retryable() => {
                 unknown = true;
-                tracing::warn!(%error, run = order.id, retry_in = ?backoff, "a run cannot go on as new now");
-                shared.clock.sleep_until(shared.clock.now().after(backoff)).await;
-                backoff = (backoff * 2).min(Duration::from_secs(5));
+                tracing::warn!(%error, run = order.id, retry_in = ?backoff.next(), "a run cannot go on as new now");
+                backoff.wait(&*shared.clock).await;
             }
             Err(error) => {
                 tracing::error!(%error, run = order.id, "the store refuses the next execution of a run; it is left");
-                shared.let_go(order.continued.next);
-                return false;
+                break false;
             }
         }
+    };
+    if birth == Birth::Here {
+        shared.let_go(order.continued.next);
     }
+    done
 }
 
 async fn try_to_start(

@@ -14,7 +14,7 @@ pub struct Tally {
     pub dropped_runs: u64,
     /// How often it joined anew.
     pub rejoins: u64,
-    /// Runs that were taken over from workers that were gone.
+    /// Runs that were taken over from workers that were gone and had not handed them over.
     pub takeovers: u64,
 }
 

@@ -75,7 +75,7 @@ impl Driver {
     }
 
     /// The run has ended: attempts that have asked to be told to stop have their time to do so. Nobody
-    /// waits for them.
+    /// waits for them but an engine that is shut down. They keep the run's place.
     pub(super) fn wind_down(mut self: Box<Self>) {
         let clock = Arc::clone(&self.shared.clock);
         let until = clock.now().after(self.shared.grace);
@@ -83,16 +83,37 @@ impl Driver {
         if self.attempts.is_empty() {
             return;
         }
+        // Before the run leaves: no stop of the engine comes between.
+        let number = self.shared.live.winds_down(Arc::clone(&self.mailbox));
+        let counted = WindingDown { shared: Arc::clone(&self.shared), number };
         self.shared.spawner.clone().spawn(async move {
+            let _counted = counted;
             let over = clock.sleep_until(until);
             tokio::pin!(over);
             while !self.attempts.is_empty() {
                 tokio::select! {
                     biased;
+                    () = self.mailbox.raised() => {
+                        if self.mailbox.peek().lost {
+                            return;
+                        }
+                    }
                     _ = self.attempts.next() => {}
                     () = &mut over => return,
                 }
             }
         });
+    }
+}
+
+/// An ended run's place, for as long as its attempts stop.
+struct WindingDown {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for WindingDown {
+    fn drop(&mut self) {
+        self.shared.live.wound_down(self.number);
     }
 }

@@ -10,6 +10,7 @@ mod cutting;
 mod drops;
 mod failures;
 mod forks;
+mod held;
 mod ids;
 mod journal;
 mod lanes;

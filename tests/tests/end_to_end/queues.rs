@@ -105,6 +105,7 @@ on_each_store!(
     the_loser_of_a_race_is_settled_and_undone,
     past_a_point_of_no_return_on_a_queue_nothing_is_undone,
     a_worker_takes_no_more_of_a_queue_than_it_may_attempt,
+    steps_that_come_together_are_no_more_than_the_worker_may_attempt,
 );
 
 /// An engine that drives the workflows, with a world of its own.
@@ -409,6 +410,32 @@ async fn a_worker_takes_no_more_of_a_queue_than_it_may_attempt(place: impl Place
     assert_eq!(run.result().await.unwrap(), "step!");
     assert_eq!(limited.log().len(), 3);
     for engine in [first, home] {
+        engine.shutdown().await;
+    }
+}
+
+#[workflow]
+async fn renders_two() -> Result<String, SagaError> {
+    let films = join_all(["film"; 2].map(|name| render(name.to_owned()))).await;
+    Ok(films.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+async fn steps_that_come_together_are_no_more_than_the_worker_may_attempt(place: impl Place) {
+    let (here, there) = (World::default(), World::default());
+    here.plan("film", [Act::Wait]);
+    let store = place.open().await;
+    let limited = |world: &World| {
+        let builder = Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]);
+        builder.limit_queue("gpu", Limit::new().at_once(1))
+    };
+    let other = started(limited(&there).only_activities()).await;
+    let home = started(limited(&here)).await;
+    let run = home.client().start(renders_two()).id("A").await.unwrap();
+    // Whoever may attempt one has one, and leaves the other to the other.
+    there.began("film").await;
+    here.open("film");
+    assert_eq!(run.result().await.unwrap(), "film!film!");
+    for engine in [home, other] {
         engine.shutdown().await;
     }
 }

@@ -61,6 +61,7 @@ on_each_store!(
     an_output_that_comes_when_a_worker_shuts_down_counts,
     a_branch_that_is_let_go_stops_before_it_is_undone_while_the_workflow_goes_on,
     a_run_that_has_ended_does_not_wait_for_what_it_left_behind,
+    a_shutdown_waits_for_what_ended_runs_have_left_behind,
     an_output_that_comes_after_the_timeout_and_in_the_grace_counts,
     a_run_that_lets_a_branch_go_ends_the_same_wherever_it_is_cut,
 );
@@ -191,6 +192,27 @@ async fn a_run_that_has_ended_does_not_wait_for_what_it_left_behind(place: impl 
     while world.effects().len() < 2 {
         tokio::task::yield_now().await;
     }
+}
+
+async fn a_shutdown_waits_for_what_ended_runs_have_left_behind(place: impl Place) {
+    let world = World::default();
+    world.plan("slow", [Act::StopLater]);
+    let engine = engine_with(&place, &world, |builder| builder.grace(Duration::from_secs(3600))).await;
+    let run = engine.client().start(leaves_a_step_behind()).id("A").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "quick!");
+    world.heard("told slow").await;
+    let shutdown = engine.shutdown();
+    tokio::pin!(shutdown);
+    for _ in 0..100 {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => panic!("nobody waits for the attempt"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    world.open("slow");
+    shutdown.await;
+    assert_eq!(world.effects().len(), 2);
 }
 
 async fn an_output_that_comes_after_the_timeout_and_in_the_grace_counts(place: impl Place) {

@@ -81,6 +81,10 @@ const CLIENT: u32 = 1_000_000;
 const TROUBLE: Duration = Duration::from_secs(100);
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
+/// After so long what an operator has asked for in the trouble has come, or never will: a run that is
+/// suspended then is resumed.
+const LATE: Duration = Duration::from_secs(30);
+
 /// What is done to the processes from outside.
 #[derive(Debug, Clone, Copy)]
 enum Blow {
@@ -166,7 +170,7 @@ impl Simulation {
             // An event for each run, in the end: those that wait for one shall end.
             let at = begin.after(TROUBLE + Duration::from_secs(60 + run as u64));
             self.blows.insert((at, count + run), Blow::Send(run));
-            self.blows.insert((begin.after(TROUBLE + Duration::from_secs(1)), count + run), Blow::Release(run));
+            self.blows.insert((begin.after(TROUBLE + LATE), count + run), Blow::Release(run));
         }
         self.blows.insert((begin.after(TROUBLE), usize::MAX), Blow::Quiet);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use saga_store::wire::{Conclusion, Entry, OpId, Record, RunStarted, RunTerms, UndoPlan};
+use saga_store::wire::{ChildEnd, Conclusion, Entry, OpId, Record, RunStarted, RunTerms, UndoPlan};
 use saga_store::{
     Blob, CommitOutcome, ExecutionId, LoadedRun, NewRun, OnExisting, RunId, RunState, Seq, Started, StateChange,
     Timestamp,
@@ -12,6 +12,7 @@ use saga_store::{
 
 use super::operate::{self, Place, Subject};
 use super::{Client, ClientError, repair, start};
+use crate::derive;
 use crate::externalize::{externalize, internalize};
 
 /// A new execution about to be made: await it. See [`Client::fork`].
@@ -41,6 +42,15 @@ impl Client {
     /// Refused if a step before it has been undone: the new execution would take for done what is
     /// not.
     ///
+    /// Child runs are steps in this: `step` can name one, one that has completed before it is not run
+    /// again (and is undone with the new execution, by its own undo), and one that was under way is
+    /// started anew as a run of its own, also if the one of before has completed since. So are the runs
+    /// that make attempts for queues. A child that the workflow names itself takes the place of the
+    /// finished run of that name, if the new execution has the old id; under another id such a name
+    /// belongs to another run, and the child is
+    /// [`NotStarted`](crate::ChildError::NotStarted). A child that was let go goes on by itself, and is
+    /// not started again.
+    ///
     /// Costs a read of the journal, a start, and a commit of what is copied. A crash between the two
     /// leaves an execution that does nothing; terminate it, or fork again under another id.
     pub fn fork(&self, id: impl Into<String>, step: impl Into<String>) -> Fork {
@@ -48,7 +58,8 @@ impl Client {
     }
 
     /// Makes a new execution of a run that failed or was cancelled, from the earliest step that was
-    /// undone; if none was, from the last one that failed; else from the beginning. See
+    /// undone; if none was, from the last one that failed; else from the beginning. A child run counts
+    /// as a step: one that was undone is run again, one that failed is where it begins. See
     /// [`Client::fork`].
     ///
     /// ```no_run
@@ -94,11 +105,12 @@ impl Fork {
         let parts = &self.client.parts;
         let now = parts.clock.now();
         let execution = parts.entropy.execution(now);
+        renew(&mut records, run.view.execution, execution);
         let rest = records.split_off(1);
         let unreadable = || ClientError::Unreadable { id: of.clone(), why: "its journal has no beginning".to_owned() };
         let mut first = records.pop().ok_or_else(unreadable)?;
         let Some(Entry::Started(started)) = first.entries.first_mut() else { return Err(unreadable()) };
-        adopt(started, &id, rest.len());
+        adopt(started, &id, rest.len(), id == of);
         let input_digest = started.input.inline().map_or(0, |bytes| start::digest(bytes));
         let blobs = externalize(&mut first.entries, &parts.entropy, now);
         let on_existing = if id == of { OnExisting::ReplaceFinished } else { OnExisting::Reject };
@@ -157,11 +169,47 @@ impl IntoFuture for Fork {
 }
 
 /// The start of the new execution.
-fn adopt(started: &mut RunStarted, id: &RunId, copied: usize) {
+fn adopt(started: &mut RunStarted, id: &RunId, copied: usize, forked: bool) {
     id.as_str().clone_into(&mut started.id);
     let undo_continues = started.terms.as_ref().and_then(|terms| terms.undo_continues);
-    let terms = RunTerms { copied: (copied > 0).then_some(copied as u64), undo_continues, ..RunTerms::default() };
+    let copied = (copied > 0).then_some(copied as u64);
+    let terms = RunTerms { copied, undo_continues, forked: forked.then_some(true), ..RunTerms::default() };
     started.terms = (terms != RunTerms::default()).then_some(terms);
+}
+
+/// Gives what the copied part has started and not seen the end of, children and steps on queues, ids
+/// that follow from the new execution: it starts them for itself, and is told of their ends.
+fn renew(records: &mut [Record], of: ExecutionId, execution: ExecutionId) {
+    let entries = || records.iter().flat_map(|record| &record.entries);
+    // A child that was let go is nobody's any more.
+    let over: BTreeSet<OpId> = entries()
+        .filter_map(|entry| match entry {
+            Entry::StepEnded(ended) => Some(&ended.op),
+            Entry::ChildEnded(ended) => Some(&ended.op),
+            Entry::ChildDetached(op) => Some(op),
+            _ => None,
+        })
+        .cloned()
+        .collect();
+    for record in records {
+        let at = record.at();
+        for entry in &mut record.entries {
+            match entry {
+                Entry::ChildScheduled(child) if !over.contains(&child.op) => {
+                    if let Some(place) = child.id.strip_prefix(&format!("{of}/")) {
+                        child.id = format!("{execution}/{place}");
+                    }
+                    child.execution = derive::child(execution, &child.op, at);
+                }
+                Entry::StepScheduled(step) if !over.contains(&step.op) => {
+                    if let Some(errand) = &mut step.errand {
+                        errand.execution = derive::child(execution, &step.op, at);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// The first entries of a journal, without takeovers.
@@ -208,6 +256,16 @@ impl History {
                     history.scheduled.insert(op.clone(), place);
                     undoable.insert(op.clone());
                 }
+                Entry::ChildScheduled(child) => {
+                    history.scheduled.insert(child.op.clone(), place);
+                    if child.undo != UndoPlan::Nothing {
+                        undoable.insert(child.op.clone());
+                    }
+                }
+                Entry::ChildEnded(ended) if !undoing => match &ended.end {
+                    ChildEnd::Completed(_) | ChildEnd::Cancelled => {}
+                    _ => history.last_failed = history.scheduled.get(&ended.op).copied(),
+                },
                 Entry::StepFailed(failed) => history.last_failed = history.scheduled.get(&failed.op).copied(),
                 Entry::UndoEnded(op, _) => drop(history.undone.insert(op.clone(), place)),
                 Entry::UndoFailed(failed) => drop(history.undone.insert(failed.op.clone(), place)),

@@ -149,6 +149,12 @@ impl Machine {
     /// A child was scheduled at this position.
     pub(super) fn open_child(&mut self, position: u64, scheduled: &ChildScheduled) {
         self.undo.scheduled(position, &scheduled.op, &UndoPlan::FromOutput);
+        self.post_start(scheduled);
+        let child = Child { scheduled: scheduled.clone(), detached: false, cancelled: false, ending: false };
+        self.children.insert(scheduled.op.clone(), child);
+    }
+
+    fn post_start(&mut self, scheduled: &ChildScheduled) {
         let start = ChildStart {
             child: scheduled.clone(),
             parent: Parent {
@@ -161,8 +167,25 @@ impl Machine {
         };
         // The id is checked by whoever delivers the start: here it only names the target.
         self.post(&scheduled.op, "start", Target::Execution(scheduled.execution), &MessageBody::StartChild(start));
-        let child = Child { scheduled: scheduled.clone(), detached: false, cancelled: false, ending: false };
-        self.children.insert(scheduled.op.clone(), child);
+    }
+
+    /// This run begins with a part of another one's journal: what that one had started and not seen
+    /// the end of is started for this one, by the ids that the copy was given.
+    pub(super) fn start_copied(&mut self) {
+        let held = self.children.open.values().filter(|child| !child.detached);
+        let held: Vec<_> = held.map(|child| (child.scheduled.clone(), child.cancelled)).collect();
+        for (scheduled, cancelled) in held {
+            self.post_start(&scheduled);
+            if cancelled {
+                self.children.change(&scheduled.op, |child| child.cancelled = false);
+                self.cancel_child(&scheduled.op);
+            }
+        }
+        let sent = self.steps.iter().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?.is_recalled())));
+        let sent: Vec<_> = sent.collect();
+        for (op, recalled) in sent {
+            self.send_errand(&op, recalled);
+        }
     }
 
     /// Sends a message with the record that is being made. In a replay it was sent before.

@@ -36,6 +36,11 @@ impl Sent {
         Self { errand, plan, recalled: false }
     }
 
+    /// Whether it was asked to stop.
+    pub(super) fn is_recalled(&self) -> bool {
+        self.recalled
+    }
+
     /// Whether it must be known how the step ended before the run can be undone.
     pub(super) fn needs_output(&self, step: &Step) -> bool {
         step.pivot || matches!(self.plan, UndoPlan::FromOutput)

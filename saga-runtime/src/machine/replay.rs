@@ -315,6 +315,9 @@ impl Machine {
         }
         self.take_up_open_work();
         self.rebuilt = true;
+        if self.control.copied > 0 && self.record as u64 == self.control.copied + 1 {
+            self.start_copied();
+        }
         for decision in new {
             self.decided(decision);
         }

@@ -9,6 +9,7 @@ mod cut;
 mod cutting;
 mod drops;
 mod failures;
+mod forked_children;
 mod forks;
 mod held;
 mod ids;

@@ -66,6 +66,24 @@ async fn races_a_queue(name: String) -> Result<String, SagaError> {
 }
 
 #[workflow]
+async fn races_and_goes_on(known: bool) -> Result<String, SagaError> {
+    pay("order".to_owned()).await?;
+    let won = if known {
+        select! {
+            done = lease("slow".to_owned()) => done?,
+            done = step("quick".to_owned()) => done?,
+        }
+    } else {
+        select! {
+            done = reserve("slow".to_owned()) => done?,
+            done = step("quick".to_owned()) => done?,
+        }
+    };
+    step("after".to_owned()).await?;
+    Ok(won)
+}
+
+#[workflow]
 async fn burns(name: String) -> Result<String, SagaError> {
     pay("order".to_owned()).await?;
     let burnt = burn(name).await?;
@@ -103,6 +121,7 @@ on_each_store!(
     another_worker_of_the_queue_takes_over_from_one_that_dies,
     the_run_that_waits_survives_its_own_worker,
     the_loser_of_a_race_is_settled_and_undone,
+    a_loser_on_a_queue_is_taken_back_while_its_run_goes_on,
     past_a_point_of_no_return_on_a_queue_nothing_is_undone,
     a_worker_takes_no_more_of_a_queue_than_it_may_attempt,
     steps_that_come_together_are_no_more_than_the_worker_may_attempt,
@@ -365,6 +384,29 @@ async fn the_loser_of_a_race_is_settled_and_undone(place: impl Place) {
         assert_eq!(two.here.log(), ["quick", "undo slow!"]);
     }
     two.end().await;
+}
+
+async fn a_loser_on_a_queue_is_taken_back_while_its_run_goes_on(place: impl Place) {
+    for known in [true, false] {
+        let other = place.another();
+        let two = Two::planned(&other, |here, there| {
+            here.plan("quick", [Act::Wait]);
+            there.plan("slow", [Act::Wait]);
+        });
+        let two = two.await;
+        let run = two.home.client().start(races_and_goes_on(known)).await.unwrap();
+        two.there.began("slow").await;
+        two.here.open("quick");
+        // The branch is dropped in the record that schedules this.
+        two.here.began("after").await;
+        two.there.open("slow");
+        assert_eq!(run.result().await.unwrap(), "quick!");
+        let mut log = two.here.log();
+        log.sort();
+        let undo = if known { "undo slow" } else { "undo slow!" };
+        assert_eq!(log, ["after", "order", "quick", undo], "the undo is known before: {known}");
+        two.end().await;
+    }
 }
 
 async fn past_a_point_of_no_return_on_a_queue_nothing_is_undone(place: impl Place) {

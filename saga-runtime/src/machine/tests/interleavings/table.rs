@@ -28,17 +28,17 @@ async fn plain(number: u32) -> crate::Result<u32> {
 }
 
 #[activity(pivot)]
-async fn seal(number: u32) -> crate::Result<u32> {
+async fn shut(number: u32) -> crate::Result<u32> {
     Ok(number)
 }
 
-#[activity(queue = "far", compensate = undo_step(number))]
-async fn far(number: u32) -> crate::Result<u32> {
+#[activity(queue = "afar", compensate = undo_step(number))]
+async fn afar(number: u32) -> crate::Result<u32> {
     Ok(number)
 }
 
-#[activity(queue = "far", compensate = undo_step(output))]
-async fn far_made(number: u32) -> crate::Result<u32> {
+#[activity(queue = "afar", compensate = undo_step(output))]
+async fn made_afar(number: u32) -> crate::Result<u32> {
     Ok(number)
 }
 
@@ -50,7 +50,7 @@ async fn child(number: u32) -> crate::Result<u32> {
 
 #[workflow]
 async fn one_after_another() -> crate::Result<u32> {
-    let sum = step(1).await? + made(2).await? + plain(3).await? + far(4).await? + far_made(5).await?;
+    let sum = step(1).await? + made(2).await? + plain(3).await? + afar(4).await? + made_afar(5).await?;
     undo(undo_step(6));
     Ok(sum + step(7).await?)
 }
@@ -70,7 +70,7 @@ async fn timers() -> crate::Result<u32> {
     sleep(Duration::from_secs(3)).await;
     let (slept, ()) = join!(step(2), sleep(Duration::from_secs(5))).await;
     slept?;
-    match far(3).deadline(Duration::from_secs(4)).await {
+    match afar(3).deadline(Duration::from_secs(4)).await {
         Ok(three) => Ok(three),
         Err(_) => Ok(step(4).deadline(Duration::from_secs(60)).await?),
     }
@@ -84,7 +84,7 @@ async fn joins() -> crate::Result<u32> {
             step(2).await?;
             Ok::<_, crate::Error>(made(3).await?)
         },
-        async { Ok::<_, crate::Error>(far(4).await? + step(5).await?) }
+        async { Ok::<_, crate::Error>(afar(4).await? + step(5).await?) }
     )
     .await?;
     let all = try_join_all([6, 7, 8].map(made)).await?;
@@ -96,13 +96,13 @@ async fn races() -> crate::Result<u32> {
     step(1).await?;
     select! {
         done = async { step(2).await?; Ok::<_, crate::Error>(made(3).await?) } => drop(done?),
-        _ = async { far_made(4).await?; Ok::<_, crate::Error>(step(5).await?) } => {},
+        _ = async { made_afar(4).await?; Ok::<_, crate::Error>(step(5).await?) } => {},
         _ = event::<Go>() => {},
         _ = async { made(6).await?; sleep(Duration::from_secs(9)).await; Ok::<_, crate::Error>(()) } => {},
     }
     select! {
         won = child(7) => drop(won?),
-        won = far(8) => drop(won?),
+        won = afar(8) => drop(won?),
     }
     Ok(step(9).await?)
 }
@@ -113,7 +113,7 @@ async fn each() -> crate::Result<u32> {
     for done in for_each_concurrent(2, 2..7, made).await {
         sum += done?;
     }
-    for done in join_all([8, 9].map(far)).await {
+    for done in join_all([8, 9].map(afar)).await {
         sum += done?;
     }
     Ok(sum)
@@ -142,7 +142,7 @@ async fn attempts() -> crate::Result<u32> {
             () = sleep(Duration::from_secs(2)) => {},
         }
         attempt(async {
-            far_made(6).await?;
+            made_afar(6).await?;
             Err::<(), _>(crate::Error::msg("as planned"))
         })
         .await?;
@@ -155,7 +155,7 @@ async fn attempts() -> crate::Result<u32> {
 #[workflow]
 async fn pivots() -> crate::Result<u32> {
     let (before, beside) = join!(step(1), made(2)).await;
-    let sum = before? + beside? + seal(3).await?;
+    let sum = before? + beside? + shut(3).await?;
     pivot().await;
     step(4).await?;
     Ok(sum)
@@ -217,9 +217,9 @@ pub(super) fn activity(name: &str) -> Option<&'static ActivityDefinition> {
         undo_step::definition(),
         made::definition(),
         plain::definition(),
-        seal::definition(),
-        far::definition(),
-        far_made::definition(),
+        shut::definition(),
+        afar::definition(),
+        made_afar::definition(),
     ];
     all.into_iter().find(|definition| definition.name == name)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use saga_runtime::Client;
+use saga_runtime::{Client, Codec};
 use saga_store::wire::{self, Conclusion};
 use saga_store::{Query, RunState, RunView};
 
@@ -51,7 +51,7 @@ impl OrderState {
 /// Why the shop refused the order of a failed run.
 fn refusal(view: &RunView) -> Option<Refusal> {
     match wire::decode(view.conclusion.as_ref()?) {
-        Ok(Conclusion::Failed { error, .. }) => serde_json::from_slice::<OrderError>(error.inline()?).ok()?.refusal(),
+        Ok(Conclusion::Failed { error, .. }) => Codec::decode::<OrderError>(&error).ok()?.refusal(),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use saga_runtime::Codec;
 use saga_store::Timestamp;
 use saga_store::wire::{
     Attempted, Conclusion, Entry, OpId, Payload, Record, StepEnded, StepFailed, StepScheduled, UndoCause, UndoPlan,
@@ -191,10 +192,9 @@ fn nth(attempt: u32) -> String {
 /// The head of a value, as a terminal can show it.
 fn shown(payload: &Payload) -> String {
     const HEAD: usize = 160;
-    let Some(bytes) = payload.inline() else {
+    let Ok(text) = Codec::to_json(payload) else {
         return format!("a value of {} bytes", payload.len());
     };
-    let text = String::from_utf8_lossy(bytes);
     let mut head: String = text.chars().take(HEAD).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if head.len() < text.len() {
         head.push('…');

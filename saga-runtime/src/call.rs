@@ -10,7 +10,7 @@ use saga_store::wire::{INLINE_LIMIT, ParentEnd, Payload, StartTerms};
 use serde::Serialize;
 
 use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall, Undoes};
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoder};
 use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// A call of an activity: its input, and what this call sets. Nothing runs until a workflow
@@ -291,7 +291,7 @@ impl<W: Workflow> WorkflowCall<W> {
     /// Notes something beside the run, which lists and `show` give back and nobody searches.
     /// Recorded as JSON; 64 KiB at most, since lists read it.
     pub fn memo<T: Serialize + ?Sized>(mut self, memo: &T) -> Self {
-        self.options.memo = Some(codec::encode(memo));
+        self.options.memo = Some(Encoder::default().encode(memo));
         self
     }
 
@@ -315,7 +315,7 @@ impl UndoCall {
     /// The undo that this call is: what `compensate = …` evaluates to.
     #[doc(hidden)]
     pub fn new<A: Activity>(call: ActivityCall<A>) -> Self {
-        Self { definition: A::definition(), input: codec::encode(&call.input), overrides: call.overrides }
+        Self { definition: A::definition(), input: codec::encode_here(&call.input), overrides: call.overrides }
     }
 }
 

@@ -4,18 +4,22 @@
 //! operation finds its place in the code there, says what it decides, and takes what has
 //! arrived for it. Nothing here reads a clock, spawns or waits.
 
+mod awaited;
+mod patches;
+mod values;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use saga_store::wire::{ChildEnd, Continued, Entry, EventMessage, Failure, OpId, Payload, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
 
-mod awaited;
-
 use crate::activity::{ActivityDefinition, Overrides};
+use crate::codec::{self, Encoder};
 use crate::few::FewMap;
 use crate::line::{self, Line};
 use awaited::AwaitedEvents;
+use patches::Patches;
 
 thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
@@ -95,19 +99,13 @@ pub(crate) struct Context {
     fatal: Option<String>,
     status: Option<Payload>,
     patches: Patches,
-}
-
-/// Which paths of changed code the run takes.
-#[derive(Debug, Default)]
-struct Patches {
-    chosen: BTreeMap<String, bool>,
-    recorded: BTreeSet<String>,
-    /// Whether an older build has been here: what it decided comes later in the journal.
-    behind: bool,
+    encoder: Encoder,
+    /// What the journal has with a large value: it was within the limit when it was recorded.
+    large: BTreeSet<OpId>,
 }
 
 impl Context {
-    pub(crate) fn new(execution: ExecutionId, workflow: String, seed: u64, now: Timestamp) -> Self {
+    pub(crate) fn new(execution: ExecutionId, workflow: String, seed: u64, now: Timestamp, encoder: Encoder) -> Self {
         Self {
             execution,
             workflow,
@@ -128,6 +126,8 @@ impl Context {
             fatal: None,
             status: None,
             patches: Patches::default(),
+            encoder,
+            large: BTreeSet::new(),
         }
     }
 
@@ -376,35 +376,6 @@ impl Context {
         self.status.take()
     }
 
-    /// The patches whose new path the journal says that the run takes.
-    pub(crate) fn set_patches(&mut self, recorded: BTreeSet<String>) {
-        self.patches.recorded = recorded;
-    }
-
-    /// Whether what is polled next has been polled before, and the journal says what came after.
-    pub(crate) fn set_behind(&mut self, behind: bool) {
-        self.patches.behind = behind;
-    }
-
-    /// The run's choice, which is made once.
-    pub(crate) fn patched(&mut self, id: &str) -> bool {
-        if let Some(choice) = self.patches.chosen.get(id) {
-            return *choice;
-        }
-        let choice = !self.patches.behind || self.patches.recorded.contains(id);
-        self.patches.chosen.insert(id.to_owned(), choice);
-        if choice {
-            self.note(Entry::Patched(id.to_owned()));
-        }
-        choice
-    }
-
-    pub(crate) fn deprecate_patch(&mut self, id: &str) {
-        if self.patches.recorded.contains(id) && self.patches.chosen.insert(id.to_owned(), true).is_none() {
-            self.note(Entry::Patched(id.to_owned()));
-        }
-    }
-
     /// The run cannot go on, for this reason.
     pub(crate) fn fail(&mut self, reason: String) {
         self.fatal.get_or_insert(reason);
@@ -487,8 +458,9 @@ pub(crate) fn try_with(f: impl FnOnce(&mut Context)) {
 
 /// Polls with a context in place, and gives it back.
 pub(crate) fn enter<R>(context: Box<Context>, poll: impl FnOnce() -> R) -> (Box<Context>, R) {
+    let codec = context.encoder.codec;
     let before = CURRENT.replace(Some(context));
-    let result = poll();
+    let result = codec::within(codec, poll);
     let context = CURRENT.replace(before);
     match context {
         Some(context) => (context, result),

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context as PollContext, Poll};
 
 use saga_store::wire::{
-    Encoding, Entry, Failure, FailureKind, OpId, Payload, Retry, StepFailed, StepScheduled, UndoPlan,
+    Encoding, Entry, Failure, FailureKind, OpId, Payload, PayloadData, Retry, StepFailed, StepScheduled, UndoPlan,
 };
 use saga_store::{ExecutionId, RunId};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::CodecError;
 use crate::context::{self, Arrival, Decision};
+use crate::hex;
 use crate::plan::Plan;
 use crate::shape::Described;
 use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition};
@@ -84,7 +85,11 @@ pub(crate) fn check_queue(queue: &str) -> Result<(), String> {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(crate) struct Order {
     pub(crate) activity: String,
-    pub(crate) input: Box<RawValue>,
+    /// None if it is no JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    packed: Option<Packed>,
     /// The run for which it goes.
     run: String,
     execution: String,
@@ -135,6 +140,7 @@ impl Order {
         let order = Self {
             activity: activity.to_owned(),
             input: raw(input)?,
+            packed: Packed::of(input)?,
             run: on.run.as_str().to_owned(),
             execution: on.execution.to_string(),
             op: on.op.path().to_vec(),
@@ -156,6 +162,11 @@ impl Order {
     /// Reads the input of an errand.
     pub(crate) fn decode(input: &Payload) -> Result<Self, CodecError> {
         crate::codec::decode(input)
+    }
+
+    /// The activity's input.
+    fn input(&mut self) -> Result<Payload, CodecError> {
+        value(self.input.take(), self.packed.take())?.ok_or_else(|| CodecError::new("the order has no input"))
     }
 
     pub(crate) fn retry(&self) -> Retry {
@@ -182,23 +193,26 @@ struct Report {
     kind: u8,
     message: String,
     error: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    packed: Option<Packed>,
 }
 
 /// The error of an errand whose step failed.
 pub(crate) fn report(failed: StepFailed) -> Result<Payload, CodecError> {
     let StepFailed { attempt, unknown, failure, .. } = failed;
-    let error = failure.error.as_ref().map(raw).transpose()?;
-    to_payload(&Report { attempt, unknown, kind: number(failure.kind), message: failure.message, error })
+    let error = failure.error.as_ref().map(raw).transpose()?.flatten();
+    let packed = failure.error.as_ref().map(Packed::of).transpose()?.flatten();
+    to_payload(&Report { attempt, unknown, kind: number(failure.kind), message: failure.message, error, packed })
 }
 
 /// Reads the error of an errand, as the failure of this step.
 pub(crate) fn read_report(op: &OpId, error: &Payload) -> Result<StepFailed, CodecError> {
-    let Report { attempt, unknown, kind, message, error } = crate::codec::decode(error)?;
+    let Report { attempt, unknown, kind, message, error, packed } = crate::codec::decode(error)?;
     let kind = KINDS
         .get(usize::from(kind))
         .copied()
         .ok_or_else(|| CodecError::new(format!("this build does not know a failure of sort {kind}: {message}")))?;
-    let error = error.map(|raw| Payload::json(raw.get().to_owned()));
+    let error = value(error, packed)?;
     Ok(StepFailed { op: op.clone(), attempt, failure: Failure { kind, message, error }, unknown })
 }
 
@@ -220,15 +234,44 @@ fn number(kind: FailureKind) -> u8 {
     at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
 }
 
-fn raw(payload: &Payload) -> Result<Box<RawValue>, CodecError> {
-    if payload.encoding != Encoding::JSON {
-        return Err(CodecError::new(format!(
-            "the payload has encoding {}, which this build lacks",
-            payload.encoding.0
-        )));
+/// A payload that is no JSON, within what is. Older builds do not know the field, and miss the other
+/// one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Packed {
+    encoding: u8,
+    /// In hexadecimal.
+    bytes: String,
+}
+
+impl Packed {
+    fn of(payload: &Payload) -> Result<Option<Self>, CodecError> {
+        if payload.encoding == Encoding::JSON {
+            return Ok(None);
+        }
+        Ok(Some(Self { encoding: payload.encoding.0, bytes: hex::to_text(here(payload)?) }))
     }
-    let bytes = payload.inline().ok_or_else(|| CodecError::new("the payload was not fetched"))?;
-    serde_json::from_slice(bytes).map_err(|error| CodecError::new(format!("a payload is no JSON: {error}")))
+}
+
+/// A payload that is JSON, as it is.
+fn raw(payload: &Payload) -> Result<Option<Box<RawValue>>, CodecError> {
+    if payload.encoding != Encoding::JSON {
+        return Ok(None);
+    }
+    let raw = serde_json::from_slice(here(payload)?);
+    raw.map(Some).map_err(|error| CodecError::new(format!("a payload is no JSON: {error}")))
+}
+
+/// The payload that was kept in one of the two forms, if it was.
+fn value(raw: Option<Box<RawValue>>, packed: Option<Packed>) -> Result<Option<Payload>, CodecError> {
+    let Some(Packed { encoding, bytes }) = packed else {
+        return Ok(raw.map(|raw| Payload::json(String::from(Box::<str>::from(raw)))));
+    };
+    let bytes = hex::from_text(&bytes).ok_or_else(|| CodecError::new("a packed payload is not hexadecimal"))?;
+    Ok(Some(Payload { encoding: Encoding(encoding), data: PayloadData::Inline(bytes.into()) }))
+}
+
+fn here(payload: &Payload) -> Result<&[u8], CodecError> {
+    payload.inline().map(|bytes| &**bytes).ok_or_else(|| CodecError::new("the payload was not fetched"))
 }
 
 /// Without the limit of payloads, which what is within has kept.
@@ -237,9 +280,9 @@ fn to_payload<T: Serialize>(value: &T) -> Result<Payload, CodecError> {
 }
 
 fn begin(input: &Payload) -> Result<BodyFuture, CodecError> {
-    let Order { activity, input, .. } = Order::decode(input)?;
-    let input = Payload::json(String::from(Box::<str>::from(input)));
-    Ok(Box::pin(Body { step: Some((activity, input)), op: OpId::root() }))
+    let mut order = Order::decode(input)?;
+    let input = order.input()?;
+    Ok(Box::pin(Body { step: Some((order.activity, input)), op: OpId::root() }))
 }
 
 /// Awaits the one step.

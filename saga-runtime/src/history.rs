@@ -8,6 +8,9 @@ use saga_store::wire::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::codec::{self, Codec};
+use crate::hex;
+
 /// A run's journal, away from its store. [`RunDetails::history`](crate::RunDetails::history) gives
 /// it; [`History::export`] turns it into JSON that can be kept with the tests, and `replay`
 /// (feature `test`) runs such a file through today's code.
@@ -77,7 +80,7 @@ impl History {
         let record = |record: &Record| FileRecord {
             at: record.at().to_string(),
             says: record.entries.iter().map(describe).collect(),
-            cbor: hex(&record.to_bytes()),
+            cbor: hex::to_text(&record.to_bytes()),
         };
         let file = File {
             history: FILE_FORMAT,
@@ -100,8 +103,8 @@ impl History {
             return Err(wrong(format!("its format is {}, this build reads {FILE_FORMAT}", file.history)));
         }
         let records = file.records.iter().enumerate().map(|(number, record)| {
-            let bytes =
-                unhex(&record.cbor).ok_or_else(|| wrong(format!("record {number}: `cbor` is not hexadecimal")))?;
+            let bytes = hex::from_text(&record.cbor)
+                .ok_or_else(|| wrong(format!("record {number}: `cbor` is not hexadecimal")))?;
             Record::from_bytes(&bytes).map_err(|error| wrong(format!("record {number}: {error}")))
         });
         Self::of(records.collect::<Result<_, _>>()?)
@@ -126,17 +129,6 @@ impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.lines().join("\n"))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// An entry in words.
@@ -231,7 +223,10 @@ pub(crate) fn describe(entry: &Entry) -> String {
         }
         Entry::BegunAnew => "what was under way elsewhere is begun anew".to_owned(),
         Entry::Dropped(scope) => format!("branch {scope} dropped"),
-        Entry::Value(value) => format!("value {} recorded: {}", value.op, shown(&value.value)),
+        Entry::Value(value) => match codec::refused(&value.value) {
+            Some(why) => format!("{} refused: {why}", value.op),
+            None => format!("value {} recorded: {}", value.op, shown(&value.value)),
+        },
         Entry::Concluded(conclusion) => end(conclusion),
         other => format!("{other:?}"),
     }
@@ -262,12 +257,15 @@ fn because(reason: Option<&str>) -> String {
 }
 
 fn shown(payload: &Payload) -> String {
-    match payload.inline().map(|bytes| String::from_utf8_lossy(bytes)) {
-        Some(text) if text.chars().count() > SHOWN => {
+    if payload.inline().is_none() {
+        return format!("({} bytes, stored apart)", payload.len());
+    }
+    match Codec::to_json(payload) {
+        Ok(text) if text.chars().count() > SHOWN => {
             format!("{}… ({} bytes)", text.chars().take(SHOWN).collect::<String>(), payload.len())
         }
-        Some(text) => text.into_owned(),
-        None => format!("({} bytes, stored apart)", payload.len()),
+        Ok(text) => text,
+        Err(why) => format!("({} bytes: {why})", payload.len()),
     }
 }
 

@@ -41,6 +41,7 @@ mod error;
 mod event;
 mod externalize;
 mod few;
+mod hex;
 mod history;
 pub mod layer;
 mod line;
@@ -68,7 +69,7 @@ pub use client::{
     Action, Bulk, BulkReport, Client, ClientError, Fork, Outcome, Repair, RunDetails, RunError, RunHandle, RunUpdate,
     RunWatch, Sending, StartRun, StartWithin, UndoError,
 };
-pub use codec::{CodecError, PAYLOAD_LIMIT};
+pub use codec::{Codec, CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
 pub use engine::{Engine, EngineBuilder, Limit, StartError, Tally};
 pub use error::{Error, Result};

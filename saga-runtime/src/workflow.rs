@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::__private::Recorded;
 use crate::activity::{UndoCall, UndoKind};
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoder};
+use crate::context;
 use crate::plan::Plan;
 use crate::shape::Described;
 
@@ -121,8 +122,14 @@ impl WorkflowDefinition {
     }
 
     /// The undo of a completed child with this input and output.
-    pub(crate) fn undo_for(&self, input: &Payload, output: &Payload) -> Result<Option<UndoStep>, CodecError> {
-        (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
+    pub(crate) fn undo_for(
+        &self,
+        input: &Payload,
+        output: &Payload,
+        encoder: Encoder,
+    ) -> Result<Option<UndoStep>, CodecError> {
+        let undo = codec::within(encoder.codec, || (self.undo_from_output)(input, output))?;
+        undo.map(|undo| undo.into_step(encoder)).transpose()
     }
 
     /// The same, with names that it had before.
@@ -158,12 +165,14 @@ fn begin<W: Workflow>(input: &Payload) -> Result<BodyFuture, CodecError> {
     let input = codec::decode::<W>(input)?;
     let body = input.run();
     Ok(Box::pin(async move {
-        match body.await {
-            Ok(output) => match codec::encode(&output) {
+        let ended = body.await;
+        let encoder = context::with("the end of a workflow", |cx| cx.encoder());
+        match ended {
+            Ok(output) => match encoder.encode(&output) {
                 Ok(output) => BodyEnd::Returned(output),
                 Err(error) => BodyEnd::Unrecordable(format!("the workflow's result cannot be recorded: {error}")),
             },
-            Err(error) => match codec::encode(&error) {
+            Err(error) => match encoder.encode(&error) {
                 Ok(payload) => BodyEnd::Failed { message: error.to_string(), error: payload },
                 Err(why) => {
                     BodyEnd::Unrecordable(format!("the workflow's error \"{error}\" cannot be recorded: {why}"))

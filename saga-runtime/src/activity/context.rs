@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::later::CompletionToken;
 use super::lifeline::Lifeline;
 use super::progress::Board;
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoder};
 use crate::state::States;
 use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
 use saga_store::{ExecutionId, RunId, Timestamp};
@@ -72,6 +72,7 @@ pub(crate) struct ContextParts {
     pub(crate) attempt: u32,
     pub(crate) undo: bool,
     pub(crate) states: Arc<States>,
+    pub(crate) encoder: Encoder,
     /// How it is told to stop; none if it is never told.
     pub(crate) lifeline: Option<Arc<Lifeline>>,
     /// Where the step is in the run that makes its attempts.
@@ -134,6 +135,11 @@ impl ActivityContext {
     /// The activity's durable name.
     pub fn activity(&self) -> &'static str {
         self.parts.activity
+    }
+
+    /// How what it returns is written.
+    pub(crate) fn encoder(&self) -> Encoder {
+        self.parts.encoder
     }
 
     /// Whether this attempt undoes a step.
@@ -215,14 +221,14 @@ impl ActivityContext {
     pub fn heartbeat<T: Serialize + ?Sized>(&self, progress: &T) -> Result<(), CodecError> {
         let Some(beats) = &self.parts.beats else { return Ok(()) };
         beats.last.store(beats.board.now().as_micros(), Ordering::Relaxed);
-        let progress = codec::encode(progress)?;
+        let progress = self.parts.encoder.encode(progress)?;
         if progress.len() > INLINE_LIMIT as u64 {
             return Err(CodecError::new(format!(
                 "the progress has {} bytes, the limit is {INLINE_LIMIT}; keep it elsewhere and say where",
                 progress.len()
             )));
         }
-        if progress.inline().is_some_and(|text| text.as_ref() != b"null") {
+        if !codec::is_null(&progress) {
             beats.board.say(&self.parts.task.1, self.parts.undo, self.parts.attempt, progress);
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::{
     Gives, UndoCall, UndoKind, later,
 };
 use crate::classify::{Class, Classify};
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoder};
 use crate::shape::Described;
 
 /// A type that an activity takes as `#[state]`.
@@ -169,8 +169,14 @@ impl ActivityDefinition {
     }
 
     /// The undo of an attempt with this input and output.
-    pub(crate) fn undo_for(&self, input: &Payload, output: &Payload) -> Result<Option<UndoStep>, CodecError> {
-        (self.undo_from_output)(input, output)?.map(UndoCall::into_step).transpose()
+    pub(crate) fn undo_for(
+        &self,
+        input: &Payload,
+        output: &Payload,
+        encoder: Encoder,
+    ) -> Result<Option<UndoStep>, CodecError> {
+        let undo = codec::within(encoder.codec, || (self.undo_from_output)(input, output))?;
+        undo.map(|undo| undo.into_step(encoder)).transpose()
     }
 
     /// Whether its effect and its record are one transaction.
@@ -203,9 +209,10 @@ fn describe<A: Activity>() -> [(&'static str, Described); 3] {
 
 fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> AttemptFuture {
     let decoded = codec::decode::<A>(&input);
+    let encoder = context.encoder();
     Box::pin(async move {
         match decoded {
-            Ok(input) => end::<A>(input.run(context).await),
+            Ok(input) => end::<A>(encoder, input.run(context).await),
             Err(error) => Err(unreadable_input::<A>(&error)),
         }
     })
@@ -213,7 +220,7 @@ fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> Atte
 
 fn run_blocking<A: BlockingActivity>(context: &ActivityContext, input: &Payload) -> AttemptEnd {
     match codec::decode::<A>(input) {
-        Ok(input) => end::<A>(input.run(context)),
+        Ok(input) => end::<A>(context.encoder(), input.run(context)),
         Err(error) => Err(unreadable_input::<A>(&error)),
     }
 }
@@ -222,7 +229,7 @@ fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {
     TxStep::new::<A::Family>(BlockingTxFn(Box::new(move |tx| {
         let ended = match codec::decode::<A>(&job.input) {
             Ok(input) => {
-                let run = AssertUnwindSafe(|| end::<A>(input.run(tx, &job.context)));
+                let run = AssertUnwindSafe(|| end::<A>(job.context.encoder(), input.run(tx, &job.context)));
                 std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
             }
             Err(error) => Err(unreadable_input::<A>(&error)),
@@ -234,10 +241,11 @@ fn pack_tx<A: BlockingTxActivity>(mut job: TxJob) -> TxStep {
 fn pack_async_tx<A: AsyncTxActivity>(job: AsyncTxJob) -> TxStep {
     TxStep::awaiting::<A::Family>(AsyncTxFn(Box::new(move |tx| {
         let AsyncTxJob { input, context, limit, finish } = job;
+        let encoder = context.encoder();
         let code = codec::decode::<A>(&input).map(|input| input.run(tx, context));
         Box::pin(async move {
             let ended = match code {
-                Ok(code) => within_limit::<A>(code, limit()).await,
+                Ok(code) => within_limit::<A>(encoder, code, limit()).await,
                 Err(error) => Err(unreadable_input::<A>(&error)),
             };
             let wish = if ended.is_ok() { TxEnd::Keep } else { TxEnd::RollBack };
@@ -248,35 +256,36 @@ fn pack_async_tx<A: AsyncTxActivity>(job: AsyncTxJob) -> TxStep {
 }
 
 async fn within_limit<A: Activity>(
+    encoder: Encoder,
     code: TxFuture<'_, Result<A::Output, A::Error>>,
     limit: impl Future<Output = AttemptFailure> + Unpin,
 ) -> AttemptEnd {
     match select(AssertUnwindSafe(code).catch_unwind(), limit).await {
-        Either::Left((Ok(result), _)) => end::<A>(result),
+        Either::Left((Ok(result), _)) => end::<A>(encoder, result),
         Either::Left((Err(panic), _)) => Err(panicked(panic.as_ref())),
         Either::Right((failure, _)) => Err(failure),
     }
 }
 
-pub(crate) fn end<A: Activity>(result: Result<impl Gives<A::Output>, A::Error>) -> AttemptEnd {
+pub(crate) fn end<A: Activity>(encoder: Encoder, result: Result<impl Gives<A::Output>, A::Error>) -> AttemptEnd {
     let output = match result {
         Ok(given) => match given.given() {
             Some(output) => output,
             None => return Ok(later::later()),
         },
-        Err(error) => return Err(failure::<A>(&error)),
+        Err(error) => return Err(failure::<A>(encoder, &error)),
     };
-    codec::encode(&output).map_err(|error| {
+    encoder.encode(&output).map_err(|error| {
         let message = format!("the output of `{}` cannot be recorded: {error}", A::NAME);
         AttemptFailure::engine(FailureKind::Payload, Class::TRANSIENT, message)
     })
 }
 
 /// The failure of an attempt that returned this error.
-pub(crate) fn failure<A: Activity>(error: &A::Error) -> AttemptFailure {
+pub(crate) fn failure<A: Activity>(encoder: Encoder, error: &A::Error) -> AttemptFailure {
     let class = error.class();
     let message = error.to_string();
-    let (message, error) = match codec::encode(error) {
+    let (message, error) = match encoder.encode(error) {
         Ok(payload) => (message, Some(payload)),
         Err(why) => (format!("{message} (the error itself cannot be recorded: {why})"), None),
     };

@@ -3,7 +3,7 @@
 use saga_store::wire::{Payload, UndoStep};
 
 use super::{Activity, ActivityDefinition, Overrides, RetryPolicy};
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Encoder};
 
 /// An activity that can undo another: one without a `compensate = …` of its own. Not implemented by
 /// hand.
@@ -24,12 +24,14 @@ pub struct UndoCall {
 
 impl UndoCall {
     /// The undo as it is journalled.
-    pub(crate) fn into_step(self) -> Result<UndoStep, CodecError> {
+    pub(crate) fn into_step(self, encoder: Encoder) -> Result<UndoStep, CodecError> {
+        let input = self.input?;
+        encoder.check(input.len(), self.definition.name)?;
         let options = &self.definition.options;
         let retry = self.overrides.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::UNDO));
         Ok(UndoStep {
             activity: self.definition.name.to_owned(),
-            input: self.input?,
+            input,
             retry: retry.to_wire(),
             timeout: super::micros(self.overrides.timeout(options)),
         })

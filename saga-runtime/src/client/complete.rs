@@ -7,7 +7,6 @@ use saga_store::wire::{Completion, CompletionEnd, FailureKind};
 use super::{Client, ClientError};
 use crate::activity::{Activity, AttemptFailure, CompletionToken, failure};
 use crate::classify::Class;
-use crate::codec;
 
 impl Client {
     /// Completes a step whose activity has the option `later`, with its output. `token` is what
@@ -22,7 +21,7 @@ impl Client {
     /// If the token is none, or is that of another activity's step; if the run is not there, or has
     /// ended.
     pub async fn complete<A: Activity>(&self, token: impl AsRef<str>, output: &A::Output) -> Result<(), ClientError> {
-        let output = codec::encode(output)?;
+        let output = self.encoder.encode(output)?;
         self.say::<A>(token.as_ref(), CompletionEnd::Returned(output)).await
     }
 
@@ -30,7 +29,7 @@ impl Client {
     /// one lets the activity ask again, under the same token, as its policy says; a permanent one
     /// ends the step. See [`Client::complete`] for cost and errors.
     pub async fn fail<A: Activity>(&self, token: impl AsRef<str>, error: &A::Error) -> Result<(), ClientError> {
-        let AttemptFailure { failure, class } = failure::<A>(error);
+        let AttemptFailure { failure, class } = failure::<A>(self.encoder, error);
         debug_assert_eq!(failure.kind, FailureKind::Returned);
         let (no_effect, retry_after) = match class {
             Class::Permanent => (true, None),

@@ -179,7 +179,7 @@ impl<W: Workflow> RunHandle<W> {
     /// is awaited that it cannot tell (one in a variable, say) never leads to this error, and
     /// [`Client::send`] does not look. [`ClientError::HasEnded`] if the run has ended.
     pub fn send<E: Event>(&self, event: E) -> Sending<'_> {
-        let value = codec::encode(&event);
+        let value = self.client.encoder.encode(&event);
         Sending::new(async move {
             if !may_await::<W, E>() {
                 return Err(ClientError::NotAwaited { id: self.id.clone(), event: E::NAME, workflow: W::NAME });

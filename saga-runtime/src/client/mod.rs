@@ -45,7 +45,7 @@ pub(crate) use start::{digest, inbox_of, newborn_view};
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};
-use crate::codec;
+use crate::codec::{Codec, Encoder};
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
@@ -82,6 +82,7 @@ pub(crate) trait LocalWorker: Send + Sync {
 #[derive(Clone)]
 pub struct Client {
     parts: Arc<Parts>,
+    encoder: Encoder,
 }
 
 pub(crate) struct Parts {
@@ -165,7 +166,35 @@ impl Client {
     }
 
     fn with(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), encoder: Encoder::default() }
+    }
+
+    /// Writes values in this format: the inputs of starts, events, and what completes a step. Of this
+    /// client and what is cloned of it from here on. Default: JSON; an engine's own client has what the
+    /// engine was given. It reads all formats. See [`Codec`].
+    ///
+    /// ```
+    /// # use saga_runtime::{Client, Codec, MemoryStore};
+    /// let client = Client::new(MemoryStore::new()).codec(Codec::Json).payload_limit(8 * 1024 * 1024);
+    /// ```
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.encoder.codec = codec;
+        self
+    }
+
+    /// The largest value that this client, and what is cloned of it from here on, sends: as
+    /// [`EngineBuilder::payload_limit`](crate::EngineBuilder::payload_limit). Default: 2 MB
+    /// ([`PAYLOAD_LIMIT`](crate::PAYLOAD_LIMIT)).
+    #[must_use]
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.encoder.limit = bytes;
+        self
+    }
+
+    pub(crate) fn encoding(mut self, encoder: Encoder) -> Self {
+        self.encoder = encoder;
+        self
     }
 
     /// The most starts of this client and its clones that wait to be sent to the store. Default:
@@ -312,7 +341,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn send<E: Event>(&self, id: impl AsRef<str>, event: E) -> Sending<'_> {
-        let (id, value) = (RunId::new(id), codec::encode(&event));
+        let (id, value) = (RunId::new(id), self.encoder.encode(&event));
         Sending::new(async move {
             let (id, value) = (id?, value?);
             let body = MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value });
@@ -341,7 +370,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let (id, name, json) = (RunId::new(id)?, name.into(), json.as_ref());
         let refused = |why: String| ClientError::Event { name: name.clone(), why };
-        let value = codec::of_json(json).map_err(|error| refused(error.to_string()))?;
+        let value = self.encoder.json(json).map_err(|error| refused(error.to_string()))?;
         if let Some(why) = crate::event::unreadable(&name, &value) {
             return Err(refused(why.to_string()));
         }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use saga_store::wire::{self, Conclusion, Entry, OpId, Payload, Record};
+use saga_store::wire::{self, Conclusion, Entry, OpId, Record};
 use saga_store::{RunId, RunState, StateChange, Timestamp};
 
 use super::operate::{self, Append, Subject};
 use super::{Client, ClientError};
+use crate::codec::Encoder;
 
 /// What to do about a run that cannot go on by itself. Steps are named as
 /// [`Client::show`](crate::Client::show) does: `2`, or `4.1.0`.
@@ -79,13 +80,14 @@ fn to_wire(id: &RunId, repair: &Repair) -> Result<wire::Repair, ClientError> {
         Repair::Retry => wire::Repair::Retry,
         Repair::Skip { step: text } => wire::Repair::Skip(step(id, text)?),
         Repair::SetResult { step: text, json } => {
-            let value: serde_json::Value = serde_json::from_str(json)
-                .map_err(|error| not_possible(id, format!("the result is no JSON: {error}")))?;
-            let payload = crate::codec::encode(&value)?;
+            let payload = Encoder::default()
+                .without_limit()
+                .json(json)
+                .map_err(|error| not_possible(id, format!("the result is {error}")))?;
             if payload.len() > wire::INLINE_LIMIT as u64 {
                 return Err(not_possible(id, format!("the result has more than {} bytes", wire::INLINE_LIMIT)));
             }
-            wire::Repair::SetResult(step(id, text)?, Payload::json(json.clone().into_bytes()))
+            wire::Repair::SetResult(step(id, text)?, payload)
         }
     })
 }

@@ -19,7 +19,7 @@ use super::starts::{self, Order};
 use super::{Client, ClientError, RunHandle};
 use crate::awaited::may_await;
 use crate::call::WorkflowCall;
-use crate::codec::{self, CodecError};
+use crate::codec::CodecError;
 use crate::event::Event;
 use crate::externalize::externalize;
 use crate::workflow::Workflow;
@@ -100,7 +100,7 @@ impl<W: Workflow> StartRun<W> {
         if !may_await::<W, E>() {
             self.unheard.get_or_insert(E::NAME);
         }
-        let value = codec::encode(&event);
+        let value = self.client.encoder.encode(&event);
         let body = value.map(|value| MessageBody::Event(EventMessage { name: E::NAME.to_owned(), value }).to_bytes());
         self.events.push(body);
         self
@@ -230,7 +230,7 @@ impl<W: Workflow> StartRun<W> {
     ) -> Result<(NewRun, Option<Entry>), ClientError> {
         let parts = &self.client.parts;
         let options = &self.call.options;
-        let input = codec::encode(self.call.input())?;
+        let input = self.client.encoder.encode(self.call.input())?;
         let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
         let is_large = input.len() > INLINE_LIMIT as u64;
         let memo = options.memo()?;

@@ -11,6 +11,7 @@ use super::open::OpenSteps;
 use super::pace::LEASE_CHECK;
 use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Lifeline};
 use crate::clock::Clock;
+use crate::codec::Encoder;
 use crate::erased::AnyStore;
 use crate::errand;
 use crate::layer::{Attempt, AttemptStack, Stage};
@@ -27,6 +28,8 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) grace: Duration,
     /// Who runs the code instead, in a test.
     pub(crate) stage: Option<Arc<dyn Stage>>,
+    /// How what they return is written.
+    pub(crate) encoder: Encoder,
     /// Where attempts that write through the store have their transactions.
     pub(crate) store: Arc<dyn AnyStore>,
 }
@@ -64,6 +67,7 @@ impl AttemptEnvironment {
             attempt: start.attempt,
             undo: start.key.undo,
             states: Arc::clone(&self.states),
+            encoder: self.encoder,
             lifeline,
             task: (run.execution, start.key.op.clone()),
             progress: start.progress.clone(),

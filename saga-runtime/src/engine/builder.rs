@@ -24,6 +24,7 @@ use super::unanswered::Unanswered;
 use super::{Engine, heart, intake, post, reconcile, resolve, retention};
 use crate::activity::{ActivityDefinition, AttemptFailure};
 use crate::client::Client;
+use crate::codec::{Codec, Encoder};
 use crate::endings::Endings;
 use crate::erased::AnyStore;
 use crate::errand;
@@ -53,6 +54,7 @@ pub struct EngineBuilder {
     lease: Duration,
     slow_poll: Option<Duration>,
     pub(super) retention: Option<Duration>,
+    encoder: Encoder,
     build: Option<String>,
     machine_clock: Option<Timestamp>,
     surroundings: Option<Surroundings>,
@@ -79,6 +81,7 @@ impl EngineBuilder {
             lease: Duration::from_secs(12),
             slow_poll: None,
             retention: None,
+            encoder: Encoder::default(),
             build: None,
             machine_clock: None,
             surroundings: None,
@@ -222,6 +225,42 @@ impl EngineBuilder {
         self
     }
 
+    /// Writes values in this format. Default: JSON. Each payload says its format, so that workers of
+    /// one store may differ, and the choice can change while runs live. See [`Codec`].
+    ///
+    /// It costs nothing by itself; how much a value costs to write and to keep depends on the format.
+    /// The engine's own client writes so as well; a [`Client`](crate::Client) elsewhere is told with
+    /// [`Client::codec`](crate::Client::codec).
+    ///
+    /// ```
+    /// # use saga_runtime::{Codec, Engine, MemoryStore};
+    /// # fn main() {
+    /// // `Codec::MessagePack`, with the feature `msgpack`.
+    /// let builder = Engine::builder(MemoryStore::new()).codec(Codec::Json);
+    /// # drop(builder);
+    /// # }
+    /// ```
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.encoder.codec = codec;
+        self
+    }
+
+    /// The largest value that is recorded, in bytes as written: an input, an output, an error, an
+    /// event, a status. Default: 2 MB ([`PAYLOAD_LIMIT`](crate::PAYLOAD_LIMIT)). Values over 64 KiB are
+    /// kept beside the journal, each in a row of its own, so that the largest limit is what the
+    /// database takes in one row; replay reads all of a run's values.
+    ///
+    /// What is larger is an error that names the type, the size and the limit: of the start or the
+    /// send, for what a client gives; of the step, the child or the `send`, for what a workflow
+    /// gives; and of the attempt, which is repeated as its policy says, for what an activity returns.
+    /// A status, a side effect or a workflow's result that is too large makes the run dead, to be
+    /// repaired under a higher limit. That a workflow was refused something is recorded, and what was
+    /// recorded is not refused any more, so that runs go on when the limit changes.
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.encoder.limit = bytes;
+        self
+    }
+
     /// Names what this worker was built from, in place of its executable's digest.
     pub fn build_id(mut self, build: impl Into<String>) -> Self {
         self.build = Some(build.into());
@@ -258,6 +297,7 @@ impl EngineBuilder {
             layers: self.layers.around_code(stage.clone()),
             limits: Limits::new(self.max_attempts, &self.limits, &self.queue_limits),
             stage,
+            encoder: self.encoder,
             clock: Arc::clone(&clock),
             grace: self.grace,
             store: Arc::clone(&self.store),
@@ -311,7 +351,8 @@ impl EngineBuilder {
             &shared.endings,
             watching,
             Arc::new(Arc::clone(&shared)),
-        );
+        )
+        .encoding(self.encoder);
         let adopting = {
             let shared = Arc::clone(&shared);
             async move {

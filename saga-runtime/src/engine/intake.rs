@@ -389,6 +389,7 @@ async fn rebuild(
         .or_else(|| errand::is_errand(&view.workflow).then_some(&errand::DEFINITION))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
+        encoder: shared.environment.encoder,
         id: view.id.clone(),
         execution,
         workflow: view.workflow.clone(),

@@ -202,7 +202,7 @@ impl Driver {
     async fn commit_open(&mut self, open: OpenStep, output: Payload, held: Option<Held>) -> Option<Parting> {
         let OpenStep { tx, start } = open;
         let undo = if self.machine.undo_needs_output(&start.key) {
-            start.definition.undo_for(&start.input, &output)
+            start.definition.undo_for(&start.input, &output, self.shared.environment.encoder)
         } else {
             Ok(None)
         };

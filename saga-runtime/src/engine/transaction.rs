@@ -10,6 +10,7 @@ use saga_store::{Applied, CommitOutcome, RunCommit, Timestamp, TxVerdict};
 use super::driver::{Driver, Parting};
 use crate::activity::{AttemptEnd, AttemptFailure, Code, TxJob, panicked};
 use crate::classify::Class;
+use crate::codec::Encoder;
 use crate::externalize::externalize;
 use crate::machine::{AttemptStart, Turn};
 
@@ -44,8 +45,8 @@ impl Driver {
             return Box::pin(self.commit_transaction(None, start)).await;
         }
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
-        let mut finish =
-            finisher(Arc::clone(&left), start.clone(), self.machine.undo_needs_output(&start.key), at, entries);
+        let needed = self.machine.undo_needs_output(&start.key).then_some(self.shared.environment.encoder);
+        let mut finish = finisher(Arc::clone(&left), start.clone(), needed, at, entries);
         let context = self.shared.environment.context(&self.run, &start, None);
         if let Some(stage) = self.shared.environment.stage.clone() {
             // A test has no transaction: the record of the attempt's end takes its place.
@@ -113,13 +114,13 @@ impl Driver {
 fn finisher(
     left: Arc<Mutex<Option<TxEnd>>>,
     start: AttemptStart,
-    needs_output: bool,
+    needs_output: Option<Encoder>,
     at: Timestamp,
     schedule: Vec<Entry>,
 ) -> impl FnMut(AttemptEnd) -> TxVerdict + Send {
     move |ended| {
-        let undo = match &ended {
-            Ok(output) if needs_output => start.definition.undo_for(&start.input, output),
+        let undo = match (&ended, needs_output) {
+            (Ok(output), Some(encoder)) => start.definition.undo_for(&start.input, output, encoder),
             _ => Ok(None),
         };
         let (ended, undo) = match undo {

@@ -64,7 +64,8 @@ impl Attempt {
     ///
     /// If the recorded input cannot be read.
     pub fn input(&self) -> Result<Value, CodecError> {
-        codec::decode(&self.input)
+        let text = codec::text(&self.input)?;
+        serde_json::from_str(&text).map_err(|error| CodecError::new(format!("the input is no JSON: {error}")))
     }
 
     /// Gives the activity's code a value, which it gets with

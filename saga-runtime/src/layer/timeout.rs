@@ -189,6 +189,7 @@ mod tests {
             attempt: 1,
             undo: false,
             states: Arc::default(),
+            encoder: crate::codec::Encoder::default(),
             lifeline: Some(Arc::default()),
             task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,

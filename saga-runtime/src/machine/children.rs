@@ -302,7 +302,7 @@ impl Machine {
         let definition = (self.identity.workflows)(workflow, *version).ok_or_else(|| {
             format!("this worker has no workflow `{workflow}` of version {version}, whose undo child {op} needs")
         })?;
-        let undo = definition.undo_for(input, output);
+        let undo = definition.undo_for(input, output, self.identity.encoder);
         undo.map_err(|error| format!("the undo of child {op} `{workflow}` cannot be recorded: {error}"))
     }
 

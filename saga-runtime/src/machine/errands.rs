@@ -277,7 +277,7 @@ impl Machine {
         let definition = self
             .definition_of(&key)
             .ok_or_else(|| format!("this worker has no activity `{}`, whose undo step {op} needs", step.activity))?;
-        let undo = definition.undo_for(&step.input, output);
+        let undo = definition.undo_for(&step.input, output, self.identity.encoder);
         undo.map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity))
     }
 

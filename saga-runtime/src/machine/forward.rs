@@ -83,7 +83,7 @@ impl Machine {
         let key = TaskKey { op: op.clone(), undo: false };
         match (self.undo_needs_output(&key), self.steps.get(op), self.definition_of(&key)) {
             (true, Some(step), Some(definition)) => definition
-                .undo_for(&step.input, output)
+                .undo_for(&step.input, output, self.identity.encoder)
                 .map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity)),
             _ => Ok(None),
         }

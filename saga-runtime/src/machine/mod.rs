@@ -34,6 +34,7 @@ use saga_store::wire::{Attempted, Conclusion, Continued, Entry, EventMessage, Op
 use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
 use crate::activity::ActivityDefinition;
+use crate::codec::Encoder;
 use crate::context::{Context, Decision, StepCode};
 use crate::errand::OnBehalf;
 use crate::line::Line;
@@ -54,6 +55,7 @@ pub(crate) struct Identity {
     pub(crate) id: RunId,
     pub(crate) execution: ExecutionId,
     pub(crate) workflow: String,
+    pub(crate) encoder: Encoder,
     pub(crate) resolve: Arc<Resolve>,
     pub(crate) workflows: Arc<ResolveWorkflow>,
 }

@@ -6,11 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use saga_store::Timestamp;
-use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted};
+use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted, UndoPlan};
 
 use super::forward::OwnWaker;
 use super::undo::UndoLog;
 use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
+use crate::codec;
 use crate::context::{Arrival, Context, Decision};
 use crate::line::{self, Line};
 use crate::workflow::WorkflowDefinition;
@@ -104,7 +105,8 @@ impl Machine {
             let body = (definition.begin)(input).map_err(|error| {
                 ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name))
             })?;
-            let mut context = Box::new(Context::new(identity.execution, identity.workflow.clone(), *seed, at));
+            let mut context =
+                Box::new(Context::new(identity.execution, identity.workflow.clone(), *seed, at, identity.encoder));
             context.set_recorded(
                 entries()
                     .filter_map(|entry| match entry {
@@ -113,6 +115,7 @@ impl Machine {
                     })
                     .collect(),
             );
+            context.set_large(entries().filter_map(|entry| large(entry, identity.encoder.limit)).collect());
             let patches =
                 entries().filter_map(|entry| if let Entry::Patched(id) = entry { Some(id.clone()) } else { None });
             context.set_patches(patches.collect());
@@ -268,7 +271,7 @@ impl Machine {
             self.apply_decision(position, entry, None);
             return Ok(());
         }
-        let decided = self.unconfirmed.as_mut().and_then(VecDeque::pop_front);
+        let decided = self.next_unconfirmed(Some(entry));
         match decided {
             Some(decision) if same_decision(&decision.entry, entry) => {
                 self.apply_decision(position, entry, decision.step);
@@ -288,8 +291,20 @@ impl Machine {
         }
     }
 
-    fn expect_no_unconfirmed(&self, arrival: &Entry) -> Result<(), ReplayError> {
-        match self.unconfirmed.as_ref().and_then(VecDeque::front) {
+    /// What the code decided next. That a value was too large older builds did not record, so that it
+    /// is left out where the journal does not say so.
+    fn next_unconfirmed(&mut self, entry: Option<&Entry>) -> Option<Decision> {
+        let unconfirmed = self.unconfirmed.as_mut()?;
+        loop {
+            let decision = unconfirmed.pop_front()?;
+            if !is_refusal(&decision.entry) || entry.is_some_and(|entry| same_decision(&decision.entry, entry)) {
+                return Some(decision);
+            }
+        }
+    }
+
+    fn expect_no_unconfirmed(&mut self, arrival: &Entry) -> Result<(), ReplayError> {
+        match self.next_unconfirmed(None) {
             None => Ok(()),
             Some(decision) => Err(ReplayError(format!(
                 "recorded {}, the code now does {} first{}",
@@ -400,6 +415,25 @@ fn is_arrival(entry: &Entry) -> bool {
             | Entry::ChildEnded(_)
             | Entry::UndoEnded(..)
     )
+}
+
+/// Whether it says that what was to be decided was too large.
+fn is_refusal(entry: &Entry) -> bool {
+    matches!(entry, Entry::Value(value) if codec::refused(&value.value).is_some())
+}
+
+/// The place of an entry whose value may be over this limit, also in another format, which may need
+/// three times as many bytes.
+fn large(entry: &Entry, limit: usize) -> Option<OpId> {
+    let known = |undo: &UndoPlan| if let UndoPlan::Known(undo) = undo { undo.input.len() } else { 0 };
+    let (op, len) = match entry {
+        Entry::StepScheduled(step) => (&step.op, step.input.len().max(known(&step.undo))),
+        Entry::ChildScheduled(child) => (&child.op, child.input.len().max(known(&child.undo))),
+        Entry::EventSent(sent) => (&sent.op, sent.event.value.len()),
+        Entry::UndoAdded(op, undo) => (op, undo.input.len()),
+        _ => return None,
+    };
+    (len > limit as u64 / 4).then(|| op.clone())
 }
 
 fn same_decision(code: &Entry, journal: &Entry) -> bool {

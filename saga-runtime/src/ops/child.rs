@@ -167,8 +167,7 @@ impl<W: Workflow> ChildHandle<W> {
     pub fn send<E: Event>(&self, event: E) -> Result<(), SendError> {
         let event = send::message(&event)?;
         let to = Recipient::Child(self.held.op.clone());
-        context::with("a child's `send`", |cx| send::note(cx, to, event));
-        Ok(())
+        context::with("a child's `send`", |cx| send::note(cx, to, event))
     }
 
     /// Lets the child go on by itself, whatever becomes of this workflow. So does dropping the
@@ -293,19 +292,27 @@ fn result<W: Workflow>(end: ChildEnd) -> Result<ChildResult<W>, codec::CodecErro
 }
 
 fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildError<W::Error>> {
-    let unrecordable = |what: &str, error: codec::CodecError| {
-        ChildError::NotStarted(format!("{what} of `{}` cannot be recorded: {error}", W::NAME))
-    };
     context::with(W::NAME, |cx| {
         let op = cx.next_op();
+        if let Some(message) = cx.refused(&op) {
+            return Err(ChildError::NotStarted(message));
+        }
+        let (encoder, now, execution) = (cx.encoder_at(&op), cx.now(), cx.execution());
+        let mut unrecordable = |what: &str, error: codec::CodecError| {
+            let message = format!("{what} of `{}` cannot be recorded: {error}", W::NAME);
+            if error.is_too_large() {
+                cx.refuse(&op, &message);
+            }
+            ChildError::NotStarted(message)
+        };
         let WorkflowCall { input, options } = call;
-        let terms = options.terms(W::definition(), cx.now()).map_err(|error| unrecordable("the memo", error))?;
+        let terms = options.terms(W::definition(), now).map_err(|error| unrecordable("the memo", error))?;
         let id = match options.id {
             Some(id) => RunId::new(id),
-            None => RunId::new(format!("{}/{op}", cx.execution())),
+            None => RunId::new(format!("{execution}/{op}")),
         };
         let id = id.map_err(|error| ChildError::NotStarted(error.to_string()))?;
-        let input = codec::encode(&input).map_err(|error| unrecordable("the input", error))?;
+        let input = encoder.encode(&input).map_err(|error| unrecordable("the input", error))?;
         let undo = match W::UNDO {
             _ if options.no_compensation => UndoPlan::Nothing,
             UndoKind::Nothing => UndoPlan::Nothing,
@@ -313,7 +320,9 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
             UndoKind::FromInput => {
                 let owned = codec::decode::<W>(&input).map_err(|error| unrecordable("the input", error))?;
                 match owned.undo_from_input() {
-                    Some(undo) => UndoPlan::Known(undo.into_step().map_err(|error| unrecordable("the undo", error))?),
+                    Some(undo) => {
+                        UndoPlan::Known(undo.into_step(encoder).map_err(|error| unrecordable("the undo", error))?)
+                    }
                     None => UndoPlan::Nothing,
                 }
             }
@@ -323,7 +332,7 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
             workflow: W::NAME.to_owned(),
             version: W::VERSION,
             id: id.as_str().to_owned(),
-            execution: derive::child(cx.execution(), &op, cx.now()),
+            execution: derive::child(execution, &op, now),
             input,
             undo,
             at_end: options.on_parent_end,

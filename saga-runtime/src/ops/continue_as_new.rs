@@ -106,7 +106,7 @@ fn continued<W: Workflow>(cx: &mut Context, call: WorkflowCall<W>) -> Result<Con
         next: derive::next(cx.execution(), &op, cx.now()),
         op,
         version: W::VERSION,
-        input: codec::encode(&input).map_err(|error| unrecordable("the input", error))?,
+        input: cx.encoder().encode(&input).map_err(|error| unrecordable("the input", error))?,
         terms: options.terms(W::definition(), cx.now()).map_err(|error| unrecordable("the memo", error))?,
         lane: options.lane,
         priority: options.priority,

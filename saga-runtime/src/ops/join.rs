@@ -297,6 +297,7 @@ mod tests {
                 String::new(),
                 1,
                 Timestamp::from_micros(0),
+                crate::codec::Encoder::default(),
             ));
             let before = begin(&mut context);
             let polls: Vec<_> = (0..branches).map(|_| Rc::default()).collect();

@@ -90,14 +90,24 @@ fn ready<E: Event>(to: &str, event: &E) -> Result<(Recipient, EventMessage), Sen
 
 /// An event as it is recorded.
 pub(super) fn message<E: Event>(event: &E) -> Result<EventMessage, SendError> {
-    let value = codec::encode(event).map_err(|error| SendError::Event(error.to_string()))?;
+    // Its size is looked at when it is sent.
+    let value = codec::encode_here(event).map_err(|error| SendError::Event(error.to_string()))?;
     Ok(EventMessage { name: E::NAME.to_owned(), value })
 }
 
 /// Records that an event is sent.
-pub(super) fn note(cx: &mut Context, to: Recipient, event: EventMessage) {
+pub(super) fn note(cx: &mut Context, to: Recipient, event: EventMessage) -> Result<(), SendError> {
     let op = cx.next_op();
+    if let Some(message) = cx.refused(&op) {
+        return Err(SendError::Event(message));
+    }
+    if let Err(error) = cx.encoder_at(&op).check(event.value.len(), &event.name) {
+        let message = error.to_string();
+        cx.refuse(&op, &message);
+        return Err(SendError::Event(message));
+    }
     cx.note(Entry::EventSent(EventSent { op, to, event }));
+    Ok(())
 }
 
 /// What [`send`] returns: await it in a workflow.
@@ -126,10 +136,7 @@ impl Future for SendFuture {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut PollContext<'_>) -> Poll<Self::Output> {
         match self.0.take() {
-            Some(Ok((to, event))) => {
-                context::with("send", |cx| note(cx, to, event));
-                Poll::Ready(Ok(()))
-            }
+            Some(Ok((to, event))) => Poll::Ready(context::with("send", |cx| note(cx, to, event))),
             Some(Err(error)) => Poll::Ready(Err(error)),
             None => Poll::Pending,
         }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::codec;
 use crate::context;
 
 /// Says how far the run is: clients read it with [`RunHandle::status`](crate::RunHandle::status)
@@ -40,7 +39,7 @@ use crate::context;
 /// Outside a workflow.
 #[allow(clippy::needless_pass_by_value, reason = "said of a value that nobody needs afterwards")]
 pub fn set_status<T: Serialize>(status: T) {
-    context::with("set_status", |cx| match codec::encode(&status) {
+    context::with("set_status", |cx| match cx.encoder().encode(&status) {
         Ok(status) => cx.set_status(status),
         Err(error) => cx.fail(format!("the status cannot be recorded: {error}")),
     });

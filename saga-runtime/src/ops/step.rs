@@ -9,6 +9,7 @@ use saga_store::wire::{Entry, Errand, OpId, StepScheduled, UndoPlan};
 use crate::activity::{Activity, ActivityError, ActivityOptions, IdempotencyKey, Overrides, UndoKind, micros};
 use crate::call::ActivityCall;
 use crate::codec;
+use crate::codec::CodecError;
 use crate::context::{self, Arrival, Context, Decision, StepCode};
 use crate::derive;
 use crate::durable::{Durable, sealed::Sealed};
@@ -70,12 +71,21 @@ impl<A: Activity> Future for StepFuture<A> {
 }
 
 fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
-    let unrecordable =
-        |what: &str, error: codec::CodecError| format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
     context::with(A::NAME, |cx| {
         let op = cx.next_op();
-        let input = codec::encode(&call.input).map_err(|error| unrecordable("the input", error))?;
-        let by_hand = call.undo.take().map(|undo| undo.into_step()).transpose();
+        if let Some(message) = cx.refused(&op) {
+            return Err(message);
+        }
+        let encoder = cx.encoder_at(&op);
+        let mut unrecordable = |what: &str, error: CodecError| {
+            let message = format!("{what} of `{}` cannot be recorded: {error}", A::NAME);
+            if error.is_too_large() {
+                cx.refuse(&op, &message);
+            }
+            message
+        };
+        let input = encoder.encode(&call.input).map_err(|error| unrecordable("the input", error))?;
+        let by_hand = call.undo.take().map(|undo| undo.into_step(encoder)).transpose();
         let by_hand = by_hand.map_err(|error| unrecordable("the undo", error))?;
         let undo = match A::UNDO {
             _ if by_hand.is_some() => by_hand.map_or(UndoPlan::Nothing, UndoPlan::Known),
@@ -86,7 +96,9 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
                 // Decoding the recorded input gives the undo an owned one, without a `Clone` bound.
                 let owned = codec::decode::<A>(&input).map_err(|error| unrecordable("the input", error))?;
                 match owned.undo_from_input() {
-                    Some(undo) => UndoPlan::Known(undo.into_step().map_err(|error| unrecordable("the undo", error))?),
+                    Some(undo) => {
+                        UndoPlan::Known(undo.into_step(encoder).map_err(|error| unrecordable("the undo", error))?)
+                    }
                     None => UndoPlan::Nothing,
                 }
             }

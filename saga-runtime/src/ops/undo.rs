@@ -39,7 +39,7 @@ pub fn undo<A: Undoes>(call: ActivityCall<A>) {
     line::reached(Location::caller());
     context::with("undo", |cx| {
         let op = cx.next_op();
-        match UndoCall::new(call).into_step() {
+        match UndoCall::new(call).into_step(cx.encoder_at(&op)) {
             Ok(step) => cx.note(Entry::UndoAdded(op, step)),
             Err(error) => cx.fail(format!("the undo `{}` at {op} cannot be recorded: {error}", A::NAME)),
         }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::__private::Recorded;
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Encoder};
 use crate::context;
 use crate::durable::{Durable, sealed::Sealed};
 use saga_store::Timestamp;
@@ -110,14 +110,14 @@ where
     F: FnOnce() -> T,
     T: Recorded,
 {
-    SideEffect { closure, encode: codec::encode, decode: codec::decode }
+    SideEffect { closure, encode: |encoder, value| encoder.encode(value), decode: codec::decode }
 }
 
 /// What [`side_effect`] returns: await it in a workflow.
 #[must_use = "a side effect does nothing until a workflow awaits it: add `.await`"]
 pub struct SideEffect<F, T> {
     closure: F,
-    encode: fn(&T) -> Result<Payload, CodecError>,
+    encode: fn(Encoder, &T) -> Result<Payload, CodecError>,
     decode: fn(&Payload) -> Result<T, CodecError>,
 }
 
@@ -145,14 +145,14 @@ impl<T, F: FnOnce() -> T> Future for SideEffectFuture<F, T> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let Some(SideEffect { closure, encode, decode }) = self.0.take() else { return Poll::Pending };
-        let (op, recorded) = context::with("side_effect", |cx| {
+        let (op, recorded, encoder) = context::with("side_effect", |cx| {
             let op = cx.next_op();
             let recorded = cx.recorded(&op);
-            (op, recorded)
+            (op, recorded, cx.encoder())
         });
         let value = match recorded {
             Some(value) => Ok(value),
-            None => encode(&closure()),
+            None => encode(encoder, &closure()),
         };
         context::with("side_effect", |cx| {
             let decoded = value.and_then(|value| Ok((decode(&value)?, value)));

@@ -8,6 +8,7 @@ use saga_store::wire::Payload;
 
 use crate::activity::{Activity, AttemptFuture, end, unreadable_input};
 use crate::codec;
+use crate::codec::Encoder;
 
 /// What the attempts of a mocked activity do, one after another. When all is used up, the
 /// activity's own code runs.
@@ -146,7 +147,7 @@ impl<A: Activity> Script<A> {
                 Act::Panic(message) => Some(unwinds(Box::new(message.clone()))),
                 Act::Answer(answer) => {
                     Some(match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer(input))) {
-                        Ok(answer) => Box::pin(std::future::ready(end::<A>(answer))),
+                        Ok(answer) => Box::pin(std::future::ready(end::<A>(Encoder::default(), answer))),
                         Err(panic) => unwinds(panic),
                     })
                 }

@@ -16,6 +16,8 @@ pub struct Encoding(pub u8);
 impl Encoding {
     /// JSON text, neither compressed nor encrypted.
     pub const JSON: Self = Self(0);
+    /// `MessagePack`, neither compressed nor encrypted.
+    pub const MESSAGE_PACK: Self = Self(1);
 }
 
 /// Where a payload's bytes are.

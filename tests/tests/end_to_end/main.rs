@@ -11,6 +11,7 @@ mod drops;
 mod failures;
 mod forked_children;
 mod forks;
+mod formats;
 mod held;
 mod ids;
 mod journal;

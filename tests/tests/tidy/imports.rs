@@ -14,12 +14,13 @@ pub(crate) struct Library {
     generates: &'static [&'static str],
 }
 
-pub(crate) const LIBRARIES: [Library; 6] = [
+pub(crate) const LIBRARIES: [Library; 7] = [
     Library { folder: "saga-store", needs: &[], generates: &[] },
     Library { folder: "saga-macros", needs: &[], generates: &["saga-runtime"] },
     Library { folder: "saga-runtime", needs: &["saga-macros", "saga-store"], generates: &["saga-runtime"] },
     Library { folder: "saga-sqlite", needs: &["saga-store"], generates: &[] },
     Library { folder: "saga-postgres", needs: &["saga-store"], generates: &[] },
+    Library { folder: "saga-blobs", needs: &["saga-store"], generates: &[] },
     Library { folder: "saga-seal", needs: &["saga-store"], generates: &[] },
 ];
 

@@ -8,6 +8,7 @@ use saga_store::wire::{Conclusion, decode};
 use super::fault::Fault;
 use super::places::Places;
 use super::plan::Plan;
+use crate::codec;
 use crate::erased::AnyStore;
 use crate::history::History;
 use crate::test::dice::Dice;
@@ -90,7 +91,7 @@ impl Stand<'_> {
         let before = self.observe(&env);
         let store = env.store.hooked(Arc::new(plan.clone()));
         env.live(store.clone()).await;
-        let call = match crate::codec::decode::<W>(input) {
+        let call = match codec::decode::<W>(input) {
             Ok(input) => crate::call::WorkflowCall::new(input),
             Err(error) => panic!("the input of `{}` cannot be read back: {error}", W::NAME),
         };
@@ -147,9 +148,7 @@ fn seen(
 ) -> Seen {
     let (mut effects, mut mixed) = (BTreeMap::new(), Vec::new());
     let calls = env.rig.calls().clone();
-    let text = |payload: &saga_store::wire::Payload| {
-        payload.inline().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
-    };
+    let text = |payload: &saga_store::wire::Payload| codec::text(payload).unwrap_or_default();
     let mut uses: BTreeMap<&str, (&'static str, String)> = BTreeMap::new();
     for call in &calls {
         let is = (call.activity, text(&call.input));

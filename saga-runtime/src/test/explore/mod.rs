@@ -33,7 +33,7 @@ use super::engine::TestEngine;
 use super::setup::TestSetup;
 use crate::call::WorkflowCall;
 use crate::client::Outcome;
-use crate::codec;
+use crate::codec::Encoder;
 use crate::workflow::Workflow;
 
 type Configure = Arc<dyn Fn(TestSetup) -> TestSetup + Send + Sync>;
@@ -94,7 +94,7 @@ type Configure = Arc<dyn Fn(TestSetup) -> TestSetup + Send + Sync>;
 ///
 /// If the call's input cannot be recorded.
 pub fn explore<W: Workflow>(call: WorkflowCall<W>) -> Exploration<W> {
-    let input = match codec::encode(call.input()) {
+    let input = match Encoder::default().encode(call.input()) {
         Ok(input) => input,
         Err(error) => panic!("the input of `{}` cannot be recorded: {error}", W::NAME),
     };

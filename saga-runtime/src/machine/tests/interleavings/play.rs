@@ -17,7 +17,7 @@ use super::judge::Judge;
 use super::table::{self, Case, Go};
 use crate::activity::{AttemptEnd, AttemptFailure};
 use crate::classify::Class;
-use crate::codec;
+use crate::codec::Encoder;
 use crate::errand;
 use crate::event::Event;
 
@@ -65,6 +65,7 @@ pub(super) struct Play<'a> {
 
 fn identity(case: &Case) -> Arc<Identity> {
     Arc::new(Identity {
+        encoder: Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),
         workflow: (case.definition)().name.to_owned(),
@@ -323,7 +324,7 @@ impl<'a> Play<'a> {
                 let failed = StepFailed { op: op.clone(), attempt: 1, failure, unknown: false };
                 ChildEnd::Failed { error: errand::report(failed).unwrap(), message }
             }
-            3 => ChildEnd::Failed { error: codec::encode(&crate::Error::msg(&message)).unwrap(), message },
+            3 => ChildEnd::Failed { error: Encoder::default().encode(&crate::Error::msg(&message)).unwrap(), message },
             _ => ChildEnd::Completed(Payload::json("1")),
         };
         self.log.push(format!("    child {op}: {end:?}"));

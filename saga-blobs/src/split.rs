@@ -1,0 +1,226 @@
+//! The store around a store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use saga_store::commit::Blob;
+use saga_store::{
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
+    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page, Purged, Query,
+    RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxFuture, TxLimits, TxOutcome,
+    TxStep,
+};
+
+use crate::blob_store::BlobStore;
+use crate::outside::Outside;
+
+/// Any store, with large payloads in an object store. See the [crate's page](crate).
+///
+/// It is a [`Store`] like the one inside: the same transactions, hints, claims and errors.
+///
+/// # Cost
+///
+/// A `put` before each commit or start that has a large payload, and a `get` for each one that is read,
+/// up to 16 at once. What shares a group commit with a large payload waits for its `put`. To others the
+/// store offers one lane more for that.
+#[derive(Debug, Clone)]
+pub struct SplitStore<S> {
+    inner: S,
+    pub(crate) outside: Outside,
+}
+
+impl<S> SplitStore<S> {
+    /// Keeps in `blobs` what is large, and in `inner` all else.
+    pub fn new(inner: S, blobs: impl BlobStore) -> Self {
+        Self { inner, outside: Outside { blobs: Arc::new(blobs), over: 0 } }
+    }
+
+    /// Only payloads of more bytes than this leave the database. Default: all that have left the
+    /// journal, which are those over 64 KiB. It can be changed at any time, and differ between
+    /// processes.
+    #[must_use]
+    pub fn over(mut self, bytes: usize) -> Self {
+        self.outside.over = bytes;
+        self
+    }
+
+    /// The store inside, which has the references.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl Outside {
+    async fn put_commits(&self, commits: &mut [RunCommit]) -> Result<BTreeMap<BlobId, Bytes>, StoreError> {
+        Ok(self.put(blobs_of_commits(commits)).await?.into_iter().collect())
+    }
+}
+
+fn blobs_of_commits(commits: &mut [RunCommit]) -> Vec<(ExecutionId, &mut Blob)> {
+    let mut blobs = Vec::new();
+    for RunCommit { execution, blobs: of_run, .. } in commits {
+        blobs.extend(of_run.iter_mut().map(|blob| (*execution, blob)));
+    }
+    blobs
+}
+
+fn blobs_of_runs(runs: &mut [NewRun]) -> Vec<(ExecutionId, &mut Blob)> {
+    let mut blobs = Vec::new();
+    for NewRun { execution, blobs: of_run, .. } in runs {
+        blobs.extend(of_run.iter_mut().map(|blob| (*execution, blob)));
+    }
+    blobs
+}
+
+impl<S: Store> Store for SplitStore<S> {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn commit_lanes(&self) -> usize {
+        self.inner.commit_lanes() + 1
+    }
+
+    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
+        self.inner.join(node).await
+    }
+
+    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
+        self.inner.beat(incarnation).await
+    }
+
+    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.inner.leave(incarnation).await
+    }
+
+    async fn start(&self, mut runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+        self.outside.put(blobs_of_runs(&mut runs)).await?;
+        self.inner.start(runs).await
+    }
+
+    async fn commit(&self, mut commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
+        let kept = match self.outside.put_commits(&mut commits).await {
+            Ok(kept) => kept,
+            Err(error) => return Err(CommitError { error, commits }),
+        };
+        self.inner.commit(commits).await.map_err(|CommitError { error, mut commits }| {
+            // The caller gets back what it gave, to send it again: then it is put again as well, since a
+            // sweep may have passed.
+            for blob in commits.iter_mut().flat_map(|commit| &mut commit.blobs) {
+                if let Some(bytes) = kept.get(&blob.id) {
+                    blob.bytes = bytes.clone();
+                }
+            }
+            CommitError { error, commits }
+        })
+    }
+
+    async fn transact(&self, step: TxStep, limits: TxLimits) -> Result<Transacted, StoreError> {
+        Ok(match self.inner.transact(step, limits).await? {
+            Transacted::Open(tx) => Transacted::Open(Box::new(SplitTx { tx, outside: self.outside.clone() })),
+            other => other,
+        })
+    }
+
+    fn start_within(&self, run: &mut NewRun) -> Option<&str> {
+        self.inner.start_within(run)
+    }
+
+    fn tell(&self, hint: Hint) {
+        self.inner.tell(hint);
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliver(messages).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
+        self.inner.claim(claim).await
+    }
+
+    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        self.inner.adopt(dead, by, max).await
+    }
+
+    async fn reconcile(
+        &self,
+        owner: Incarnation,
+        driven: &[ExecutionId],
+        max: usize,
+    ) -> Result<Differences, StoreError> {
+        self.inner.reconcile(owner, driven, max).await
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_wake().await
+    }
+
+    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
+        self.inner.load(executions).await
+    }
+
+    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
+        self.inner.inbox(execution, after).await
+    }
+
+    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        self.inner.outbox(owner, limit).await
+    }
+
+    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        self.inner.forget(messages).await
+    }
+
+    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
+        let rows = self.inner.blobs(execution, ids).await?;
+        self.outside.get(execution, rows).await
+    }
+
+    fn hints(&self) -> Box<dyn HintStream> {
+        self.inner.hints()
+    }
+
+    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
+        self.inner.get_execution(execution).await
+    }
+
+    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.ended(executions).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
+        self.inner.purge(before, budget).await
+    }
+
+    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
+        self.inner.purge_these(executions).await
+    }
+}
+
+/// A transaction whose record's large payloads are put outside before it is appended.
+struct SplitTx {
+    tx: Box<dyn OpenTx>,
+    outside: Outside,
+}
+
+impl OpenTx for SplitTx {
+    fn commit(self: Box<Self>, mut commit: RunCommit) -> TxFuture<'static, TxOutcome> {
+        let Self { tx, outside } = *self;
+        Box::pin(async move {
+            match outside.put_commits(std::slice::from_mut(&mut commit)).await {
+                Ok(_) => tx.commit(commit).await,
+                // Dropped, the transaction is undone.
+                Err(error) => TxOutcome::Conflict(error.to_string()),
+            }
+        })
+    }
+}

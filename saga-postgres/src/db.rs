@@ -58,6 +58,8 @@ pub(crate) struct Db {
     lease: AtomicI64,
     /// The latest time that the server has told. Its clock may be set back.
     last: AtomicI64,
+    /// Up to which end runs have been looked at in this pass of a purge.
+    pub(crate) purged: AtomicI64,
 }
 
 impl Db {
@@ -83,6 +85,7 @@ impl Db {
             wait: options.wait,
             lease,
             last: AtomicI64::new(i64::MIN),
+            purged: AtomicI64::new(i64::MIN),
         }))
     }
 

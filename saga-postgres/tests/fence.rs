@@ -4,16 +4,19 @@
 mod common;
 
 use common::{Hold, until_blocked};
+use saga_postgres::{Migrate, PostgresStore};
 use saga_store::conformance::lab::{Lab, again, executions};
-use saga_store::{Applied, CommitOutcome, ErrorKind, ExecutionId, Incarnation, RunCommit, Seq, Store, Timestamp};
+use saga_store::{
+    Applied, CommitOutcome, ErrorKind, ExecutionId, Incarnation, Purged, RunCommit, RunState, Seq, Store, Timestamp,
+};
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
 
 /// The old owner's statement has its snapshot and waits for the first run; meanwhile the second
 /// is taken over, by what the store itself does. Gives what the old owner is told.
 async fn held_up(
-    commits: impl Fn(&Lab<saga_postgres::PostgresStore>, Incarnation) -> [RunCommit; 2],
-    lab: &Lab<saga_postgres::PostgresStore>,
+    commits: impl Fn(&Lab<PostgresStore>, Incarnation) -> [RunCommit; 2],
+    lab: &Lab<PostgresStore>,
     schema: &str,
     owner: Incarnation,
 ) -> (Vec<CommitOutcome>, Incarnation) {
@@ -160,6 +163,51 @@ async fn a_run_that_another_ended_is_not_purged_while_a_commit_of_before_is_unde
     lock.release().await;
     assert_eq!(late.await.unwrap().unwrap(), [APPLIED, CommitOutcome::Refused { head: Some(Seq(1)) }]);
     assert_eq!(lab.store.purge(forever, 10).await.unwrap().runs, 1);
+}
+
+#[tokio::test]
+async fn what_a_role_cannot_see_keeps_it_from_deleting_runs() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let run = lab.owned("ORD-1", owner).await;
+    lab.apply(lab.end(run, owner, 1)).await;
+    let (role, url) = common::role("").await;
+    let rights = format!(
+        "GRANT USAGE ON SCHEMA {schema} TO {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
+    );
+    let session = common::session().await;
+    session.batch_execute(&rights).await.unwrap();
+    let store = PostgresStore::builder(&url).schema(&schema).migrate(Migrate::Verify).connect().await.unwrap();
+    let forever = Timestamp::from_micros(i64::MAX);
+    // The lab's sessions may be in the middle of a commit.
+    assert_eq!(store.purge(forever, 10).await.unwrap().runs, 0);
+    assert!(store.purge_these(&[run]).await.unwrap().is_empty());
+    session.batch_execute(&format!("GRANT pg_read_all_stats TO {role}")).await.unwrap();
+    assert_eq!(store.purge(forever, 10).await.unwrap().runs, 1);
+}
+
+#[tokio::test]
+async fn a_purge_in_parts_reads_what_stays_once() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let mut runs = Vec::new();
+    for number in 0..4 {
+        let run = lab.owned(&format!("ORD-{number}"), owner).await;
+        lab.apply(lab.end(run, owner, 1)).await;
+        runs.push(run);
+    }
+    let session = common::session().await;
+    let first_is = |state: RunState| format!("UPDATE {schema}.runs SET state = {} WHERE id = 'ORD-0'", state.code());
+    session.batch_execute(&first_is(RunState::Dead)).await.unwrap();
+    let purge = || async { lab.store.purge(Timestamp::from_micros(i64::MAX), 1).await.unwrap() };
+    assert_eq!(purge().await, Purged { runs: 1, more: true });
+    // Nobody looks at it before the pass is at its end.
+    session.batch_execute(&first_is(RunState::Completed)).await.unwrap();
+    assert_eq!(purge().await, Purged { runs: 1, more: true });
+    assert_eq!(purge().await, Purged { runs: 1, more: false });
+    assert!(lab.store.get_execution(runs[0]).await.unwrap().is_some());
+    assert_eq!(purge().await, Purged { runs: 1, more: false });
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! The wording of the compiler changes from release to release: the recorded errors are those of
 //! one release. Under another one the cases must still fail, whatever the words.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
@@ -29,9 +30,12 @@ fn each_mistake_is_refused_with_its_recorded_error() {
         trybuild::TestCases::new().compile_fail("ui/fail/*.rs");
         return;
     }
-    println!(
+    // Not by a macro, whose words only a test that fails would show.
+    let said = writeln!(
+        io::stderr(),
         "the recorded errors are those of {RECORDED_UNDER}x, this is {compiler}: only that each case fails is checked"
     );
+    said.expect("there is a standard error");
     let cases = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui-unrecorded");
     copy_without_errors(Path::new("ui/fail"), &cases).expect("the cases can be copied");
     // With `overwrite`, a case without a recorded error passes if it fails to compile.

@@ -24,12 +24,19 @@ macro_rules! purge {
             $name,
             "
         WITH underway AS MATERIALIZED (
-            SELECT (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint AS since
-            FROM pg_stat_activity a
-            WHERE a.state = 'active' AND a.datname = current_database()
-                AND a.query LIKE '-- lean%' AND position(",
+            SELECT count(*) FILTER (WHERE a.hidden) AS hidden, CASE count(*) FILTER (WHERE a.hidden) WHEN 0
+                THEN (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint ELSE 0 END AS since
+            FROM (
+                SELECT COALESCE(state, 'disabled') = 'disabled' AS hidden, query_start
+                FROM pg_stat_activity
+                WHERE datname = current_database() AND (
+                    (state = 'active' AND query LIKE '-- lean%' AND position(",
             $place,
-            " IN a.query) > 0),
+            " IN query) > 0)
+                    OR (COALESCE(state, 'disabled') = 'disabled' AND COALESCE(backend_type, 'client backend') = 'client backend'
+                        AND has_table_privilege(usesysid, ",
+            $place,
+            ", 'INSERT')))) a),
         ",
             $doomed,
             ",
@@ -79,20 +86,23 @@ statements! { owner::END;
         SELECT blob, bytes FROM @.blobs WHERE execution = $1 AND blob = ANY ($2::uuid[])";
 
     /// Deletes executions that ended long ago, with all that is theirs. A dead run waits for an
-    /// operator however long; undelivered messages are needed still. If the newest execution of
+    /// operator however long, and is read once in a pass, not with each part of it: `$5` is where
+    /// the part before left off. Undelivered messages are needed still. If the newest execution of
     /// an id goes, the one before is the newest again.
     ///
     /// An ordinary commit locks nothing but its place, so that one that is held up, while its run
     /// is ended by somebody else and purged, would leave a row of a run that is gone. So a run
-    /// stays for as long as a commit is under way that may have begun before its end.
+    /// stays for as long as a commit is under way that may have begun before its end. Of a session
+    /// whose state is hidden from this role nobody knows: if it may write to the journal, all stay.
     PURGE = purge!("purge", "$4::text",
         "found AS MATERIALIZED (
             SELECT r.execution, r.ended_at, l.ended FROM @.runs r JOIN @.live l ON l.execution = r.execution
-            WHERE r.ended_at < LEAST($1, (SELECT since FROM underway)) AND r.state <> $2
+            WHERE r.ended_at >= $5 AND r.ended_at < LEAST($1, (SELECT since FROM underway)) AND r.state <> $2
                 AND NOT EXISTS (SELECT FROM @.outbox o WHERE o.execution = r.execution)
             ORDER BY r.ended_at LIMIT $3::int8 + 1 FOR UPDATE OF l SKIP LOCKED),
-        doomed AS MATERIALIZED (SELECT execution FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8)",
-        "SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8");
+        doomed AS MATERIALIZED (SELECT execution, ended_at FROM found WHERE ended = 1 ORDER BY ended_at LIMIT $3::int8)",
+        "SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM found) > $3::int8,
+            (SELECT hidden FROM underway), (SELECT max(ended_at) FROM doomed)");
     /// The same for executions that somebody has named.
     PURGE_THESE = purge!("purge_these", "$2::text",
         "found AS MATERIALIZED (

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::later::CompletionToken;
 use super::lifeline::Lifeline;
@@ -87,13 +87,15 @@ pub(crate) struct ContextParts {
 pub(crate) struct Beats {
     pub(crate) board: Arc<Board>,
     last: AtomicI64,
+    /// The attempt was dropped; its thread may go on.
+    dropped: AtomicBool,
 }
 
 impl Beats {
     /// The attempt begins with a sign of life.
     pub(crate) fn new(board: &Arc<Board>) -> Self {
         let last = AtomicI64::new(board.now().as_micros());
-        Self { board: Arc::clone(board), last }
+        Self { board: Arc::clone(board), last, dropped: AtomicBool::new(false) }
     }
 }
 
@@ -154,8 +156,8 @@ impl ActivityContext {
     /// waits, also out of memory, for [`Client::complete`](crate::Client::complete) or
     /// [`Client::fail`](crate::Client::fail), from any process that has the store. The `timeout` is
     /// that of the function; a `.deadline(…)` at the call limits the wait, which else is as long as it
-    /// takes. The token is the same for all attempts, and works from the first one on, even before the
-    /// function returns. If the worker dies before that is recorded the function is run again.
+    /// takes. Each attempt has a token of its own, and any of them completes the step, even before the
+    /// function returns; a failure that is transient counts for its attempt only. If the worker dies before that is recorded the function is run again.
     ///
     /// Costs two records more than a step of another sort, or one more if the answer comes before
     /// the function returns: that it waits, and the answer. A cancel does not wait for the answer, unless the undo
@@ -183,7 +185,7 @@ impl ActivityContext {
     /// ```
     pub fn token(&self) -> CompletionToken {
         let (execution, op) = &self.parts.task;
-        CompletionToken::of(*execution, op, self.parts.activity)
+        CompletionToken::of(*execution, op, self.parts.attempt, self.parts.activity)
     }
 
     /// Says that the attempt is alive, and how far it is. If it ends without success the next
@@ -229,7 +231,8 @@ impl ActivityContext {
             )));
         }
         if !codec::is_null(&progress) {
-            beats.board.say(&self.parts.task.1, self.parts.undo, self.parts.attempt, progress);
+            let (op, undo, attempt) = (&self.parts.task.1, self.parts.undo, self.parts.attempt);
+            beats.board.say(op, undo, attempt, progress, &beats.dropped);
         }
         Ok(())
     }
@@ -242,6 +245,20 @@ impl ActivityContext {
     /// If what it said is no `T`: an older build may have said it.
     pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
         self.parts.progress.as_ref().map(codec::decode).transpose()
+    }
+
+    /// The attempt's time begins now: what waited before, in a layer further out, was no silence.
+    pub(crate) fn begins(&self) {
+        if let Some(beats) = &self.parts.beats {
+            beats.last.fetch_max(beats.board.now().as_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// The attempt is dropped: what its thread says from now on is nothing.
+    pub(crate) fn mute(&self) {
+        if let Some(beats) = &self.parts.beats {
+            beats.dropped.store(true, Ordering::Release);
+        }
     }
 
     /// When the attempt last gave a sign of life; `None` if it is not asked for any.

@@ -74,15 +74,16 @@ pub(crate) fn is_later(output: &Payload) -> bool {
 }
 
 /// Names a step to whoever shall say what became of it: [`Client::complete`](crate::Client::complete)
-/// and [`Client::fail`](crate::Client::fail) take it. A text, the same for all attempts of the step.
+/// and [`Client::fail`](crate::Client::fail) take it. A text; each attempt of the step has another, since
+/// a failure may be one of that attempt only.
 ///
 /// It is a name and no secret: who has access to the store can make one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CompletionToken(Arc<str>);
 
 impl CompletionToken {
-    pub(crate) fn of(execution: ExecutionId, op: &OpId, activity: &str) -> Self {
-        Self(format!("{execution}/{op}/{activity}").into())
+    pub(crate) fn of(execution: ExecutionId, op: &OpId, attempt: u32, activity: &str) -> Self {
+        Self(format!("{execution}/{op}:{attempt}/{activity}").into())
     }
 
     /// The token as text.
@@ -90,12 +91,18 @@ impl CompletionToken {
         &self.0
     }
 
-    /// The step that a token names: its execution, its place, its activity.
-    pub(crate) fn read(token: &str) -> Option<(ExecutionId, OpId, &str)> {
+    /// The step that a token names, and which attempt: its execution, its place, its activity. A token of
+    /// an older build has no attempt.
+    pub(crate) fn read(token: &str) -> Option<(ExecutionId, OpId, Option<u32>, &str)> {
         let mut parts = token.splitn(3, '/');
         let execution = parts.next()?.parse().map(ExecutionId::from_uuid).ok()?;
-        let path: Result<Vec<u32>, _> = parts.next()?.split('.').map(str::parse).collect();
-        Some((execution, OpId::from(path.ok()?.as_slice()), parts.next()?))
+        let place = parts.next()?;
+        let (path, attempt) = match place.split_once(':') {
+            Some((path, attempt)) => (path, Some(attempt.parse().ok()?)),
+            None => (place, None),
+        };
+        let path: Result<Vec<u32>, _> = path.split('.').map(str::parse).collect();
+        Some((execution, OpId::from(path.ok()?.as_slice()), attempt, parts.next()?))
     }
 }
 

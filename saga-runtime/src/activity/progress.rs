@@ -33,7 +33,7 @@ pub(crate) struct Board {
     listener: Arc<dyn Listener>,
     /// Whether anything was ever said: most attempts say nothing.
     used: AtomicBool,
-    tasks: Mutex<BTreeMap<Task, Beats>>,
+    tasks: Mutex<BTreeMap<Task, Spoken>>,
 }
 
 /// What an attempt has said of how far it is.
@@ -45,15 +45,16 @@ pub(crate) struct Said {
     pub(crate) progress: Payload,
 }
 
+/// What an attempt has said, and when.
 #[derive(Debug)]
-struct Beats {
+struct Spoken {
     attempt: u32,
     first: Timestamp,
     recorded: Option<Timestamp>,
     said: Option<Payload>,
 }
 
-impl Beats {
+impl Spoken {
     /// When what was said last is to be recorded.
     fn due(&self) -> Option<Timestamp> {
         self.said.as_ref()?;
@@ -74,20 +75,24 @@ impl Board {
         self.clock.now()
     }
 
-    /// An attempt says how far it is. What an attempt says that is over is nothing.
-    pub(crate) fn say(&self, op: &OpId, undo: bool, attempt: u32, progress: Payload) {
+    /// An attempt says how far it is. What an attempt says that is over is nothing: one that was left
+    /// behind may have been dropped before its end was heard of, and speak after it.
+    pub(crate) fn say(&self, op: &OpId, undo: bool, attempt: u32, progress: Payload, dropped: &AtomicBool) {
         let now = self.clock.now();
         let is_news = {
             let mut tasks = self.lock();
-            let fresh = || Beats { attempt, first: now, recorded: None, said: None };
-            let beats = tasks.entry((op.clone(), undo)).or_insert_with(fresh);
-            if beats.attempt > attempt {
+            if dropped.load(Ordering::Acquire) {
                 return;
             }
-            if beats.attempt < attempt {
-                *beats = fresh();
+            let fresh = || Spoken { attempt, first: now, recorded: None, said: None };
+            let spoken = tasks.entry((op.clone(), undo)).or_insert_with(fresh);
+            if spoken.attempt > attempt {
+                return;
             }
-            beats.said.replace(progress).is_none()
+            if spoken.attempt < attempt {
+                *spoken = fresh();
+            }
+            spoken.said.replace(progress).is_none()
         };
         self.used.store(true, Ordering::Release);
         if is_news {
@@ -101,11 +106,11 @@ impl Board {
             return Vec::new();
         }
         let mut tasks = self.lock();
-        let due = tasks.iter_mut().filter(|(_, beats)| beats.due().is_some_and(|due| due <= now));
-        let said = due.filter_map(|((op, undo), beats)| {
-            beats.recorded = Some(now);
-            let (op, undo, attempt) = (op.clone(), *undo, beats.attempt);
-            Some(Said { op, undo, attempt, progress: beats.said.take()? })
+        let due = tasks.iter_mut().filter(|(_, spoken)| spoken.due().is_some_and(|due| due <= now));
+        let said = due.filter_map(|((op, undo), spoken)| {
+            spoken.recorded = Some(now);
+            let (op, undo, attempt) = (op.clone(), *undo, spoken.attempt);
+            Some(Said { op, undo, attempt, progress: spoken.said.take()? })
         });
         said.collect()
     }
@@ -115,7 +120,7 @@ impl Board {
         if !self.is_used() {
             return None;
         }
-        self.lock().values().filter_map(Beats::due).min()
+        self.lock().values().filter_map(Spoken::due).min()
     }
 
     /// An attempt is over: what it said and what was not recorded.
@@ -123,15 +128,15 @@ impl Board {
         if !self.is_used() {
             return None;
         }
-        let beats = self.lock().remove(&(op.clone(), undo))?;
-        Some((beats.attempt, beats.said?))
+        let spoken = self.lock().remove(&(op.clone(), undo))?;
+        Some((spoken.attempt, spoken.said?))
     }
 
     fn is_used(&self) -> bool {
         self.used.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Task, Beats>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Task, Spoken>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +163,7 @@ mod tests {
         let board = Board::new(Arc::<Still>::clone(&clock), Arc::<Counts>::clone(&listener));
         let mut moments = Vec::new();
         for second in 0..seconds {
-            board.say(&OpId::root(), false, 1, Payload::json(second.to_string()));
+            board.say(&OpId::root(), false, 1, Payload::json(second.to_string()), &AtomicBool::new(false));
             for said in board.take_due(clock.now()) {
                 assert_eq!(said.progress, Payload::json(second.to_string()), "the last word counts");
                 moments.push(second);
@@ -186,13 +191,17 @@ mod tests {
         let (clock, listener) = (Still::new(), Arc::new(Counts::default()));
         let board = Board::new(Arc::<Still>::clone(&clock), Arc::<Counts>::clone(&listener));
         let op = OpId::root();
-        board.say(&op, false, 2, Payload::json("2"));
-        board.say(&op, false, 1, Payload::json("1"));
-        board.say(&op, false, 2, Payload::json("3"));
+        let dropped = AtomicBool::new(false);
+        board.say(&op, false, 2, Payload::json("2"), &dropped);
+        board.say(&op, false, 1, Payload::json("1"), &dropped);
+        board.say(&op, false, 2, Payload::json("3"), &dropped);
         assert_eq!(listener.0.load(Ordering::Relaxed), 1, "who was told and has not looked is not told again");
         assert_eq!(board.next_due(), Some(Timestamp::from_micros(0)));
         assert_eq!(board.ended(&op, true), None, "the undo is another task");
         assert_eq!(board.ended(&op, false), Some((2, Payload::json("3"))));
         assert_eq!(board.next_due(), None);
+        dropped.store(true, Ordering::Release);
+        board.say(&op, false, 2, Payload::json("4"), &dropped);
+        assert_eq!(board.ended(&op, false), None, "its thread goes on, and nobody listens");
     }
 }

@@ -26,8 +26,9 @@ impl Client {
     }
 
     /// Fails such a step. The error is classed as one that the activity itself returns: a transient
-    /// one lets the activity ask again, under the same token, as its policy says; a permanent one
-    /// ends the step. See [`Client::complete`] for cost and errors.
+    /// one lets the activity ask again, as its policy says, and is one of the attempt whose token it is: if
+    /// that has failed already it is ignored. A permanent one is an answer, and ends the step whichever
+    /// attempt asked. See [`Client::complete`] for cost and errors.
     pub async fn fail<A: Activity>(&self, token: impl AsRef<str>, error: &A::Error) -> Result<(), ClientError> {
         let AttemptFailure { failure, class } = failure::<A>(self.encoder, error);
         debug_assert_eq!(failure.kind, FailureKind::Returned);
@@ -41,7 +42,7 @@ impl Client {
 
     async fn say<A: Activity>(&self, token: &str, end: CompletionEnd) -> Result<(), ClientError> {
         let refused = |why: String| ClientError::Token { token: token.to_owned(), why };
-        let (execution, op, activity) =
+        let (execution, op, attempt, activity) =
             CompletionToken::read(token).ok_or_else(|| refused("it is not what `cx.token()` gives".to_owned()))?;
         if activity != A::NAME {
             return Err(refused(format!("it is that of a step of `{activity}`, not of `{}`", A::NAME)));
@@ -51,7 +52,7 @@ impl Client {
         if view.state.is_final() {
             return Err(ClientError::HasEnded { id: view.id });
         }
-        let body = MessageBody::StepCompleted(Completion { op, activity: activity.to_owned(), end });
+        let body = MessageBody::StepCompleted(Completion { op, activity: activity.to_owned(), end, attempt });
         self.send_body(Target::Execution(execution), view.id, &body).await.map(drop)
     }
 }

@@ -60,6 +60,7 @@ impl Drop for OnThread {
             return;
         }
         self.thread.abort();
+        self.context.mute();
         self.context.stop();
         if self.begun.load(Ordering::Acquire) {
             let (activity, run) = (self.context.activity(), self.context.run_id());

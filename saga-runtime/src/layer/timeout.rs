@@ -109,7 +109,10 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
                 (_, end) => end,
             });
         }
-        let over = *this.over.get_or_insert_with(|| this.clock.now().after(this.limit));
+        let over = *this.over.get_or_insert_with(|| {
+            this.context.begins();
+            this.clock.now().after(this.limit)
+        });
         loop {
             let due = this.silent_at().map_or(over, |at| at.min(over));
             let (due, timer) = this.timer.get_or_insert_with(|| (due, this.clock.sleep_until(due)));
@@ -242,6 +245,19 @@ mod tests {
         clock.pass(1);
         let end = (&mut attempt).now_or_never().unwrap();
         assert_eq!(message(end), "`copy` gave no sign of life for 10s, its `heartbeat`");
+    }
+
+    #[test]
+    fn what_waits_further_out_is_no_silence() {
+        let clock = Still::new();
+        let context = context(&clock);
+        let mut attempt = attempt(&clock, context);
+        clock.pass(9);
+        assert!((&mut attempt).now_or_never().is_none());
+        clock.pass(9);
+        assert!((&mut attempt).now_or_never().is_none(), "it has been silent for nine seconds");
+        clock.pass(1);
+        assert!(message((&mut attempt).now_or_never().unwrap()).starts_with("`copy` gave no sign of life"));
     }
 
     #[test]

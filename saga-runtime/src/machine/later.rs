@@ -38,7 +38,7 @@ impl Machine {
     /// Somebody says what became of a step. An attempt of it that is still under way has no say any
     /// more. What has an end already keeps it.
     pub(super) fn completed(&mut self, completion: Completion, now: Timestamp) {
-        let Completion { op, activity, end } = completion;
+        let Completion { op, activity, end, attempt } = completion;
         let Some(step) = self.steps.get(&op).filter(|step| step.errand.is_none() && step.activity == activity) else {
             tracing::warn!(run = %self.identity.id, step = %op, activity, "a step that is not open was completed from outside");
             return;
@@ -53,8 +53,10 @@ impl Machine {
             other => return self.park(now, format!("this build does not know the end {other:?} of step {op}")),
         };
         let fails_for_now = end.as_ref().is_err_and(|failure| failure.class != Class::Permanent);
-        if fails_for_now && step.state() == StepState::Idle {
-            // It has failed already, and is attempted again: the word was sent twice, or came late.
+        let has_failed = attempt.is_some_and(|attempt| attempt <= step.attempts);
+        if fails_for_now && (has_failed || step.state() == StepState::Idle) {
+            // It has failed already, and is attempted again: the word was sent twice, or came late. The
+            // next attempt, which may be under way, is none of its business.
             return;
         }
         let key = TaskKey { op, undo: false };

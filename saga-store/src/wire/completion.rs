@@ -18,6 +18,10 @@ pub struct Completion {
     /// What became of it.
     #[n(2)]
     pub end: CompletionEnd,
+    /// Which attempt it is said of, from 1; none in the words of older builds. A transient failure is one
+    /// of that attempt only.
+    #[n(3)]
+    pub attempt: Option<u32>,
 }
 
 /// What became of a step that is completed from outside.

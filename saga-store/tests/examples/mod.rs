@@ -321,7 +321,12 @@ pub(crate) fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
 }
 
 pub(crate) fn messages() -> Vec<(&'static str, MessageBody)> {
-    let completed = |end| MessageBody::StepCompleted(Completion { op: op(&[4, 1]), activity: "ask".to_owned(), end });
+    let completed = |end| {
+        MessageBody::StepCompleted(Completion { op: op(&[4, 1]), activity: "ask".to_owned(), end, attempt: None })
+    };
+    let failed_once = |end| {
+        MessageBody::StepCompleted(Completion { op: op(&[4, 1]), activity: "ask".to_owned(), end, attempt: Some(2) })
+    };
     let failed = CompletionEnd::Failed {
         failure: Failure { kind: FailureKind::Returned, message: "busy".to_owned(), error: Some(Payload::json("7")) },
         permanent: false,
@@ -341,7 +346,8 @@ pub(crate) fn messages() -> Vec<(&'static str, MessageBody)> {
     };
     vec![
         ("step_completed", completed(CompletionEnd::Returned(Payload::json("true")))),
-        ("step_failed_from_outside", completed(failed)),
+        ("step_failed_from_outside", completed(failed.clone())),
+        ("attempt_failed_from_outside", failed_once(failed)),
         ("cancel", MessageBody::Cancel(cancel())),
         ("event", MessageBody::Event(event())),
         ("start_child", MessageBody::StartChild(start.clone())),

@@ -58,48 +58,47 @@ async fn engine<S: Store>(store: S, world: &World) -> Engine {
     builder.grace(Duration::ZERO).start().await.unwrap()
 }
 
-/// Starts runs until the worker in this process takes one at once: a claim may be under way, and has
-/// its places.
-async fn until_one_is_claimed<S: Store>(client: &Client, store: &Lossy<S>, name: &str) {
+/// A start for the worker in this process that gets no answer. A claim may be under way, and has its
+/// places for a moment: then the start is for no worker, and another is tried.
+async fn unanswered<S: Store>(client: &Client, store: &Lossy<S>, name: &str) -> String {
     for number in 0.. {
         let id = format!("{name}-{number}");
-        client.start(does_one_step()).id(&id).await.unwrap().result().await.unwrap();
-        if store.claims_of(&id) == [true] {
-            return;
+        store.hold(&id);
+        assert!(client.start(does_one_step()).id(&id).await.unwrap_err().is_retryable());
+        if store.claims_of(&id)[0] {
+            return id;
         }
+        tokio::task::yield_now().await;
     }
+    unreachable!("there are numbers enough")
+}
+
+async fn result(client: &Client, id: &str) -> String {
+    while client.get(id).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    client.attach::<does_one_step>(id).await.unwrap().result().await.unwrap()
 }
 
 async fn a_start_without_an_answer_keeps_its_place_until_it_is_known(place: impl Place) {
     let store = Lossy::new(place.open().await);
-    // It looks for runs when there is room, and not now and then.
-    let builder = Engine::builder(store.clone()).state(World::default()).slow_poll(Duration::from_secs(3600));
+    let builder = Engine::builder(store.clone()).state(World::default()).slow_poll(Duration::from_millis(20));
     let engine = builder.max_runs(2).start().await.unwrap();
     let client = engine.client();
-    until_one_is_claimed(client, &store, "before").await;
-    store.hold("A");
-    store.hold("B");
-    for id in ["A", "B"] {
-        assert!(client.start(does_one_step()).id(id).await.unwrap_err().is_retryable());
-    }
+    let (first, second) = (unanswered(client, &store, "A").await, unanswered(client, &store, "B").await);
     let third = client.start(does_one_step()).id("C").await.unwrap();
     assert_eq!(store.claims_of("C"), [false], "both places are kept");
-    assert!(store.claims_of("A").iter().all(|claims| *claims), "it is sent again unchanged");
-    store.release("B");
+    assert!(store.claims_of(&first).iter().all(|claims| *claims), "it is sent again unchanged");
+    store.release(&second);
     // What holds up the one keeps no other.
-    while client.get("B").await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(client.attach::<does_one_step>("B").await.unwrap().result().await.unwrap(), "one!");
+    assert_eq!(result(client, &second).await, "one!");
     assert_eq!(third.result().await.unwrap(), "one!");
-    assert!(client.get("A").await.is_err(), "its id is held");
-    store.release("A");
-    while client.get("A").await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(client.attach::<does_one_step>("A").await.unwrap().result().await.unwrap(), "one!");
+    assert!(client.get(&first).await.is_err(), "its id is held");
+    store.release(&first);
+    assert_eq!(result(client, &first).await, "one!");
     // The places are free again.
-    until_one_is_claimed(client, &store, "after").await;
+    unanswered(client, &store, "D").await;
+    unanswered(client, &store, "E").await;
     engine.shutdown().await;
 }
 

@@ -97,7 +97,8 @@ on_each_store!(
     the_first_answer_counts,
     an_answer_may_come_before_the_function_has_returned,
     a_plain_function_can_leave_its_answer_to_others,
-    a_transient_failure_lets_the_activity_ask_again_under_the_same_token,
+    a_transient_failure_lets_the_activity_ask_again_and_either_token_serves,
+    a_failure_of_an_attempt_before_does_not_end_the_one_that_runs,
     a_failure_that_is_said_twice_counts_once,
     a_permanent_failure_ends_the_step,
     a_step_on_a_queue_is_completed_by_its_token,
@@ -181,7 +182,7 @@ async fn a_plain_function_can_leave_its_answer_to_others(place: impl Place) {
     assert_eq!(run.result().await.unwrap(), "yes");
 }
 
-async fn a_transient_failure_lets_the_activity_ask_again_under_the_same_token(place: impl Place) {
+async fn a_transient_failure_lets_the_activity_ask_again_and_either_token_serves(place: impl Place) {
     let world = World::default();
     let engine = engine(&place, &world).await;
     let run = engine.client().start(asks_once(None)).id("A").await.unwrap();
@@ -190,12 +191,30 @@ async fn a_transient_failure_lets_the_activity_ask_again_under_the_same_token(pl
     let token = world.noted("ask");
     engine.client().fail::<ask>(&token, &StepError::Lost).await.unwrap();
     world.began("ask").await;
-    assert_eq!(world.noted("ask"), token);
+    assert_ne!(world.noted("ask"), token);
     engine.client().complete::<ask>(&token, &"yes".to_owned()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "yes");
     let numbers: Vec<u32> = world.attempts("ask").iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, [1, 2]);
     assert_eq!(attempted(engine.client(), "A").await.len(), 1);
+}
+
+async fn a_failure_of_an_attempt_before_does_not_end_the_one_that_runs(place: impl Place) {
+    let world = World::default();
+    world.plan("ask", [Act::Lose, Act::Wait]);
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(asks_once(None)).id("A").await.unwrap();
+    world.began("ask").await;
+    world.began("ask").await;
+    let second = world.noted("ask");
+    let first = second.replace(":2/", ":1/");
+    assert_ne!(first, second);
+    engine.client().fail::<ask>(&first, &StepError::Lost).await.unwrap();
+    world.open("ask");
+    until_deferred(engine.client(), "A").await;
+    engine.client().complete::<ask>(&second, &"yes".to_owned()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "yes");
+    assert_eq!(world.attempts("ask").len(), 2, "the second attempt was not repeated");
 }
 
 async fn a_permanent_failure_ends_the_step(place: impl Place) {

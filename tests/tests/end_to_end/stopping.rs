@@ -197,8 +197,11 @@ async fn a_run_that_has_ended_does_not_wait_for_what_it_left_behind(place: impl 
 async fn a_shutdown_waits_for_what_ended_runs_have_left_behind(place: impl Place) {
     let world = World::default();
     world.plan("slow", [Act::StopLater]);
+    world.plan("quick", [Act::Wait]);
     let engine = engine_with(&place, &world, |builder| builder.grace(Duration::from_secs(3600))).await;
     let run = engine.client().start(leaves_a_step_behind()).id("A").await.unwrap();
+    world.began("slow").await;
+    world.open("quick");
     assert_eq!(run.result().await.unwrap(), "quick!");
     world.heard("told slow").await;
     let shutdown = engine.shutdown();

@@ -149,6 +149,7 @@ fn looked_at(definition: &'static WorkflowDefinition, fate: Fate) -> (Conclusion
                         op: op.clone(),
                         activity: answered::NAME.to_owned(),
                         end: CompletionEnd::Returned(Payload::json("1")),
+                        attempt: None,
                     })),
                     _ => {}
                 }

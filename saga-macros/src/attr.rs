@@ -166,6 +166,17 @@ impl Opt {
         }
     }
 
+    /// A whole number that fits an `i16`.
+    pub(crate) fn priority(&self, diag: &mut Diag) -> Option<i16> {
+        let expr = self.expr("5", diag)?;
+        let number = whole(expr).and_then(|number| i16::try_from(number).ok());
+        if number.is_none() {
+            let message = format!("`{0}` is a whole number from -32768 to 32767: write `{0} = 5`", self.name);
+            diag.at(expr, message);
+        }
+        number
+    }
+
     /// A number, and where it stands.
     pub(crate) fn number(&self, example: &str, diag: &mut Diag) -> Option<(f64, Span)> {
         let expr = self.expr(example, diag)?;
@@ -207,6 +218,16 @@ fn number(expr: &Expr) -> Option<f64> {
         _ => match literal(expr)? {
             Lit::Int(number) => number.base10_parse().ok(),
             Lit::Float(number) => number.base10_parse().ok(),
+            _ => None,
+        },
+    }
+}
+
+fn whole(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => whole(&unary.expr)?.checked_neg(),
+        _ => match literal(expr)? {
+            Lit::Int(number) => number.base10_parse().ok(),
             _ => None,
         },
     }

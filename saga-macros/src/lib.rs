@@ -50,6 +50,7 @@ use proc_macro::TokenStream;
 /// | `retriable` | it may follow the point of no return: it is retried until it succeeds, so its error has no `#[permanent]` variant |
 /// | `later` | its output comes later, from whoever has the step's token: it returns `Result<Later<T>, E>` |
 /// | `queue = "gpu"` | it runs on any worker that serves this queue, which an undo by it does not; without it, in the process that runs the workflow |
+/// | `priority = 5` | of the steps that wait on the queue those with a higher one go first; a whole number, 0 if nothing is said |
 /// | `transaction` | its writes share the transaction of its journal record: an `async fn` with a parameter `#[transaction] tx: &mut PostgresTx<'_>`, or for SQLite a plain `fn` with `#[transaction] tx: &SqliteTx<'_>` |
 /// | `crate = path` | where the runtime crate is, if it was renamed |
 ///

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::draw::{Meaning, meaning};
+use crate::draw::{Meaning, meanings};
 use crate::event::{Event, RegisteredEvent};
 use crate::plan::{Node, Plan, Step, StepKind, for_each};
 use crate::registry::Registry;
@@ -72,21 +72,26 @@ impl<'a> Search<'a> {
             StepKind::Timer | StepKind::Value | StepKind::Pivot | StepKind::Spawn => false,
             StepKind::Other => true,
             // The run goes on as this, with the events that it has not taken.
-            StepKind::Again => match meaning(step.target, plan.module, self.registry) {
-                Meaning::Workflow(next) => {
-                    self.versions_of(next.name);
-                    false
+            StepKind::Again => {
+                let mut is_known = false;
+                for meaning in meanings(step.target, plan.module, self.registry) {
+                    if let Meaning::Workflow(next) = meaning {
+                        self.versions_of(next.name);
+                        is_known = true;
+                    }
                 }
-                _ => true,
-            },
-            StepKind::Call => match meaning(step.target, plan.module, self.registry) {
-                Meaning::Activity(_) | Meaning::Workflow(_) => false,
-                Meaning::Helper(helper) => {
-                    self.add(helper);
-                    false
+                !is_known
+            }
+            StepKind::Call => {
+                let meanings = meanings(step.target, plan.module, self.registry);
+                let is_known = !meanings.is_empty() || step.target.rsplit("::").next() == Some("send");
+                for meaning in meanings {
+                    if let Meaning::Helper(helper) = meaning {
+                        self.add(helper);
+                    }
                 }
-                Meaning::Unknown => step.target.rsplit("::").next() != Some("send"),
-            },
+                !is_known
+            }
         }
     }
 }

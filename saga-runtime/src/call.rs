@@ -71,8 +71,8 @@ impl<A: Activity> ActivityCall<A> {
         self
     }
 
-    /// Of the steps that wait on their queues a worker takes those with a higher priority first; 0 if
-    /// nothing is said. It changes nothing about a step that a worker has taken already. It is recorded
+    /// Of the steps that wait on their queues a worker takes those with a higher priority first, in
+    /// place of the attribute's `priority`; 0 if nothing is said. It changes nothing about a step that a worker has taken already. It is recorded
     /// with the schedule and costs nothing. Without a [`queue`](Self::queue) nothing waits to be taken,
     /// so that a priority is an error of the step then.
     ///
@@ -127,7 +127,7 @@ impl<A: Activity> ActivityCall<A> {
     /// Undoes this step by that call, in place of the attribute's `compensate` or where it has none.
     /// The undo is known before the first attempt: it also runs if nobody knows whether the step
     /// happened. It is recorded with the schedule, with its input, and costs no record of its own. An
-    /// activity that has an undo itself is refused by the compiler.
+    /// activity that has an undo itself, or is `later`, is refused by the compiler.
     ///
     /// ```
     /// # use saga_runtime::prelude::*;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
-pub use crate::activity::IsLater;
 pub use crate::activity::{
     Activity, ActivityContext, ActivityDefinition, ActivityOptions, AsyncActivity, AsyncTxActivity, BlockingActivity,
     BlockingTxActivity, BreakerOptions, RetryOptions, StateType, UndoCall, UndoKind, Undoes,
 };
+pub use crate::activity::{CompletesLater, IsLater};
 pub use crate::call::{ActivityCall, WorkflowCall};
 pub use crate::classify::{Class, Classify};
 pub use crate::durable::{Block, Durable, DurableExt, Helper, Unchecked};

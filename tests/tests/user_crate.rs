@@ -128,6 +128,7 @@ fn the_documentation_shows_the_durable_signature_the_defaults_and_the_undo() {
         ("fn.reserve.html", "Undone by release(output)."),
         ("fn.release.html", "One attempt may take 30s (the default)."),
         ("fn.release.html", "After 5 failures in a row no attempt is let through for 30s."),
+        ("fn.release.html", "Its priority there is -3: of the steps that wait, higher ones go first."),
         ("fn.charge.html", "It is the point of no return."),
         ("fn.charge.html", "It is tried once."),
         ("fn.sell_many.html", "A workflow, version 2"),

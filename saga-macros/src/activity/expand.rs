@@ -105,10 +105,16 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
         })
         .collect();
     let declares = declares(item, options);
-    let undoes = undo.is_none().then(|| {
+    let undoes = (undo.is_none() && !options.later).then(|| {
         quote_spanned! {span=>
             #[automatically_derived]
             impl #private::Undoes for #ident {}
+        }
+    });
+    let completes = options.later.then(|| {
+        quote_spanned! {span=>
+            #[automatically_derived]
+            impl #private::CompletesLater for #ident {}
         }
     });
     let register = (!item.params.broken).then(|| {
@@ -144,6 +150,7 @@ fn traits(item: &Item<'_>, options: &Options, undo: Option<&Undo>, durable_name:
             #run
             #declares
             #undoes
+            #completes
             #register
         };
     }
@@ -250,6 +257,9 @@ fn options_tokens(options: &Options, private: &TokenStream, span: Span) -> Token
     }
     if let Some(queue) = &options.queue {
         tokens = quote_spanned!(span=> #tokens.queue(#queue));
+    }
+    if let Some(priority) = options.priority {
+        tokens = quote_spanned!(span=> #tokens.priority(#priority));
     }
     for (holds, name) in [(options.read_only, "read_only"), (options.pivot, "pivot"), (options.retriable, "retriable")]
     {

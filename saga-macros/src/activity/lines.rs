@@ -36,6 +36,9 @@ pub(super) fn lines(function: &Function, params: &Params, options: &Options, nam
             "- It runs on a worker that serves the queue `{queue}`; an undo by it runs where the workflow does."
         ));
     }
+    if let Some(priority) = options.priority {
+        lines.push(format!("- Its priority there is {priority}: of the steps that wait, higher ones go first."));
+    }
     if let Some(undo) = &options.compensate {
         lines.push(format!("- Undone by `{}`.", docs::text(undo)));
     }

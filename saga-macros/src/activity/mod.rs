@@ -26,6 +26,7 @@ pub(crate) fn activity(attr: TokenStream, item: &TokenStream) -> TokenStream {
     };
     let mut params = function::check(&function, Kind::Activity, &mut diag);
     check_roles(&function, &options, &mut params, &mut diag);
+    check_context(&options, &params, &mut diag);
     check_breaker_key(&options, &params, &mut diag);
     let undo = options.compensate.as_ref().and_then(|expr| compensate::check(expr, &params, &function, &mut diag));
     if function.sig.receiver().is_some() {
@@ -52,6 +53,25 @@ fn check_breaker_key(options: &options::Options, params: &Params, diag: &mut Dia
     if !params.broken && !params.inputs().any(|param| param.ident == *key) {
         let known = if known.is_empty() { "there is none".to_owned() } else { format!("known: {}", known.join(", ")) };
         diag.at(key, format!("`{key}` is no recorded parameter of the activity; {known}"));
+    }
+}
+
+/// What an attempt says of itself it says by its context.
+fn check_context(options: &options::Options, params: &Params, diag: &mut Diag) {
+    let has_context = params.all.iter().any(|param| matches!(param.role, Role::Context));
+    // `transaction` contradicts these words, and a parameter that was refused may be the context.
+    if has_context || params.broken || options.transaction.is_some() {
+        return;
+    }
+    for option in &options.need_context {
+        let what = match option.to_string().as_str() {
+            "later" => "whoever shall complete the step is given its token, which is `cx.token()`",
+            _ => "an attempt says that it lives by `cx.heartbeat(…)`",
+        };
+        diag.at(
+            option,
+            format!("`{option}` needs the context: {what}; add a parameter `#[context] cx: &ActivityContext`"),
+        );
     }
 }
 

@@ -23,6 +23,7 @@ const KNOWN: &[&str] = &[
     "transaction",
     "later",
     "queue",
+    "priority",
     "crate",
 ];
 const RETRY: &[&str] = &["max_attempts", "initial", "max", "multiplier", "jitter"];
@@ -51,6 +52,10 @@ pub(crate) struct Options {
     pub(crate) later: bool,
     /// The queue whose workers run it.
     pub(crate) queue: Option<String>,
+    /// Which of the steps that wait on the queue goes first.
+    pub(crate) priority: Option<i16>,
+    /// The words that mean nothing without the attempt's context.
+    pub(crate) need_context: Vec<Ident>,
     /// The word `transaction`.
     pub(crate) transaction: Option<Ident>,
 }
@@ -81,7 +86,10 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Options {
         match option.name.to_string().as_str() {
             "name" => options.name = option.name_string(diag),
             "timeout" => options.timeout = option.duration(diag).map(|(duration, _)| duration),
-            "heartbeat" => options.heartbeat = option.duration(diag).map(|(duration, _)| duration),
+            "heartbeat" => {
+                options.heartbeat = option.duration(diag).map(|(duration, _)| duration);
+                options.need_context.push(option.name.clone());
+            }
             "retry" => options.retry = retry(option, diag),
             "compensate" => options.compensate = option.expression("release(output.id)", diag),
             "circuit_breaker" => options.breaker = breaker(option, diag),
@@ -89,8 +97,12 @@ pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Options {
             "pivot" => options.pivot = option.flag(diag),
             "retriable" => options.retriable = option.flag(diag),
             "transaction" => options.transaction = option.flag(diag).then(|| option.name.clone()),
-            "later" => options.later = option.flag(diag),
+            "later" => {
+                options.later = option.flag(diag);
+                options.need_context.push(option.name.clone());
+            }
             "queue" => options.queue = queue(option, diag),
+            "priority" => options.priority = option.priority(diag),
             "crate" => options.krate = option.krate(diag),
             _ => diag.unknown(&option.name, "`#[activity]`", KNOWN),
         }
@@ -204,7 +216,14 @@ fn contradictions(list: &[Opt], diag: &mut Diag) {
             return;
         }
     }
-    let retriable = list.iter().any(|option| option.name == "retriable");
+    let has = |name: &str| list.iter().any(|option| option.name == name);
+    if let (Some(priority), false) = (list.iter().find(|option| option.name == "priority"), has("queue")) {
+        diag.at(
+            &priority.name,
+            "`priority` says who goes first of the steps that wait on a queue: add `queue = \"…\"`, or remove it",
+        );
+    }
+    let retriable = has("retriable");
     if let (true, Some(retry)) = (retriable, list.iter().find(|option| option.name == "retry")) {
         let nested = match &retry.value {
             attr::Value::List(tokens) => attr::parse(tokens.clone(), &mut Diag::default()),

@@ -282,8 +282,11 @@ impl Check<'_> {
             && !self.macros.iter().any(|known| known == name)
             && let Some(span) = awaited_in(given.stream())
         {
-            let message =
-                format!("`{written}!` may await out of the journal's sight: await before it, and give it the result");
+            let why = match table::evaluates_only(name) {
+                Some(place) => format!("evaluates what it is given only {place}, and a replay may be elsewhere"),
+                None => "may await out of the journal's sight".to_owned(),
+            };
+            let message = format!("`{written}!` {why}: await before it, and give it the result");
             self.refuse(Rule::Await, span, message);
         }
         out.extend(trees[at..=end].iter().cloned());

@@ -210,6 +210,34 @@ pub(crate) fn foreign_macro(path: &[String]) -> Option<&'static str> {
     })
 }
 
+/// Macros that evaluate what they are given only where a build or a configuration says so.
+const SOMETIMES: &[(&str, &[&str])] = &[
+    (
+        "where somebody listens",
+        &[
+            "debug",
+            "debug_span",
+            "error",
+            "error_span",
+            "event",
+            "info",
+            "info_span",
+            "log",
+            "span",
+            "trace",
+            "trace_span",
+            "warn",
+            "warn_span",
+        ],
+    ),
+    ("in debug builds", &["debug_assert", "debug_assert_eq", "debug_assert_ne"]),
+];
+
+/// Where alone a macro of this name evaluates what it is given, if not everywhere.
+pub(crate) fn evaluates_only(name: &str) -> Option<&'static str> {
+    SOMETIMES.iter().find(|(_, names)| names.contains(&name)).map(|(place, _)| *place)
+}
+
 /// Macros that evaluate what they are given where they stand.
 const TRANSPARENT: &[&str] = &[
     "anyhow",
@@ -222,26 +250,15 @@ const TRANSPARENT: &[&str] = &[
     "btreeset",
     "cfg",
     "dbg",
-    "debug",
-    "debug_assert",
-    "debug_assert_eq",
-    "debug_assert_ne",
-    "debug_span",
     "ensure",
     "eprint",
     "eprintln",
-    "error",
-    "error_span",
-    "event",
     "eyre",
     "format",
     "format_args",
     "indexmap",
-    "info",
-    "info_span",
     "join",
     "json",
-    "log",
     "matches",
     "panic",
     "pin",
@@ -250,16 +267,11 @@ const TRANSPARENT: &[&str] = &[
     "ready",
     "select",
     "smallvec",
-    "span",
     "todo",
-    "trace",
-    "trace_span",
     "try_join",
     "unimplemented",
     "unreachable",
     "vec",
-    "warn",
-    "warn_span",
     "write",
     "writeln",
 ];

@@ -1,5 +1,5 @@
-//! Macros in a body, as its plan sees them: our joins and selects, lists of expressions, and those
-//! that never return.
+//! Macros in a body, as its plan sees them: our joins and selects, lists of expressions, those that
+//! leave the body, and those that never return.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{Parse as _, ParseStream, Parser as _};
@@ -13,7 +13,7 @@ use super::{Arm, Node, line};
 use crate::awaits::awaits_in;
 
 /// Macros that never return.
-const DIVERGE: &[&str] = &["panic", "unreachable", "todo", "unimplemented", "bail"];
+const DIVERGE: &[&str] = &["panic", "unreachable", "todo", "unimplemented"];
 
 impl Walker {
     /// Adds what an awaited `join!` or `try_join!` does; whether it is one.
@@ -77,9 +77,13 @@ impl Walker {
                 _ => self.unseen(&name, mac.tokens.clone()),
             },
         }
-        if DIVERGE.contains(&name.as_str()) {
-            let at = mac.path.segments.last().map_or(0, |last| line(last.ident.span()));
-            self.out.push(Node::Diverges { line: at });
+        let at = mac.path.segments.last().map_or(0, |last| line(last.ident.span()));
+        match name.as_str() {
+            name if DIVERGE.contains(&name) => self.out.push(Node::Diverges { line: at }),
+            // These of `anyhow` and `eyre` leave the innermost body, which may be an async block.
+            "bail" => self.out.push(Node::Return { line: at, detail: "bail!".to_owned() }),
+            "ensure" => self.out.push(Node::Exit { line: at }),
+            _ => {}
         }
     }
 }

@@ -23,7 +23,6 @@ const BUILDERS: &[&str] = &[
     "key",
     "id",
     "lane",
-    "priority",
     "delay",
     "at",
     "attribute",

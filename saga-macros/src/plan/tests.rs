@@ -63,6 +63,13 @@ fn branches_hold_what_each_way_does() {
 }
 
 #[test]
+fn a_macro_that_returns_leaves_the_innermost_body_and_one_that_panics_the_run() {
+    same("if x { bail!(\"no\") } else { todo!() }", "(return | !)");
+    same("async { a().await?; anyhow::bail!(\"no\") }.await; b().await", "{a ? return} b");
+    same("ensure!(a().await, \"no\"); b().await", "a ? b");
+}
+
+#[test]
 fn loops_know_what_leaves_them() {
     same("for x in xs { a(x).await?; }", "while[; a ?]");
     same("while a().await { b().await; if c { break; } continue; }", "while[a; b (break0 | ) continue0]");

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use saga_store::ExecutionId;
 use saga_store::wire::{Encoding, OpId, Payload, PayloadData};
 
+use super::Activity;
+
 /// How an attempt says that it has no output yet. Never recorded.
 const LATER: Encoding = Encoding(254);
 
@@ -43,6 +45,15 @@ pub trait IsLater {
 impl<T> IsLater for Later<T> {
     type Output = T;
 }
+
+/// An activity with the option `later`: whoever has the token of one of its steps says what became of
+/// it. Not implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "a step of `{Self}` is not completed by a token: the activity has no option `later`",
+    label = "not `later`",
+    note = "write `#[activity(later)]` and let the function return `Result<Later<T>, E>`, or name the activity whose token this is"
+)]
+pub trait CompletesLater: Activity {}
 
 /// What an activity's function gives: its output, or the promise of it.
 pub trait Gives<T> {

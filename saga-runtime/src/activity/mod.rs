@@ -21,7 +21,7 @@ pub use error::{ActivityError, ErrorKind};
 pub(crate) use later::is_later;
 #[cfg(test)]
 pub(crate) use later::later;
-pub use later::{CompletionToken, Gives, IsLater, Later};
+pub use later::{CompletesLater, CompletionToken, Gives, IsLater, Later};
 pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};

@@ -25,6 +25,8 @@ pub struct ActivityOptions {
     pub retriable: bool,
     /// The queue whose workers run it. Without one it runs in the process that runs the workflow.
     pub queue: Option<&'static str>,
+    /// Of the steps that wait on the queue those with a higher priority go first. Default: 0.
+    pub priority: Option<i16>,
 }
 
 impl ActivityOptions {
@@ -38,6 +40,7 @@ impl ActivityOptions {
         pivot: false,
         retriable: false,
         queue: None,
+        priority: None,
     };
     /// How long one attempt may take if nothing else is said: 30 s.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,6 +91,13 @@ impl ActivityOptions {
     #[must_use]
     pub const fn queue(mut self, queue: &'static str) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// Sets its priority among the steps that wait on the queue.
+    #[must_use]
+    pub const fn priority(mut self, priority: i16) -> Self {
+        self.priority = Some(priority);
         self
     }
 

@@ -5,12 +5,12 @@ use saga_store::wire::{Payload, UndoStep};
 use super::{Activity, ActivityDefinition, Overrides, RetryPolicy};
 use crate::codec::{CodecError, Encoder};
 
-/// An activity that can undo another: one without a `compensate = …` of its own. Not implemented by
-/// hand.
+/// An activity that can undo another: one without a `compensate = …` of its own, whose output does
+/// not come `later`. Not implemented by hand.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot undo: it has an undo itself",
-    label = "has a `compensate = …` of its own, which nobody would run",
-    note = "an undo is not undone: name an activity here that has no `compensate`"
+    message = "`{Self}` cannot undo: it has an undo itself, or is `later`",
+    label = "nobody would run the undo of an undo, or wait for one that ends later",
+    note = "name an activity here that has neither `compensate` nor `later`"
 )]
 pub trait Undoes: Activity {}
 

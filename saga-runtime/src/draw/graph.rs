@@ -182,7 +182,7 @@ impl Builder<'_> {
                 front
             }
             Node::Return { detail, .. } => {
-                self.exit(front, detail.starts_with("Err"));
+                self.exit(front, detail.starts_with("Err") || *detail == "bail!");
                 Front::new()
             }
             Node::Diverges { .. } => {
@@ -343,6 +343,16 @@ impl Builder<'_> {
 
 /// What a path in this module calls: the item that fits it best of all that is linked.
 pub(crate) fn meaning(path: &str, module: &str, registry: &Registry) -> Meaning {
+    let all = scored(path, module, registry);
+    all.into_iter().max_by_key(|(score, _)| *score).map_or(Meaning::Unknown, |(_, found)| found)
+}
+
+/// All that a path in this module may call: an import can hide which of the items of a name it is.
+pub(crate) fn meanings(path: &str, module: &str, registry: &Registry) -> Vec<Meaning> {
+    scored(path, module, registry).into_iter().map(|(_, found)| found).collect()
+}
+
+fn scored(path: &str, module: &str, registry: &Registry) -> Vec<(u8, Meaning)> {
     let last = |name: &'static str| name.rsplit("::").next().unwrap_or(name);
     let score = |item_module: &str, item: &str| means(path, module, item_module, item);
     let activities =
@@ -353,8 +363,7 @@ pub(crate) fn meaning(path: &str, module: &str, registry: &Registry) -> Meaning 
     let helpers = inventory::iter::<RegisteredHelper>
         .into_iter()
         .map(|RegisteredHelper(found)| (score(found.module, found.function), Meaning::Helper(found)));
-    let all = activities.chain(workflows).chain(helpers);
-    all.filter(|(score, _)| *score > 0).max_by_key(|(score, _)| *score).map_or(Meaning::Unknown, |(_, found)| found)
+    activities.chain(workflows).chain(helpers).filter(|(score, _)| *score > 0).collect()
 }
 
 fn name(kind: JoinKind) -> &'static str {

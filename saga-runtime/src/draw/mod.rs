@@ -4,7 +4,7 @@ mod dot;
 mod graph;
 mod mermaid;
 
-pub(crate) use graph::{Meaning, meaning};
+pub(crate) use graph::{Meaning, meaning, meanings};
 
 use crate::plan::Plan;
 use crate::registry::Registry;

@@ -154,7 +154,9 @@ impl<F> TimedFuture<F> {
 
 /// The failure of an attempt that gives no sign of life.
 fn silent_for(activity: &str, most: Duration) -> AttemptFailure {
-    let message = format!("`{activity}` gave no sign of life for {most:?}, its `heartbeat`");
+    let message = format!(
+        "`{activity}` gave no sign of life for {most:?}, its `heartbeat`; call `cx.heartbeat(…)` more often, or raise it"
+    );
     AttemptFailure::engine(FailureKind::TimedOut, Class::TRANSIENT, message)
 }
 
@@ -244,7 +246,9 @@ mod tests {
         assert!((&mut attempt).now_or_never().is_none(), "its last word was nine seconds ago");
         clock.pass(1);
         let end = (&mut attempt).now_or_never().unwrap();
-        assert_eq!(message(end), "`copy` gave no sign of life for 10s, its `heartbeat`");
+        let said =
+            "`copy` gave no sign of life for 10s, its `heartbeat`; call `cx.heartbeat(…)` more often, or raise it";
+        assert_eq!(message(end), said);
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
         let errand = match call.queue.as_deref().or(A::OPTIONS.queue) {
             Some(queue) => {
                 let errand = errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?;
-                Some(Errand { priority: call.priority, ..errand })
+                Some(Errand { priority: call.priority.or(A::OPTIONS.priority), ..errand })
             }
             None if call.priority.is_some() => {
                 return Err(format!("`{}` has a priority and no queue to wait on: add `.queue(…)`", A::NAME));

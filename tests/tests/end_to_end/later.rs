@@ -92,6 +92,30 @@ async fn asks_impatiently() -> Result<String, SagaError> {
     Ok(ask("ask".to_owned()).deadline(Duration::from_millis(20)).await?)
 }
 
+#[workflow]
+async fn orders_impatiently() -> Result<String, SagaError> {
+    Ok(order("order".to_owned()).deadline(Duration::from_millis(20)).await?)
+}
+
+/// Waits for the first answer, and lets go of who has not answered.
+#[workflow]
+async fn asks_or_orders(asks: bool) -> Result<String, SagaError> {
+    pay("fee".to_owned()).await?;
+    let first = if asks {
+        select! {
+            answer = ask("ask".to_owned()) => answer?,
+            done = step("quick".to_owned()) => done?,
+        }
+    } else {
+        select! {
+            answer = order("order".to_owned()) => answer?,
+            done = step("quick".to_owned()) => done?,
+        }
+    };
+    step(format!("then {first}")).await?;
+    Ok(first)
+}
+
 on_each_store!(
     a_step_waits_out_of_memory_and_goes_on_with_the_answer,
     the_first_answer_counts,
@@ -106,6 +130,10 @@ on_each_store!(
     a_cancel_does_not_wait_for_the_answer,
     a_cancel_waits_for_the_answer_that_the_undo_needs,
     a_deadline_ends_the_wait,
+    after_a_deadline_it_is_asked_again_what_the_undo_needs,
+    a_branch_that_waits_for_an_answer_is_let_go_and_undone,
+    a_branch_whose_undo_needs_the_answer_is_let_go_and_waits_for_it,
+    a_cancel_of_a_step_that_waits_survives_a_crash,
     what_names_no_open_step_is_refused,
     a_fork_asks_anew,
     a_run_cut_after_any_record_goes_on_with_the_answer,
@@ -280,6 +308,69 @@ async fn a_deadline_ends_the_wait(place: impl Place) {
     let Outcome::Failed(SagaError::Step(error)) = run.outcome().await.unwrap() else { panic!("it waits") };
     assert!(error.is_timeout(), "{error}");
     assert_eq!(world.log(), ["ask", "undo ask"], "it may have been done by then");
+}
+
+async fn after_a_deadline_it_is_asked_again_what_the_undo_needs(place: impl Place) {
+    let world = World::default();
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(orders_impatiently()).id("A").await.unwrap();
+    world.began("order").await;
+    world.began("order").await;
+    engine.client().complete::<order>(world.noted("order"), &"seven".to_owned()).await.unwrap();
+    let Outcome::Failed(SagaError::Step(error)) = run.outcome().await.unwrap() else { panic!("it waits") };
+    assert!(error.is_timeout(), "{error}");
+    assert_eq!(world.log(), ["order", "order", "undo seven"]);
+}
+
+async fn a_branch_that_waits_for_an_answer_is_let_go_and_undone(place: impl Place) {
+    let world = World::default();
+    world.plan("quick", [Act::Wait]);
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(asks_or_orders(true)).id("A").await.unwrap();
+    until_deferred(engine.client(), "A").await;
+    world.open("quick");
+    assert_eq!(run.result().await.unwrap(), "quick!");
+    let error = engine.client().complete::<ask>(world.noted("ask"), &"yes".to_owned()).await.unwrap_err();
+    assert_eq!(error.to_string(), "run A has ended");
+    let mut log = world.log();
+    log.sort();
+    assert_eq!(log, ["ask", "fee", "quick", "then quick!", "undo ask"], "nobody knows whether it was done");
+}
+
+async fn a_branch_whose_undo_needs_the_answer_is_let_go_and_waits_for_it(place: impl Place) {
+    let world = World::default();
+    world.plan("quick", [Act::Wait]);
+    let engine = engine(&place, &world).await;
+    let run = engine.client().start(asks_or_orders(false)).id("A").await.unwrap();
+    until_deferred(engine.client(), "A").await;
+    world.open("quick");
+    // The workflow goes on meanwhile; the run does not end before.
+    world.began("then quick!").await;
+    engine.client().complete::<order>(world.noted("order"), &"seven".to_owned()).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "quick!");
+    let mut log = world.log();
+    log.sort();
+    assert_eq!(log, ["fee", "order", "quick", "then quick!", "undo seven"]);
+}
+
+async fn a_cancel_of_a_step_that_waits_survives_a_crash(place: impl Place) {
+    let world = World::default();
+    world.plan("undo ask", [Act::Hang]);
+    let first = engine(&place, &world).await;
+    let run = first.client().start(asks_once(None)).id("A").await.unwrap();
+    until_deferred(first.client(), "A").await;
+    run.cancel().await.unwrap();
+    world.began("undo ask").await;
+    drop(run);
+    drop(first);
+    let second = engine(&place, &world).await;
+    let token = world.noted("ask");
+    // It comes too late, and is no error while the run is live.
+    let said = second.client().complete::<ask>(&token, &"yes".to_owned()).await;
+    assert!(said.is_ok() || said.unwrap_err().to_string() == "run A has ended");
+    let run = second.client().attach::<asks_once>("A").await.unwrap();
+    assert_eq!(run.outcome().await.unwrap(), Outcome::Cancelled);
+    assert_eq!(world.log(), ["fee", "ask", "undo ask", "undo ask", "undo fee"]);
 }
 
 async fn what_names_no_open_step_is_refused(place: impl Place) {

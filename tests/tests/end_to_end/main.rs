@@ -27,6 +27,7 @@ mod payloads;
 mod pivots;
 mod planted;
 mod policies;
+mod priorities;
 mod progress;
 mod queues;
 mod rejoin;

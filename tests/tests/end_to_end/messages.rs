@@ -54,6 +54,7 @@ on_each_store!(
     a_value_that_nobody_can_read_is_recorded_and_does_the_run_no_harm,
     an_event_that_the_workflow_never_awaits_is_an_error_of_the_send,
     an_event_that_the_workflow_may_await_is_sent,
+    an_event_that_one_of_several_helpers_of_a_name_awaits_is_sent,
 );
 
 #[derive(Debug, Clone, Serialize, Deserialize, Event)]
@@ -77,6 +78,62 @@ async fn waits_by_a_helper() -> Result<u64, SagaError> {
 async fn waits_by_a_variable() -> Result<u64, SagaError> {
     let wait = event::<Lost>();
     Ok(wait.await.parcel)
+}
+
+/// Helpers of one name, each of which awaits another event. Which of them a path means an import can
+/// hide.
+mod before {
+    use super::*;
+
+    #[derive(Debug, Clone, Serialize, Deserialize, Event)]
+    pub(super) struct Early {
+        pub(super) parcel: u64,
+    }
+
+    #[durable]
+    pub(super) async fn hears_of_it() -> u64 {
+        event::<Early>().await.parcel
+    }
+}
+
+mod between {
+    use super::*;
+
+    #[durable]
+    pub(super) async fn hears_of_it() -> u64 {
+        event::<Lost>().await.parcel
+    }
+}
+
+mod behind {
+    use super::*;
+
+    #[derive(Debug, Clone, Serialize, Deserialize, Event)]
+    pub(super) struct Late {
+        pub(super) parcel: u64,
+    }
+
+    #[durable]
+    pub(super) async fn hears_of_it() -> u64 {
+        event::<Late>().await.parcel
+    }
+}
+
+use {before as one, behind as three, between as two};
+
+#[workflow]
+async fn waits_by_the_first_of_a_name() -> Result<u64, SagaError> {
+    Ok(one::hears_of_it().await)
+}
+
+#[workflow]
+async fn waits_by_the_second_of_a_name() -> Result<u64, SagaError> {
+    Ok(two::hears_of_it().await)
+}
+
+#[workflow]
+async fn waits_by_the_third_of_a_name() -> Result<u64, SagaError> {
+    Ok(three::hears_of_it().await)
 }
 
 #[workflow]
@@ -131,6 +188,22 @@ async fn an_event_that_the_workflow_may_await_is_sent(place: impl Place) {
     assert_eq!(hidden.result().await.unwrap(), 2);
     let later = client.start(waits_in_its_next_execution(true)).id("C").with_event(Lost { parcel: 3 }).await.unwrap();
     assert_eq!(later.result().await.unwrap(), 3);
+}
+
+async fn an_event_that_one_of_several_helpers_of_a_name_awaits_is_sent(place: impl Place) {
+    let engine = engine(&place, &World::default()).await;
+    let client = engine.client();
+    let first = client.start(waits_by_the_first_of_a_name()).id("A").await.unwrap();
+    first.send(before::Early { parcel: 1 }).await.unwrap();
+    assert_eq!(first.result().await.unwrap(), 1);
+    let second = client.start(waits_by_the_second_of_a_name()).id("B").await.unwrap();
+    second.send(Lost { parcel: 2 }).await.unwrap();
+    assert_eq!(second.result().await.unwrap(), 2);
+    let third = client.start(waits_by_the_third_of_a_name()).id("C").await.unwrap();
+    let error = third.send(Shipped { parcel: 3 }).await.unwrap_err();
+    assert!(error.is_not_awaited(), "none of them awaits this: {error}");
+    third.send(behind::Late { parcel: 3 }).await.unwrap();
+    assert_eq!(third.result().await.unwrap(), 3);
 }
 
 async fn an_event_can_be_sent_by_name_as_json(place: impl Place) {

@@ -137,7 +137,8 @@ async fn an_attempt_that_is_silent_too_long_times_out(place: impl Place) {
     assert_eq!(run.result().await.unwrap(), "silent!");
     let failed = attempted(engine.client(), "A").await.remove(0).failure;
     assert_eq!(failed.kind, FailureKind::TimedOut);
-    assert_eq!(failed.message, "`silent` gave no sign of life for 3ms, its `heartbeat`");
+    let said = "`silent` gave no sign of life for 3ms, its `heartbeat`; call `cx.heartbeat(…)` more often, or raise it";
+    assert_eq!(failed.message, said);
 }
 
 fn flaky() -> World {

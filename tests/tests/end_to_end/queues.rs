@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use saga_runtime::prelude::*;
 use saga_runtime::{Engine, EngineBuilder, Limit, RunHandle};
-use saga_store::{Query, Store};
+use saga_store::Store;
 use saga_tests::steps::{SagaError, pay, step, undo_output, undo_step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
 /// A step on a worker of the queue, without undo.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"))]
-async fn render(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn render(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     world.attempt(cx, &name).await
 }
 
@@ -91,18 +95,6 @@ async fn burns(name: String) -> Result<String, SagaError> {
     Ok(burnt)
 }
 
-#[workflow]
-async fn renders_by_priority() -> Result<Vec<String>, SagaError> {
-    let calls = [("low", -1), ("none", 0), ("high", 9), ("middle", 5)];
-    let films = join_all(calls.map(|(name, priority)| render(name.to_owned()).priority(priority))).await;
-    films.into_iter().map(|film| film.map_err(SagaError::from)).collect()
-}
-
-#[workflow]
-async fn hurries_nowhere() -> Result<String, SagaError> {
-    Ok(step("step".to_owned()).priority(9).await?)
-}
-
 on_each_store!(
     an_activity_of_a_queue_runs_on_its_worker_and_the_others_do_not,
     what_was_done_on_a_queue_is_undone_in_order_with_and_without_output,
@@ -115,8 +107,6 @@ on_each_store!(
     a_step_waits_until_a_worker_serves_its_queue,
     a_deadline_passes_though_nobody_serves_the_queue,
     a_queue_can_be_chosen_at_the_call,
-    of_steps_that_wait_those_with_a_higher_priority_go_first,
-    a_priority_without_a_queue_is_an_error_of_the_step,
     a_bad_name_of_a_queue_is_an_error_of_the_step,
     another_worker_of_the_queue_takes_over_from_one_that_dies,
     the_run_that_waits_survives_its_own_worker,
@@ -128,7 +118,7 @@ on_each_store!(
 );
 
 /// An engine that drives the workflows, with a world of its own.
-async fn home<S: Store + Clone>(store: &S, world: &World) -> Engine {
+pub(crate) async fn home<S: Store + Clone>(store: &S, world: &World) -> Engine {
     started(Engine::builder(store.clone()).state(world.clone())).await
 }
 
@@ -137,7 +127,7 @@ async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
     started(Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()).await
 }
 
-async fn started(builder: EngineBuilder) -> Engine {
+pub(crate) async fn started(builder: EngineBuilder) -> Engine {
     let builder = builder.grace(Duration::from_millis(50));
     match builder.heartbeat(Duration::from_millis(100), Duration::from_millis(500)).start().await {
         Ok(engine) => engine,
@@ -293,34 +283,6 @@ async fn a_queue_can_be_chosen_at_the_call(place: impl Place) {
     assert_eq!(two.there.log(), ["step"]);
     assert!(two.here.log().is_empty());
     two.end().await;
-}
-
-async fn of_steps_that_wait_those_with_a_higher_priority_go_first(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let home = home(&store, &here).await;
-    let run = home.client().start(renders_by_priority()).id("A").await.unwrap();
-    let all = Query { limit: 10, ..Query::default() };
-    while home.client().list(&all).await.unwrap().runs.len() < 5 {
-        tokio::task::yield_now().await;
-    }
-    let one = Engine::builder(store.clone()).state(there.clone()).queues(["gpu"]).only_activities().max_runs(1);
-    let gpu = started(one).await;
-    assert_eq!(run.result().await.unwrap(), ["low!", "none!", "high!", "middle!"]);
-    assert_eq!(there.log(), ["high", "middle", "none", "low"]);
-    gpu.shutdown().await;
-    home.shutdown().await;
-}
-
-async fn a_priority_without_a_queue_is_an_error_of_the_step(place: impl Place) {
-    let world = World::default();
-    let store = place.open().await;
-    let home = home(&store, &world).await;
-    let run = home.client().start(hurries_nowhere()).id("A").await.unwrap();
-    let Outcome::Failed(SagaError::Step(error)) = run.outcome().await.unwrap() else { panic!("not refused") };
-    assert_eq!(error.to_string(), "`step` has a priority and no queue to wait on: add `.queue(…)`");
-    assert!(world.log().is_empty());
-    home.shutdown().await;
 }
 
 async fn a_bad_name_of_a_queue_is_an_error_of_the_step(place: impl Place) {

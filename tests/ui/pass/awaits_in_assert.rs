@@ -12,7 +12,6 @@ async fn saga(name: String) -> saga_runtime::Result<()> {
     assert!(greet(name.clone()).await.is_ok(), "{}", greet(name.clone()).await?);
     assert_eq!(greet(name.clone()).await?, name);
     assert_ne!(greet(name.clone()).await?, "", "{}", greet(name).await?);
-    debug_assert!(greet(String::new()).await.is_ok());
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub async fn reserve(
 }
 
 /// Releases what was reserved.
-#[activity(queue = "stock", circuit_breaker(failures = 5, cooldown = "30s"))]
+#[activity(queue = "stock", priority = -3, circuit_breaker(failures = 5, cooldown = "30s"))]
 pub async fn release(reservation: u64) -> Result<(), StockError> {
     if reservation == 0 { Err(StockError::Out) } else { Ok(()) }
 }

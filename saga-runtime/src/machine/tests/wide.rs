@@ -20,8 +20,8 @@ use crate::workflow::{Workflow, WorkflowDefinition};
 const WIDTH: u32 = 1_000;
 
 #[activity(later)]
-async fn answered(number: u32) -> crate::Result<Later<u32>> {
-    let _ = number;
+async fn answered(#[context] cx: &ActivityContext, number: u32) -> crate::Result<Later<u32>> {
+    let _ = (cx.token(), number);
     Ok(Later::new())
 }
 

@@ -1,0 +1,14 @@
+use saga_runtime::prelude::*;
+
+#[activity]
+async fn greet(name: String) -> saga_runtime::Result<String> {
+    Ok(name)
+}
+
+#[workflow]
+async fn saga(name: String) -> saga_runtime::Result<()> {
+    debug_assert!(greet(name).await.is_ok());
+    Ok(())
+}
+
+fn main() {}

@@ -41,10 +41,21 @@ pub(crate) fn message(from: ExecutionId, op: &OpId, what: &str, at: Timestamp) -
     MessageId::generate(at, &digest(from, op, what))
 }
 
+/// The message that attempts of a step send: `key` is the step's, `what` tells its messages apart.
+pub(crate) fn sent(key: &str, activity: &str, what: &[&[u8]], at: Timestamp) -> MessageId {
+    let parts = || [key.as_bytes(), activity.as_bytes()].into_iter().chain(what.iter().copied());
+    // With its length before each part no two lists are the same bytes.
+    let bytes = || parts().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied()));
+    MessageId::generate(at, &hashed(bytes))
+}
+
 /// 80 bits of two FNV-1a hashes, mixed: the same for all builds and machines.
 fn digest(execution: ExecutionId, op: &OpId, what: &str) -> [u8; 10] {
     let numbers = op.path().iter().flat_map(|number| number.to_be_bytes());
-    let bytes = || execution.as_bytes().iter().copied().chain(numbers.clone()).chain(what.bytes());
+    hashed(|| execution.as_bytes().iter().copied().chain(numbers.clone()).chain(what.bytes()))
+}
+
+fn hashed<B: Iterator<Item = u8>>(bytes: impl Fn() -> B) -> [u8; 10] {
     let fnv = |basis: u64| bytes().fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut digest = [0; 10];
     digest[..8].copy_from_slice(&mix(fnv(0xcbf2_9ce4_8422_2325)).to_le_bytes());

@@ -1,6 +1,9 @@
 //! Events: typed values that a run waits for and others send.
 
+use std::fmt;
+
 use saga_store::wire::Payload;
+use serde::{Deserialize, Serialize};
 
 use crate::__private::Recorded;
 use crate::codec::{self, CodecError};
@@ -18,6 +21,44 @@ pub trait Event: Recorded {
     /// The durable name.
     const NAME: &'static str;
 }
+
+/// Why an event was not sent.
+///
+/// Serializable, so that a workflow's error can hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The text cannot name a run: says why.
+    Id(String),
+    /// The event cannot be recorded: says why.
+    Event(String),
+    /// No run has this id.
+    NoRun(String),
+    /// The run of this id has ended: nobody will read the event.
+    HasEnded(String),
+    /// The store failed, and it is not known whether the event was sent: says how. To send it again
+    /// does no harm.
+    Store(String),
+    /// An attempt within a transaction sends nothing.
+    InTransaction,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(why) => f.write_str(why),
+            Self::Event(why) => write!(f, "the event cannot be recorded: {why}"),
+            Self::NoRun(id) => write!(f, "no run has the id {id}"),
+            Self::HasEnded(id) => write!(f, "run {id} has ended"),
+            Self::Store(why) => write!(f, "whether the event was sent is not known: {why}"),
+            Self::InTransaction => f.write_str(
+                "a transactional activity sends no events, since its writes may still be taken back: let the workflow `send(…)` it when the step has ended",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
 
 /// An event as engines and clients see it that do not have its type. Registered at link time.
 #[doc(hidden)]

@@ -62,7 +62,7 @@ pub mod test;
 mod watchers;
 mod workflow;
 
-pub use activity::{Activity, ActivityContext, ActivityError, CompletionToken, Later, RetryPolicy};
+pub use activity::{Activity, ActivityContext, ActivityError, CompletionToken, Later, RetryPolicy, SendOnce};
 pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{
@@ -73,13 +73,13 @@ pub use codec::{Codec, CodecError, PAYLOAD_LIMIT};
 pub use durable::{Durable, Helper};
 pub use engine::{Engine, EngineBuilder, Limit, StartError, Tally};
 pub use error::{Error, Result};
-pub use event::Event;
+pub use event::{Event, SendError};
 pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
-    ChildError, ChildHandle, Elapsed, SendError, attempt, continue_as_new, deprecate_patch, event, for_each_concurrent,
-    join_all, new_uuid, now, patched, pivot, random, send, set_status, side_effect, sleep, sleep_until, spawn,
-    try_join_all, undo,
+    ChildError, ChildHandle, Elapsed, attempt, continue_as_new, deprecate_patch, event, for_each_concurrent, join_all,
+    new_uuid, now, patched, pivot, random, send, set_status, side_effect, sleep, sleep_until, spawn, try_join_all,
+    undo,
 };
 pub use plan::Plan;
 pub use saga_macros::{Classify, Event, activity, durable, workflow};

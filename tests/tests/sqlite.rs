@@ -1,7 +1,9 @@
 //! What only the store in a file has: transactional steps, and a disk that can be full.
 
+use futures_util::FutureExt as _;
 use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
+use saga_runtime::store::wire::Entry;
 use saga_sqlite::{SqliteStore, SqliteTx, rusqlite};
 use saga_tests::steps::{SagaError, step};
 use saga_tests::{Act, InFile, Place, World};
@@ -65,6 +67,22 @@ async fn posts(entries: Vec<String>) -> Result<i64, PostError> {
         last = enter(what).await?;
     }
     Ok(last)
+}
+
+#[derive(Debug, Serialize, Deserialize, Event)]
+struct Posted;
+
+/// Tries to send what might be taken back.
+#[activity(transaction)]
+fn tells(#[transaction] tx: &SqliteTx<'_>, #[context] cx: &ActivityContext) -> Result<String, LedgerError> {
+    tx.execute("INSERT INTO entry (what, account) VALUES ('told', 1)", [])?;
+    let sent = cx.send(cx.run_id(), Posted).into_future().now_or_never();
+    Ok(format!("{sent:?}"))
+}
+
+#[workflow]
+async fn tells_itself() -> Result<String, PostError> {
+    Ok(tells().await?)
 }
 
 #[workflow]
@@ -142,6 +160,17 @@ async fn a_violated_deferred_foreign_key_fails_the_step_and_harms_no_neighbour()
     let mut ledger = office.ledger().await;
     ledger.sort();
     assert_eq!(ledger, ["a", "b", "undo a"]);
+}
+
+#[tokio::test]
+async fn an_attempt_within_a_transaction_sends_no_events() {
+    let office = Office::open().await;
+    let run = office.engine.client().start(tells_itself()).id("A").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "Some(Err(InTransaction))");
+    assert_eq!(office.ledger().await, ["told"]);
+    let records = office.engine.client().show("A").await.unwrap().records;
+    let entries = || records.iter().flat_map(|record| &record.entries);
+    assert!(!entries().any(|entry| matches!(entry, Entry::EventReceived(_))), "{records:?}");
 }
 
 #[workflow]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use super::later::CompletionToken;
 use super::lifeline::Lifeline;
 use super::progress::Board;
+use super::sends::{Courier, Sent};
 use crate::codec::{self, CodecError, Encoder};
 use crate::state::States;
 use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
@@ -81,6 +82,19 @@ pub(crate) struct ContextParts {
     pub(crate) progress: Option<Payload>,
     /// The task by which signs of life are known, and where they go; none if they have no meaning.
     pub(crate) beats: Option<Beats>,
+    /// Who takes its events to their runs; none within a transaction.
+    pub(crate) courier: Option<Arc<dyn Courier>>,
+    /// The events that it has sent.
+    pub(crate) sent: Sent,
+}
+
+impl ContextParts {
+    pub(super) fn idempotency_key(&self) -> IdempotencyKey {
+        match &self.key {
+            Some(key) => IdempotencyKey(Arc::clone(key)),
+            None => IdempotencyKey::of(self.execution, &self.op, self.undo),
+        }
+    }
 }
 
 /// Where an attempt's signs of life go.
@@ -107,10 +121,11 @@ impl ActivityContext {
     /// The step's key: equal for all its attempts, also after a crash, and for no other step, unless
     /// the call has set one with [`.key(…)`](crate::ActivityCall::key).
     pub fn idempotency_key(&self) -> IdempotencyKey {
-        match &self.parts.key {
-            Some(key) => IdempotencyKey(Arc::clone(key)),
-            None => IdempotencyKey::of(self.parts.execution, &self.parts.op, self.parts.undo),
-        }
+        self.parts.idempotency_key()
+    }
+
+    pub(super) fn parts(&self) -> &Arc<ContextParts> {
+        &self.parts
     }
 
     /// Which attempt this is, from 1. After a crash the count is a lower bound.
@@ -192,12 +207,14 @@ impl ActivityContext {
     /// attempt is told ([`progress`](Self::progress)), also after a crash and on another worker, so
     /// that it need not begin at the beginning.
     ///
-    /// Costs nothing but memory each time, so call it as often as there is something to say. The
-    /// first word of an attempt is recorded at once, later ones at most every 5 s, and rarer the
-    /// longer the attempt takes: a crash loses at most the last 5 s of progress, or a twentieth of
-    /// the attempt's time, and an attempt that takes a day costs some 150 records. What is not yet
-    /// recorded when an attempt fails goes with the record of the failure. A value that is `null` in
-    /// JSON, as `()` is, is a sign of life only: what was said before stands, and nothing is recorded.
+    /// Each call encodes the value and keeps it in place of the one before, without IO, so call it as
+    /// often as there is something to say. What costs is a record: it shares its flush with others,
+    /// and stays in the journal until the run is purged. The first word of an attempt is recorded at
+    /// once, later ones at most every 5 s, and rarer the longer the attempt takes: a crash loses at
+    /// most the last 5 s of progress, or a twentieth of the attempt's time, and an attempt that takes
+    /// a day costs some 150 records. What is not yet recorded when an attempt fails goes with the
+    /// record of the failure. A value that is `null` in JSON, as `()` is, is a sign of life only: what
+    /// was said before stands, and nothing is recorded.
     ///
     /// With `#[activity(heartbeat = "10s")]` an attempt that is silent for so long is ended as timed
     /// out. The attempts of a transactional activity begin at the beginning, since what an earlier one

@@ -7,6 +7,7 @@ mod later;
 mod lifeline;
 mod options;
 mod progress;
+mod sends;
 mod undo;
 
 pub use context::{ActivityContext, IdempotencyKey};
@@ -26,6 +27,8 @@ pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
 pub(crate) use progress::{Board, Listener, Said};
+pub use sends::SendOnce;
+pub(crate) use sends::{Courier, Sent};
 pub use undo::{UndoCall, Undoes};
 
 use std::fmt::Display;

@@ -7,6 +7,7 @@ use saga_store::wire::{Conclusion, decode};
 use saga_store::{ExecutionId, RunId, RunState, RunView};
 
 use super::{ClientError, Parts};
+use crate::clock::Clock;
 
 /// How often it is looked whether an execution is there in which a run goes on, before its caller is
 /// told to try again: some five seconds.
@@ -47,13 +48,13 @@ pub(super) async fn settled(parts: &Parts, id: &RunId, execution: ExecutionId) -
         if view.state != RunState::Continued {
             return Ok(view);
         }
-        pause(parts, round).await;
+        pause(&*parts.clock, round).await;
         view = last(parts, id, view.execution).await?;
     }
     Err(ClientError::GoesOn { id: id.clone() })
 }
 
-pub(super) async fn pause(parts: &Parts, round: u32) {
+pub(super) async fn pause(clock: &dyn Clock, round: u32) {
     let pause = Duration::from_millis(u64::from(round.min(50)) * 4);
-    parts.clock.sleep_until(parts.clock.now().after(pause)).await;
+    clock.sleep_until(clock.now().after(pause)).await;
 }

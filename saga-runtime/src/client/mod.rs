@@ -26,9 +26,7 @@ use std::time::Duration;
 
 use saga_store::message::{CancelRequest, EventMessage, MessageBody};
 use saga_store::wire::Conclusion;
-use saga_store::{
-    Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, Target,
-};
+use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun, Page, Query, RunId, RunView, Store, Target};
 
 pub use bulk::{Action, Bulk, BulkReport};
 pub use error::ClientError;
@@ -39,6 +37,7 @@ use operate::Subject;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
 pub use sending::Sending;
+pub(crate) use sending::{Letter, deliver};
 pub use show::{RunDetails, UndoError};
 pub use start::{StartRun, StartWithin};
 pub(crate) use start::{digest, inbox_of, newborn_view};
@@ -381,37 +380,17 @@ impl Client {
     /// Puts a message into the inbox of a run, of its next execution if it goes on; says of which.
     pub(crate) async fn send_body(
         &self,
-        mut to: Target,
+        to: Target,
         id: RunId,
         body: &MessageBody,
     ) -> Result<ExecutionId, ClientError> {
         let parts = &self.parts;
-        let (message_id, body) = (parts.entropy.message(parts.clock.now()), body.to_bytes());
-        let mut goes_on = false;
-        let mut round = 0;
-        while round < chain::ROUNDS {
-            let message = Message { id: message_id, to: to.clone(), body: body.clone() };
-            match parts.store.deliver(vec![message]).await?.first() {
-                Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => {
-                    if let Some(worker) = &parts.worker {
-                        worker.nudge(*execution);
-                    }
-                    return Ok(*execution);
-                }
-                Some(Delivery::Ended(execution)) => {
-                    let view = parts.store.get_execution(*execution).await?;
-                    let next = view.as_ref().map(chain::next_of).transpose()?.flatten();
-                    to = Target::Execution(next.ok_or_else(|| ClientError::HasEnded { id: id.clone() })?);
-                    goes_on = true;
-                }
-                Some(Delivery::NoRun) | None if goes_on => {
-                    chain::pause(parts, round).await;
-                    round += 1;
-                }
-                Some(Delivery::NoRun) | None => return Err(ClientError::NoRun { id }),
-            }
+        let letter = Letter { id: parts.entropy.message(parts.clock.now()), to, run: id, body: body.to_bytes() };
+        let execution = sending::deliver(&*parts.store, &*parts.clock, letter).await?;
+        if let Some(worker) = &parts.worker {
+            worker.nudge(execution);
         }
-        Err(ClientError::GoesOn { id })
+        Ok(execution)
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) async fn append(
                     _ => return Ok(execution),
                 }
             }
-            CommitOutcome::Refused { .. } => chain::pause(parts, round).await,
+            CommitOutcome::Refused { .. } => chain::pause(&*parts.clock, round).await,
             CommitOutcome::Rejected(why) => return Err(ClientError::Rejected { id: id.clone(), why }),
         }
     }
@@ -157,7 +157,7 @@ pub(super) async fn commit(
             Err(CommitError { error, commits: again }) if error.is_retryable() && round < OUTAGE_ROUNDS => {
                 commits = again;
                 round += 1;
-                chain::pause(parts, round * 5).await;
+                chain::pause(&*parts.clock, round * 5).await;
             }
             Err(CommitError { error, .. }) => return Err(error.into()),
         }

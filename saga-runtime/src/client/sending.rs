@@ -5,7 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::ClientError;
+use bytes::Bytes;
+use saga_store::{Delivery, ExecutionId, Message, MessageId, RunId, Target};
+
+use super::{ClientError, chain};
+use crate::clock::Clock;
+use crate::erased::AnyStore;
 
 /// What [`RunHandle::send`](super::RunHandle::send) and [`Client::send`](super::Client::send)
 /// return: await it. A type with a name, so that of a value that is no event there is one error.
@@ -30,4 +35,43 @@ impl fmt::Debug for Sending<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sending").finish_non_exhaustive()
     }
+}
+
+/// A message for the inbox of a run.
+pub(crate) struct Letter {
+    /// By which it is recognised when it is sent again.
+    pub(crate) id: MessageId,
+    pub(crate) to: Target,
+    /// The run, as errors name it.
+    pub(crate) run: RunId,
+    pub(crate) body: Bytes,
+}
+
+/// Puts a message into the inbox of a run, of its next execution if it goes on; says of which.
+pub(crate) async fn deliver(
+    store: &dyn AnyStore,
+    clock: &dyn Clock,
+    letter: Letter,
+) -> Result<ExecutionId, ClientError> {
+    let Letter { id, mut to, run, body } = letter;
+    let mut goes_on = false;
+    let mut round = 0;
+    while round < chain::ROUNDS {
+        let message = Message { id, to: to.clone(), body: body.clone() };
+        match store.deliver(vec![message]).await?.first() {
+            Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => return Ok(*execution),
+            Some(Delivery::Ended(execution)) => {
+                let view = store.get_execution(*execution).await?;
+                let next = view.as_ref().map(chain::next_of).transpose()?.flatten();
+                to = Target::Execution(next.ok_or_else(|| ClientError::HasEnded { id: run.clone() })?);
+                goes_on = true;
+            }
+            Some(Delivery::NoRun) | None if goes_on => {
+                chain::pause(clock, round).await;
+                round += 1;
+            }
+            Some(Delivery::NoRun) | None => return Err(ClientError::NoRun { id: run }),
+        }
+    }
+    Err(ClientError::GoesOn { id: run })
 }

@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
 use super::pace::LEASE_CHECK;
-use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Lifeline};
+use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Courier, Lifeline, Sent};
 use crate::clock::Clock;
 use crate::codec::Encoder;
 use crate::erased::AnyStore;
@@ -32,6 +32,8 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) encoder: Encoder,
     /// Where attempts that write through the store have their transactions.
     pub(crate) store: Arc<dyn AnyStore>,
+    /// Who takes events of attempts to their runs.
+    pub(crate) courier: Arc<dyn Courier>,
 }
 
 /// Which run an attempt belongs to.
@@ -72,6 +74,8 @@ impl AttemptEnvironment {
             task: (run.execution, start.key.op.clone()),
             progress: start.progress.clone(),
             beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board)),
+            courier: (!start.definition.is_transaction()).then(|| Arc::clone(&self.courier)),
+            sent: Sent::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use saga_store::wire::Payload;
-use saga_store::{BuildId, Timestamp};
+use saga_store::{BuildId, Incarnation, Timestamp};
 use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
@@ -15,6 +15,7 @@ use super::committer::Committer;
 use super::letterbox::Post;
 use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
+use super::messenger::Messenger;
 use super::queues::Queues;
 use super::shared::Shared;
 use super::start_error::StartError;
@@ -300,6 +301,7 @@ impl EngineBuilder {
             encoder: self.encoder,
             clock: Arc::clone(&clock),
             grace: self.grace,
+            courier: Messenger::courier(&self.store, &clock, &spawner),
             store: Arc::clone(&self.store),
         };
         let resolve = {
@@ -353,17 +355,7 @@ impl EngineBuilder {
             Arc::new(Arc::clone(&shared)),
         )
         .encoding(self.encoder);
-        let adopting = {
-            let shared = Arc::clone(&shared);
-            async move {
-                for dead in joined.proven_dead {
-                    if let Err(error) = intake::adopt(&shared, dead).await {
-                        tracing::warn!(%error, worker = %dead, "its runs cannot be taken over now");
-                    }
-                }
-                intake::claim_loop(shared).await;
-            }
-        };
+        let adopting = take_up(Arc::clone(&shared), joined.proven_dead);
         let mut tasks: Vec<_> = committing.map(|lane| spawner.spawn(lane)).collect();
         tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);
         tasks.push(spawner.spawn(post::work(Arc::clone(&shared), letters)));
@@ -473,6 +465,16 @@ impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder").field("store", &self.store.kind()).finish_non_exhaustive()
     }
+}
+
+/// Takes over the runs of workers that are dead, then what is ready.
+async fn take_up(shared: Arc<Shared>, dead: Vec<Incarnation>) {
+    for dead in dead {
+        if let Err(error) = intake::adopt(&shared, dead).await {
+            tracing::warn!(%error, worker = %dead, "its runs cannot be taken over now");
+        }
+    }
+    intake::claim_loop(shared).await;
 }
 
 fn modules<'a>(modules: impl Iterator<Item = &'a str>) -> String {

@@ -20,6 +20,7 @@ mod limits;
 mod live;
 mod local;
 mod membership;
+mod messenger;
 mod observer;
 mod offspring;
 mod open;

@@ -174,7 +174,7 @@ mod tests {
     use saga_store::{ExecutionId, RunId};
 
     use super::*;
-    use crate::activity::{Beats, Board, ContextParts, Listener};
+    use crate::activity::{Beats, Board, ContextParts, Listener, Sent};
     use crate::clock::Still;
 
     struct Nobody;
@@ -199,6 +199,8 @@ mod tests {
             task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
             beats: Some(Beats::new(&board)),
+            courier: None,
+            sent: Sent::default(),
         })
     }
 

@@ -10,14 +10,14 @@ use saga_store::RunId;
 use saga_store::wire::{ChildEnd, ChildScheduled, Entry, OpId, Recipient, UndoPlan};
 use serde::{Deserialize, Serialize};
 
-use super::send::{self, SendError};
+use super::send;
 use crate::activity::UndoKind;
 use crate::call::WorkflowCall;
 use crate::codec;
 use crate::context::{self, Arrival, Decision};
 use crate::derive;
 use crate::durable::{Durable, sealed::Sealed};
-use crate::event::Event;
+use crate::event::{Event, SendError};
 use crate::workflow::Workflow;
 
 /// Why a child run has no result.

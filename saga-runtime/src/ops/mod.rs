@@ -25,7 +25,7 @@ pub use many::{ForEachConcurrent, ForEachFuture, TryJoinAll, TryJoinAllFuture, f
 pub use patch::{deprecate_patch, patched};
 pub use pivot::{Pivot, PivotFuture, pivot};
 pub use select::{Either, SelectFuture, SelectPair, TryJoinFuture, TryJoinPair};
-pub use send::{SendError, SendEvent, SendFuture, send};
+pub use send::{SendEvent, SendFuture, send};
 pub use sleep::{Sleep, SleepFuture, sleep, sleep_until};
 pub use status::set_status;
 pub use step::StepFuture;

@@ -1,50 +1,16 @@
 //! Sending events to other runs.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as PollContext, Poll};
 
 use saga_store::RunId;
 use saga_store::wire::{Entry, EventMessage, EventSent, Recipient};
-use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::context::{self, Context};
 use crate::durable::{Durable, sealed::Sealed};
-use crate::event::Event;
-
-/// Why an event was not sent.
-///
-/// Serializable, so that a workflow's error can hold it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The text cannot name a run: says why.
-    Id(String),
-    /// The event cannot be recorded: says why.
-    Event(String),
-    /// No run has this id.
-    NoRun(String),
-    /// The run of this id has ended: nobody will read the event.
-    HasEnded(String),
-    /// The store failed, and it is not known whether the event was sent: says how.
-    Store(String),
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(why) => f.write_str(why),
-            Self::Event(why) => write!(f, "the event cannot be recorded: {why}"),
-            Self::NoRun(id) => write!(f, "no run has the id {id}"),
-            Self::HasEnded(id) => write!(f, "run {id} has ended"),
-            Self::Store(why) => write!(f, "whether the event was sent is not known: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for SendError {}
+use crate::event::{Event, SendError};
 
 /// Sends an event to the run of this id, whatever its workflow: to its newest execution.
 ///

@@ -35,6 +35,7 @@ mod repair;
 mod restart;
 mod retention;
 mod retry;
+mod sends;
 mod starts;
 mod status;
 mod stopping;

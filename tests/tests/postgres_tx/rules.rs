@@ -30,6 +30,39 @@ async fn sends(table: String, sql: String, swallow: bool) -> Result<String, Fail
     Ok(send(table, sql, swallow).await?)
 }
 
+#[derive(Debug, serde::Serialize, serde::Deserialize, Event)]
+struct Debited;
+
+/// Tries to send what might be taken back.
+#[activity(transaction)]
+async fn tells(
+    #[transaction] tx: &mut PostgresTx<'_>,
+    #[context] cx: &ActivityContext,
+    table: String,
+) -> Result<String, BankError> {
+    tx.execute(&format!("UPDATE {table} SET cents = cents - 1"), &[]).await?;
+    Ok(match cx.send(cx.run_id(), Debited).await {
+        Ok(()) => "it was sent".to_owned(),
+        Err(error) => error.to_string(),
+    })
+}
+
+#[workflow]
+async fn tells_itself(table: String) -> Result<String, Failure> {
+    Ok(tells(table).await?)
+}
+
+#[tokio::test]
+async fn an_attempt_within_a_transaction_sends_no_events() {
+    let bank = Bank::open().await;
+    let engine = bank.engine().await;
+    let run = engine.client().start(tells_itself(bank.table.clone())).await.unwrap();
+    let said = run.result().await.unwrap();
+    assert!(said.contains("a transactional activity sends no events"), "{said}");
+    assert!(said.contains("let the workflow `send(…)` it"), "{said}");
+    assert_eq!(bank.cents().await, 99);
+}
+
 impl Bank {
     async fn sends(&self, engine: &Engine, sql: &str, swallow: bool) -> Outcome<String, Failure> {
         let run = engine.client().start(sends(self.table.clone(), sql.to_owned(), swallow)).await.unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use saga_runtime::prelude::*;
 use saga_runtime::test::explore;
+use serde::{Deserialize, Serialize};
 
 use crate::order::{Order, PaymentError, Stock, charge_payment, order_saga};
 
@@ -67,6 +68,39 @@ async fn a_sound_saga_survives_everything_whether_it_completes_or_fails() {
         assert!(explored.is_complete() && explored.cases() > 100, "{explored}");
         assert!(explored.disturbances() >= explored.cases() - 1, "{explored}");
     }
+}
+
+/// An activity tells its own run what it did.
+#[derive(Debug, Serialize, Deserialize, Event)]
+struct Rang {
+    times: u32,
+}
+
+#[activity]
+async fn rings_and_tells(#[context] cx: &ActivityContext) -> saga_runtime::Result<()> {
+    for times in 1..=2 {
+        cx.send(cx.run_id(), Rang { times }).await?;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn hears_the_bell() -> saga_runtime::Result<Vec<u32>> {
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        rings_and_tells().await?;
+        for _ in 0..2 {
+            heard.push(event::<Rang>().await.times);
+        }
+    }
+    Ok(heard)
+}
+
+#[tokio::test]
+async fn what_an_activity_sends_arrives_once_whatever_happens() {
+    let explored = explore(hears_the_bell()).everything().await;
+    explored.assert_same_outcome();
+    assert!(explored.is_complete() && explored.disturbances() >= explored.cases() - 1, "{explored}");
 }
 
 /// How fast it is: `cargo test --release -p saga-tests --test test_kit how_fast -- --nocapture`.

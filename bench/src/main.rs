@@ -51,6 +51,9 @@ enum Verb {
     /// The other process of `sleepers`.
     #[command(hide = true)]
     IdleWorker(saga_bench::verbs::Common),
+    /// Another one.
+    #[command(hide = true)]
+    WaitingWorker(saga_bench::verbs::Common),
     /// The process that `recover` kills.
     #[command(hide = true)]
     RecoverWorker(recover::Options),
@@ -77,6 +80,7 @@ async fn main() -> anyhow::Result<()> {
         Verb::Worker(options) => run::worker(options).await,
         Verb::ListenWorker(options) => events::worker(options).await,
         Verb::IdleWorker(common) => sleepers::idle_worker(common).await,
+        Verb::WaitingWorker(common) => sleepers::waiting_worker(common).await,
         Verb::RecoverWorker(options) => recover::worker(options).await,
     }
 }

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_declined_order_is_told_step_by_step_with_its_undo() {
         let lines = told(vec![
-            Entry::Started(RunStarted {
+            Entry::Started(Box::new(RunStarted {
                 workflow: "order_saga".to_owned(),
                 version: 1,
                 id: "ORD-1".to_owned(),
@@ -258,9 +258,9 @@ mod tests {
                 seed: 1,
                 terms: None,
                 parent: None,
-            }),
+            })),
             scheduled(0, "reserve", UndoPlan::FromOutput),
-            Entry::StepEnded(StepEnded { op: op(0), attempt: 1, output: json("7"), undo: Some(release()) }),
+            Entry::StepEnded(StepEnded { op: op(0), attempt: 1, output: json("7"), undo: Some(Box::new(release())) }),
             scheduled(1, "charge", UndoPlan::Nothing),
             Entry::Attempted(Attempted {
                 op: op(1),

@@ -25,6 +25,9 @@ thread_local! {
     static CURRENT: RefCell<Option<Box<Context>>> = const { RefCell::new(None) };
 }
 
+/// Room for more entries, or decisions, than this is given back.
+pub(crate) const ROOM_KEPT: usize = 16;
+
 /// What has arrived for an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Arrival {
@@ -275,7 +278,7 @@ impl Context {
     pub(crate) fn continue_as_new(&mut self, continued: Continued) {
         if self.continuing.is_none() {
             self.continuing = Some(continued.op.clone());
-            self.note(Entry::Continued(continued));
+            self.note(Entry::Continued(Box::new(continued)));
         }
     }
 
@@ -385,10 +388,24 @@ impl Context {
         self.fatal.take()
     }
 
-    /// What was decided, in place of a vector whose room serves for what comes next.
-    pub(crate) fn take_decisions(&mut self, room: Vec<Decision>) -> Vec<Decision> {
+    /// What was decided in this poll.
+    pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {
         self.dropped_handles.clear();
-        std::mem::replace(&mut self.decisions, room)
+        std::mem::take(&mut self.decisions)
+    }
+
+    /// The room of what was decided serves for what comes next.
+    pub(crate) fn keep_room(&mut self, taken: Vec<Decision>) {
+        if taken.is_empty() && self.decisions.capacity() == 0 && taken.capacity() <= ROOM_KEPT {
+            self.decisions = taken;
+        }
+    }
+
+    /// The run only waits: the room is given back.
+    pub(crate) fn rest(&mut self) {
+        if self.decisions.is_empty() {
+            self.decisions = Vec::new();
+        }
     }
 
     /// Whether any operation is outstanding.

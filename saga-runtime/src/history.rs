@@ -66,9 +66,10 @@ impl History {
     /// The journal of a run, from its records.
     pub(crate) fn of(records: Vec<Record>) -> Result<Self, HistoryError> {
         let first = records.first().and_then(|record| record.entries.first());
-        let Some(Entry::Started(RunStarted { workflow, version, id, .. })) = first else {
+        let Some(Entry::Started(started)) = first else {
             return Err(HistoryError("the journal does not begin with the start of a run".to_owned()));
         };
+        let RunStarted { workflow, version, id, .. } = &**started;
         Ok(Self { run: id.clone(), workflow: workflow.clone(), version: *version, records })
     }
 
@@ -276,7 +277,7 @@ mod tests {
     use super::*;
 
     fn history() -> History {
-        let started = Entry::Started(RunStarted {
+        let started = Entry::Started(Box::new(RunStarted {
             workflow: "pay".to_owned(),
             version: 1,
             id: "ORD-1".to_owned(),
@@ -284,7 +285,7 @@ mod tests {
             seed: 7,
             terms: None,
             parent: None,
-        });
+        }));
         let ended = Entry::StepEnded(StepEnded {
             op: saga_store::wire::OpId::root().child(0),
             attempt: 1,

@@ -127,7 +127,7 @@ impl WorkflowDefinition {
         input: &Payload,
         output: &Payload,
         encoder: Encoder,
-    ) -> Result<Option<UndoStep>, CodecError> {
+    ) -> Result<Option<Box<UndoStep>>, CodecError> {
         let undo = codec::within(encoder.codec, || (self.undo_from_output)(input, output))?;
         undo.map(|undo| undo.into_step(encoder)).transpose()
     }

@@ -186,7 +186,7 @@ impl Dice {
     fn entry(&mut self) -> Entry {
         let time = |dice: &mut Self| i64::from_le_bytes(dice.number().to_le_bytes());
         match self.below(8) {
-            0 => Entry::Started(RunStarted {
+            0 => Entry::Started(Box::new(RunStarted {
                 workflow: self.text(),
                 version: self.small(),
                 id: self.text(),
@@ -194,12 +194,12 @@ impl Dice {
                 seed: self.number(),
                 terms: None,
                 parent: None,
-            }),
+            })),
             1 => Entry::StepEnded(StepEnded {
                 op: self.op(),
                 attempt: self.small(),
                 output: self.payload(),
-                undo: self.maybe(Self::undo),
+                undo: self.maybe(Self::undo).map(Box::new),
             }),
             2 => Entry::StepFailed(StepFailed {
                 op: self.op(),
@@ -215,7 +215,7 @@ impl Dice {
                 op: self.op(),
                 activity: self.text(),
                 input: self.payload(),
-                undo: UndoPlan::Known(self.undo()),
+                undo: UndoPlan::Known(Box::new(self.undo())),
                 deadline: self.maybe(time),
                 errand: None,
                 at_call: None,

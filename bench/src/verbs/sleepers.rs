@@ -47,23 +47,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(options.idle)).await;
     let (idle, cpu_used) = (meter.read().await?.since(&begun), processor_time().zip(cpu).map(|(now, then)| now - then));
 
-    let live = options.runs.min(IN_MEMORY);
-    let before_live = memory();
-    start(engine.client(), live, Waits::InMemory).await?;
-    settle(&meter).await?;
-    let waiting = memory();
     engine.shutdown().await;
-
     drop(opened);
-    let alone = worker_alone(&place).await?;
+    let alone = other(&place, "idle-worker").await?;
+    let waiting = other(&place, "waiting-worker").await?;
     place.clear().await?;
 
-    let grown = |from: Option<f64>, to: Option<f64>, runs: u64| Some((to? - from?) / count(runs));
-    let mut figures = Figures::new(format!("{}: {} runs asleep, {live} waiting in memory", place.kind(), options.runs));
+    let mut figures =
+        Figures::new(format!("{}: {} runs asleep, {IN_MEMORY} waiting in memory", place.kind(), options.runs));
     figures
         .add("memory_asleep", grown(before, suspended, options.runs), "bytes a run")
         .add("written_asleep", written.bytes.map(|bytes| bytes / count(options.runs)), "bytes a run, start and release")
-        .add("memory_waiting", grown(before_live, waiting, live), "bytes a run")
+        .add("memory_waiting", waiting, "bytes a run")
         .add("idle_cpu", cpu_used.map(|cpu| cpu / count(options.idle) * 100.0), "% of a core")
         .add("idle_statements", idle.statements.map(|sent| sent / count(options.idle) * 60.0), "a minute")
         .add("memory_of_a_worker", alone, "MiB, of a process that has only these runs")
@@ -72,14 +67,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The memory of a worker process that finds all of them asleep, in MiB.
-async fn worker_alone(place: &Place) -> anyhow::Result<Option<f64>> {
-    let output = Command::new(std::env::current_exe()?).arg("idle-worker").args(place.arguments()).output().await?;
-    anyhow::ensure!(output.status.success(), "the worker did not start: {}", output.status);
+/// What another process prints that has nothing else in memory.
+async fn other(place: &Place, verb: &str) -> anyhow::Result<Option<f64>> {
+    let output = Command::new(std::env::current_exe()?).arg(verb).args(place.arguments()).output().await?;
+    anyhow::ensure!(output.status.success(), "`{verb}` did not do its work: {}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The process that `worker_alone` starts: it lives for ten heartbeats and prints its memory.
+/// A process that finds all runs asleep: it lives for ten heartbeats and prints its memory in MiB.
 pub async fn idle_worker(common: Common) -> anyhow::Result<()> {
     let opened = common.place().await?.open().await?;
     let engine = opened.engine().start().await?;
@@ -87,6 +82,28 @@ pub async fn idle_worker(common: Common) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(&memory().map(|bytes| bytes / 1024.0 / 1024.0))?);
     engine.shutdown().await;
     Ok(())
+}
+
+/// A process with runs that wait in memory: it prints the bytes of each.
+pub async fn waiting_worker(common: Common) -> anyhow::Result<()> {
+    let place = common.place().await?;
+    let opened = place.open().await?;
+    let engine = opened.engine().start().await?;
+    let meter = Meter::new(&place, &opened).await?;
+    // Caches and pools have their size after this.
+    start(engine.client(), 2_000, Waits::ForHours).await?;
+    settle(&meter).await?;
+    let before = memory();
+    start(engine.client(), IN_MEMORY, Waits::InMemory).await?;
+    settle(&meter).await?;
+    println!("{}", serde_json::to_string(&grown(before, memory(), IN_MEMORY))?);
+    engine.shutdown().await;
+    Ok(())
+}
+
+/// By how many bytes the process has grown for each run.
+fn grown(from: Option<f64>, to: Option<f64>, runs: u64) -> Option<f64> {
+    Some((to? - from?) / count(runs))
 }
 
 #[derive(Clone, Copy)]

@@ -174,7 +174,7 @@ impl ActivityDefinition {
         input: &Payload,
         output: &Payload,
         encoder: Encoder,
-    ) -> Result<Option<UndoStep>, CodecError> {
+    ) -> Result<Option<Box<UndoStep>>, CodecError> {
         let undo = codec::within(encoder.codec, || (self.undo_from_output)(input, output))?;
         undo.map(|undo| undo.into_step(encoder)).transpose()
     }

@@ -24,16 +24,16 @@ pub struct UndoCall {
 
 impl UndoCall {
     /// The undo as it is journalled.
-    pub(crate) fn into_step(self, encoder: Encoder) -> Result<UndoStep, CodecError> {
+    pub(crate) fn into_step(self, encoder: Encoder) -> Result<Box<UndoStep>, CodecError> {
         let input = self.input?;
         encoder.check(input.len(), self.definition.name)?;
         let options = &self.definition.options;
         let retry = self.overrides.retry.unwrap_or_else(|| RetryPolicy::from_options(options.retry, RetryPolicy::UNDO));
-        Ok(UndoStep {
+        Ok(Box::new(UndoStep {
             activity: self.definition.name.to_owned(),
             input,
             retry: retry.to_wire(),
             timeout: super::micros(self.overrides.timeout(options)),
-        })
+        }))
     }
 }

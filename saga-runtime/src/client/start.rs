@@ -254,7 +254,7 @@ impl<W: Workflow> StartRun<W> {
             terms: (terms != RunTerms::default()).then_some(terms),
             parent: None,
         };
-        let mut entries = vec![Entry::Started(started)];
+        let mut entries = vec![Entry::Started(Box::new(started))];
         let whole = is_large.then(|| entries[0].clone());
         let blobs = externalize(&mut entries, &parts.entropy, now);
         let new = NewRun {

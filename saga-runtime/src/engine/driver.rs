@@ -231,6 +231,9 @@ impl Driver {
         if !self.arrived.is_empty() {
             return false;
         }
+        if self.attempts.is_empty() {
+            self.machine.rest();
+        }
         let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);

@@ -98,7 +98,7 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
         parent: Some(parent.clone()),
     };
     let now = shared.clock.now();
-    let mut entries = vec![Entry::Started(started)];
+    let mut entries = vec![Entry::Started(Box::new(started))];
     let whole = Record::new(now, entries.clone());
     let blobs = externalize(&mut entries, &shared.entropy, now);
     let new = NewRun {

@@ -259,7 +259,7 @@ impl Driver {
         self.conflicts = 0;
         let applied = CommitOutcome::Applied(Applied::default());
         let parting = self.acknowledged(Some(applied), kept.rows as u64, None, false);
-        self.fed(|machine| machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_ref(), kept.at));
+        self.fed(|machine| machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_deref(), kept.at));
         parting
     }
 
@@ -348,7 +348,7 @@ impl Driver {
 struct Kept {
     start: AttemptStart,
     output: Payload,
-    undo: Option<UndoStep>,
+    undo: Option<Box<UndoStep>>,
     at: Timestamp,
     seq: Seq,
     nonce: Nonce,

@@ -91,7 +91,7 @@ fn new_run(
         parent: order.parent.clone(),
     };
     let now = shared.clock.now();
-    let mut entries = vec![Entry::Started(started)];
+    let mut entries = vec![Entry::Started(Box::new(started))];
     let whole = Record::new(now, entries.clone());
     let blobs = externalize(&mut entries, &shared.entropy, now);
     let recorded = order.events.iter().map(|event| MessageBody::Event(event.clone()).to_bytes());

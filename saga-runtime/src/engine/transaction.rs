@@ -17,7 +17,7 @@ use crate::machine::{AttemptStart, Turn};
 /// What an attempt left behind for its driver.
 struct TxEnd {
     ended: AttemptEnd,
-    undo: Option<UndoStep>,
+    undo: Option<Box<UndoStep>>,
     rows: u64,
 }
 
@@ -82,7 +82,7 @@ impl Driver {
         match (outcome, left) {
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Ok(output), undo, rows })) => {
                 let parting = self.acknowledged(Some(CommitOutcome::Applied(applied)), rows, None, false);
-                self.fed(|machine| machine.transaction_kept(&start.key, output, undo.as_ref(), at));
+                self.fed(|machine| machine.transaction_kept(&start.key, output, undo.as_deref(), at));
                 parting
             }
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Err(failure), .. })) => {
@@ -144,7 +144,7 @@ fn finisher(
     }
 }
 
-pub(super) fn end_entry(start: &AttemptStart, output: Payload, undo: Option<UndoStep>) -> Entry {
+pub(super) fn end_entry(start: &AttemptStart, output: Payload, undo: Option<Box<UndoStep>>) -> Entry {
     let op = start.key.op.clone();
     if start.key.undo {
         Entry::UndoEnded(op, start.attempt)

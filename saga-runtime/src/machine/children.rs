@@ -281,8 +281,8 @@ impl Machine {
         let ending = child.ending;
         self.open_turn(now);
         let position = self.position;
-        self.push(Entry::ChildEnded(ChildEnded { op: op.clone(), end: end.clone(), undo: undo.clone() }));
-        self.close_child(position, op, &end, undo.as_ref());
+        self.push(Entry::ChildEnded(Box::new(ChildEnded { op: op.clone(), end: end.clone(), undo: undo.clone() })));
+        self.close_child(position, op, &end, undo.as_deref());
         match end {
             ChildEnd::Dead { reason } if ending => {
                 let reason = format!("child {op} is to be undone, and needs an operator itself: {reason}");
@@ -294,7 +294,7 @@ impl Machine {
     }
 
     /// The undo of a child that has completed, where it needs the output.
-    fn undo_of_child(&self, child: &Child, end: &ChildEnd) -> Result<Option<UndoStep>, String> {
+    fn undo_of_child(&self, child: &Child, end: &ChildEnd) -> Result<Option<Box<UndoStep>>, String> {
         let (ChildEnd::Completed(output), UndoPlan::FromOutput) = (end, &child.scheduled.undo) else {
             return Ok(None);
         };
@@ -310,7 +310,7 @@ impl Machine {
     pub(super) fn close_child(&mut self, position: u64, op: &OpId, end: &ChildEnd, undo: Option<&UndoStep>) {
         let Some(child) = self.children.remove(op) else { return };
         let known = match &child.scheduled.undo {
-            UndoPlan::Known(step) => Some(step),
+            UndoPlan::Known(step) => Some(&**step),
             _ => undo,
         };
         match (end, known) {

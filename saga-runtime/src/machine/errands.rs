@@ -269,7 +269,7 @@ impl Machine {
     }
 
     /// The undo of a step that returned this elsewhere, where it needs the output.
-    fn undo_of_errand(&self, op: &OpId, step: &Step, output: &Payload) -> Result<Option<UndoStep>, String> {
+    fn undo_of_errand(&self, op: &OpId, step: &Step, output: &Payload) -> Result<Option<Box<UndoStep>>, String> {
         if !step.errand.as_ref().is_some_and(|sent| matches!(sent.plan, UndoPlan::FromOutput)) {
             return Ok(None);
         }

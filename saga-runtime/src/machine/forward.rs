@@ -79,7 +79,7 @@ impl Machine {
     }
 
     /// The undo of a step that returned this, where it needs the output.
-    pub(super) fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<UndoStep>, String> {
+    pub(super) fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<Box<UndoStep>>, String> {
         let key = TaskKey { op: op.clone(), undo: false };
         match (self.undo_needs_output(&key), self.steps.get(op), self.definition_of(&key)) {
             (true, Some(step), Some(definition)) => definition
@@ -89,13 +89,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<UndoStep>, now: Timestamp) {
+    pub(super) fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<Box<UndoStep>>, now: Timestamp) {
         self.open_turn(now);
         let sent = self.returned(op);
         let attempt = self.close_step(op);
         let position = self.position;
         self.push(Entry::StepEnded(StepEnded { op: op.clone(), attempt, output: output.clone(), undo: undo.clone() }));
-        self.undo_from_now(position, op, sent, undo.as_ref());
+        self.undo_from_now(position, op, sent, undo.as_deref());
         self.resume(op, Arrival::Value(output));
     }
 
@@ -299,7 +299,7 @@ impl Machine {
             context.hold_again(&OpId::root());
         }
         context.end_poll();
-        let mut decisions = context.take_decisions(std::mem::take(&mut self.decided));
+        let mut decisions = context.take_decisions();
         let fatal = fatal.or_else(|| self.refuse_to_continue(continues, &mut decisions));
         self.status = context.take_status().or(self.status.take());
         self.body = body;
@@ -308,7 +308,9 @@ impl Machine {
         for decision in decisions.drain(..) {
             self.decided(decision);
         }
-        self.decided = decisions;
+        if let Some(context) = &mut self.context {
+            context.keep_room(decisions);
+        }
         self.deciding = false;
         if let Some(reason) = fatal {
             return self.stop_dead(reason);
@@ -373,7 +375,7 @@ impl Machine {
             Entry::ChildDetached(op) => self.detach_child(op),
             Entry::Pivot(op) => self.pivot_decided(position, op),
             Entry::EventSent(sent) => self.send_event(sent),
-            Entry::Continued(continued) => self.next = Some(Box::new(continued.clone())),
+            Entry::Continued(continued) => self.next = Some(continued.clone()),
             Entry::TimerSet(TimerSet { op, due }) => {
                 self.timers.set(Timestamp::from_micros(*due), TimerKey::Sleep(op.clone()));
             }
@@ -384,13 +386,13 @@ impl Machine {
     fn open_step(&mut self, position: u64, scheduled: &StepScheduled, code: Option<StepCode>) {
         let definition = self.definition_for(code, &scheduled.activity);
         let options = definition.map_or(ActivityOptions::DEFAULT, |definition| definition.options);
-        let overrides = code.map_or_else(|| Overrides::recorded(scheduled.at_call.as_ref()), |code| code.overrides);
+        let overrides = code.map_or_else(|| Overrides::recorded(scheduled.at_call.as_deref()), |code| code.overrides);
         let deadline = scheduled.deadline.map(Timestamp::from_micros);
         if let Some(deadline) = deadline {
             self.timers.set(deadline, TimerKey::Deadline(scheduled.op.clone()));
         }
         let errand =
-            scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(errand, scheduled.undo.clone())));
+            scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(*errand, scheduled.undo.clone())));
         // What became of a step elsewhere must be known before anything of it, or before it, is undone.
         let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
         self.undo.scheduled(position, &scheduled.op, plan);

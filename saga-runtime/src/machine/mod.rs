@@ -35,7 +35,7 @@ use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
 use crate::activity::ActivityDefinition;
 use crate::codec::Encoder;
-use crate::context::{Context, Decision, StepCode};
+use crate::context::{Context, Decision, ROOM_KEPT, StepCode};
 use crate::errand::OnBehalf;
 use crate::line::Line;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
@@ -156,8 +156,6 @@ pub(crate) struct Machine {
     aborts: Vec<TaskKey>,
     stopping: stopping::Stopping,
     entries: Vec<Entry>,
-    /// Room for the decisions of a poll.
-    decided: Vec<Decision>,
     waker: Arc<forward::OwnWaker>,
     /// The line that the workflow's code has reached.
     line: Option<Line>,
@@ -181,9 +179,6 @@ pub(crate) struct Machine {
 
 /// In place of a step's record: it was scheduled when the run was suspended, and not attempted since.
 const HELD: usize = usize::MAX;
-
-/// Room for more entries than this is given back.
-const ROOM_KEPT: usize = 16;
 
 /// Retry delays of at least this are journalled at once; shorter ones ride on the next record.
 const VISIBLE_DELAY: Duration = Duration::from_secs(1);
@@ -230,6 +225,16 @@ impl Machine {
         if self.entries.capacity() == 0 && entries.capacity() <= ROOM_KEPT {
             entries.clear();
             self.entries = entries;
+        }
+    }
+
+    /// The run only waits: what it keeps for a next turn is given back, so that it is small meanwhile.
+    pub(crate) fn rest(&mut self) {
+        if self.entries.is_empty() {
+            self.entries = Vec::new();
+        }
+        if let Some(context) = &mut self.context {
+            context.rest();
         }
     }
 

@@ -84,9 +84,10 @@ impl Machine {
         records: &[Record],
     ) -> Result<Self, ReplayError> {
         let first = records.first().and_then(|record| record.entries.first().map(|entry| (record.at(), entry)));
-        let Some((at, Entry::Started(RunStarted { input, seed, parent, .. }))) = first else {
+        let Some((at, Entry::Started(started))) = first else {
             return Err(ReplayError("the journal does not begin with the start of a run".to_owned()));
         };
+        let RunStarted { input, seed, parent, .. } = &**started;
         let terms = |entry: &Entry| if let Entry::Started(started) = entry { started.terms.clone() } else { None };
         let copied = records[0].entries.first().and_then(terms).and_then(|terms| terms.copied).unwrap_or(0);
         if (records.len() as u64) <= copied {
@@ -151,7 +152,6 @@ impl Machine {
             aborts: Vec::new(),
             stopping: super::stopping::Stopping::default(),
             entries: Vec::new(),
-            decided: Vec::new(),
             waker: Arc::new(OwnWaker),
             line: None,
             must_commit: false,
@@ -188,7 +188,7 @@ impl Machine {
                 self.given.remove(&ended.op);
                 let sent = self.returned(&ended.op);
                 self.close_step(&ended.op);
-                self.undo_from_now(position, &ended.op, sent, ended.undo.as_ref());
+                self.undo_from_now(position, &ended.op, sent, ended.undo.as_deref());
                 self.replay_arrival(&ended.op, Arrival::Value(ended.output.clone()));
             }
             Entry::StepFailed(failed) if self.is_late(failed) => {
@@ -211,7 +211,7 @@ impl Machine {
             }
             Entry::EventReceived(event) => self.take_event(event.clone()),
             Entry::ChildEnded(ended) => {
-                self.close_child(position, &ended.op, &ended.end, ended.undo.as_ref());
+                self.close_child(position, &ended.op, &ended.end, ended.undo.as_deref());
                 self.replay_arrival(&ended.op, Arrival::Child(ended.end.clone()));
             }
             Entry::UndoEnded(op, _) => self.undo_done(op),

@@ -117,7 +117,7 @@ fn start(lengths: &[u32]) -> Record {
         terms: None,
         parent: None,
     };
-    Record::new(at(0), vec![Entry::Started(started)])
+    Record::new(at(0), vec![Entry::Started(Box::new(started))])
 }
 
 fn replay(records: &[Record]) -> Machine {

@@ -14,7 +14,7 @@ use super::planted::{Planted, is_planted};
 #[derive(Debug, Clone)]
 pub(crate) struct Undoable {
     pub(crate) op: OpId,
-    pub(crate) call: Option<UndoStep>,
+    pub(crate) call: Option<Box<UndoStep>>,
     /// Attempts of the undo that have ended.
     pub(crate) attempts: u32,
     /// Whether it has its turn: an attempt is ready, under way or waits for its time.
@@ -83,7 +83,7 @@ impl UndoLog {
 
     /// An undo was added by hand at this position.
     pub(crate) fn added(&mut self, position: u64, op: &OpId, call: &UndoStep) {
-        self.scheduled(position, op, &UndoPlan::Known(call.clone()));
+        self.scheduled(position, op, &UndoPlan::Known(Box::new(call.clone())));
         self.ended(position, op, None);
     }
 
@@ -94,7 +94,7 @@ impl UndoLog {
         self.waiting.remove(&(item.ended_at, *schedule));
         item.ended_at = position;
         if let Some(call) = call {
-            item.call = Some(call.clone());
+            item.call = Some(Box::new(call.clone()));
         }
         if item.waits() {
             self.waiting.insert((position, *schedule));
@@ -222,12 +222,12 @@ mod tests {
     }
 
     fn known() -> UndoPlan {
-        UndoPlan::Known(UndoStep {
+        UndoPlan::Known(Box::new(UndoStep {
             activity: "undo".to_owned(),
             input: Payload::json("{}"),
             retry: RetryPolicy::UNDO.to_wire(),
             timeout: 1,
-        })
+        }))
     }
 
     #[test]

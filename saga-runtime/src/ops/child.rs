@@ -327,7 +327,7 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
                 }
             }
         };
-        let entry = Entry::ChildScheduled(ChildScheduled {
+        let entry = Entry::ChildScheduled(Box::new(ChildScheduled {
             op: op.clone(),
             workflow: W::NAME.to_owned(),
             version: W::VERSION,
@@ -339,7 +339,7 @@ fn schedule<W: Workflow>(call: WorkflowCall<W>) -> Result<(OpId, RunId), ChildEr
             lane: options.lane.unwrap_or_default(),
             priority: options.priority.unwrap_or_default(),
             terms,
-        });
+        }));
         cx.decide(op.clone(), Decision::new(entry, None));
         Ok((op, id))
     })

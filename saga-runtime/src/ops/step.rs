@@ -107,14 +107,14 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
         let errand = match call.queue.as_deref().or(A::OPTIONS.queue) {
             Some(queue) => {
                 let errand = errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?;
-                Some(Errand { priority: call.priority.or(A::OPTIONS.priority), ..errand })
+                Some(Box::new(Errand { priority: call.priority.or(A::OPTIONS.priority), ..errand }))
             }
             None if call.priority.is_some() => {
                 return Err(format!("`{}` has a priority and no queue to wait on: add `.queue(…)`", A::NAME));
             }
             None => None,
         };
-        let mut at_call = call.overrides.at_call().filter(|_| errand.is_none());
+        let mut at_call = call.overrides.at_call().filter(|_| errand.is_none()).map(Box::new);
         if let Some(key) = call.key.take() {
             IdempotencyKey::check(&key)?;
             at_call.get_or_insert_default().key = Some(key);

@@ -131,7 +131,7 @@ mod tests {
             op: op(number),
             activity: "do".to_owned(),
             input: Payload::json("{}"),
-            undo: UndoPlan::Known(undo),
+            undo: UndoPlan::Known(Box::new(undo)),
             deadline: None,
             errand: None,
             at_call: None,

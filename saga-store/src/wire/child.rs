@@ -75,7 +75,7 @@ pub struct ChildEnded {
     pub end: ChildEnd,
     /// In a record: its undo, where the plan was [`UndoPlan::FromOutput`].
     #[n(2)]
-    pub undo: Option<UndoStep>,
+    pub undo: Option<Box<UndoStep>>,
 }
 
 /// How a child ended, as its parent is told.

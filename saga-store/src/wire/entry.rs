@@ -23,7 +23,7 @@ pub enum Entry {
     // Arrivals.
     /// The run exists. The first entry of record 0, and nowhere else.
     #[n(0)]
-    Started(#[n(0)] RunStarted),
+    Started(#[n(0)] Box<RunStarted>),
     /// A worker took the run from one that had not released it: the fence.
     #[n(1)]
     Claimed(#[n(0)] Claimed),
@@ -69,7 +69,7 @@ pub enum Entry {
     Begun,
     /// A child run has ended, or could not be started.
     #[n(10)]
-    ChildEnded(#[n(0)] ChildEnded),
+    ChildEnded(#[n(0)] Box<ChildEnded>),
     /// The copied part of the journal is over: what was under way elsewhere has been begun anew.
     #[n(75)]
     BegunAnew,
@@ -105,7 +105,7 @@ pub enum Entry {
     Concluded(#[n(0)] Conclusion),
     /// The workflow added an undo by hand.
     #[n(39)]
-    UndoAdded(#[n(0)] OpId, #[n(1)] UndoStep),
+    UndoAdded(#[n(0)] OpId, #[n(1)] Box<UndoStep>),
     /// The point of no return: of the step at this place, once it has succeeded; without a step
     /// there, at once.
     #[n(46)]
@@ -115,7 +115,7 @@ pub enum Entry {
     Patched(#[n(0)] String),
     /// The workflow starts a child run.
     #[n(40)]
-    ChildScheduled(#[n(0)] ChildScheduled),
+    ChildScheduled(#[n(0)] Box<ChildScheduled>),
     /// The workflow asks a child to stop.
     #[n(41)]
     ChildCancelled(#[n(0)] OpId),
@@ -127,7 +127,7 @@ pub enum Entry {
     EventSent(#[n(0)] EventSent),
     /// The workflow is over, and its run goes on with a fresh journal.
     #[n(71)]
-    Continued(#[n(0)] Continued),
+    Continued(#[n(0)] Box<Continued>),
 }
 
 impl Entry {
@@ -304,7 +304,7 @@ pub struct StepEnded {
     pub output: Payload,
     /// Its undo, where the plan was [`UndoPlan::FromOutput`].
     #[n(3)]
-    pub undo: Option<UndoStep>,
+    pub undo: Option<Box<UndoStep>>,
 }
 
 /// A step's failure, or an undo's.
@@ -367,10 +367,10 @@ pub struct StepScheduled {
     pub deadline: Option<i64>,
     /// The run that makes its attempts, where that is not this one.
     #[n(5)]
-    pub errand: Option<Errand>,
+    pub errand: Option<Box<Errand>>,
     /// What the call said of the attempts, in place of what the activity's attribute says.
     #[n(8)]
-    pub at_call: Option<AtCall>,
+    pub at_call: Option<Box<AtCall>>,
 }
 
 /// What a call says of a step's attempts.
@@ -395,7 +395,7 @@ pub enum UndoPlan {
     Nothing,
     /// By this, known before the first attempt.
     #[n(1)]
-    Known(#[n(0)] UndoStep),
+    Known(#[n(0)] Box<UndoStep>),
     /// By what [`StepEnded::undo`] will say.
     #[n(2)]
     FromOutput,

@@ -106,7 +106,7 @@ fn child() -> ChildScheduled {
         id: "SHIP-1".to_owned(),
         execution: execution(),
         input: Payload::json("{\"order\":1}"),
-        undo: UndoPlan::Known(undo()),
+        undo: UndoPlan::Known(Box::new(undo())),
         at_end: Some(ParentEnd::Terminate),
         lane: "tenant".to_owned(),
         priority: -1,
@@ -126,7 +126,7 @@ fn child_started() -> RunStarted {
     }
 }
 
-fn ended_child(undo: Option<UndoStep>) -> ChildEnded {
+fn ended_child(undo: Option<Box<UndoStep>>) -> ChildEnded {
     ChildEnded { op: op(&[9]), end: ChildEnd::Completed(Payload::json("7")), undo }
 }
 
@@ -157,14 +157,14 @@ fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
             input: Payload::json("{\"scene\":7}"),
             undo: UndoPlan::Nothing,
             deadline: None,
-            errand: Some(Errand {
+            errand: Some(Box::new(Errand {
                 queue: "gpu".to_owned(),
                 execution: execution(),
                 retry: undo().retry,
                 timeout: 5_000_000,
                 default_timeout: false,
                 priority,
-            }),
+            })),
             at_call: None,
         })
     };
@@ -194,6 +194,7 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
     };
     let at_call = AtCall { timeout: Some(1_000_000), retry: Some(undo().retry), key: None };
     let with_key = AtCall { key: Some("ORD-1/charge".to_owned()), ..AtCall::default() };
+    let with_start_terms = ChildScheduled { terms: Some(start_terms()), ..child() };
     let with_terms = RunStarted { terms: Some(terms), ..started.clone() };
     let attempted = Attempted {
         op: op(&[4, 1, 0]),
@@ -208,28 +209,28 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
     let ended = |undo| StepEnded { op: op(&[0]), attempt: 1, output: Payload::json("{\"id\":7}"), undo };
     let failed = UndoCause::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
     vec![
-        ("started", Entry::Started(started)),
+        ("started", Entry::Started(Box::new(started))),
         ("claimed", Entry::Claimed(Claimed::by("worker-1"))),
         ("claimed_alone", Entry::Claimed(Claimed { care: Some(Care::Alone), ..Claimed::by("worker-1") })),
         (
             "claimed_not_build",
             Entry::Claimed(Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") }),
         ),
-        ("started_with_terms", Entry::Started(with_terms)),
-        ("started_by_a_fork", Entry::Started(forked)),
+        ("started_with_terms", Entry::Started(Box::new(with_terms))),
+        ("started_by_a_fork", Entry::Started(Box::new(forked))),
         ("begun_anew", Entry::BegunAnew),
         ("event_sent_to_a_run", sent(Recipient::Run("ORD-2".to_owned()))),
         ("event_sent_to_a_child", sent(Recipient::Child(op(&[2])))),
-        ("continued", Entry::Continued(continued())),
+        ("continued", Entry::Continued(Box::new(continued()))),
         (
             "step_scheduled_as_the_call_says",
-            Entry::StepScheduled(StepScheduled { at_call: Some(at_call), ..step(UndoPlan::Nothing) }),
+            Entry::StepScheduled(StepScheduled { at_call: Some(Box::new(at_call)), ..step(UndoPlan::Nothing) }),
         ),
         (
             "step_scheduled_with_a_key",
-            Entry::StepScheduled(StepScheduled { at_call: Some(with_key), ..step(UndoPlan::Nothing) }),
+            Entry::StepScheduled(StepScheduled { at_call: Some(Box::new(with_key)), ..step(UndoPlan::Nothing) }),
         ),
-        ("child_scheduled_with_terms", Entry::ChildScheduled(ChildScheduled { terms: Some(start_terms()), ..child() })),
+        ("child_scheduled_with_terms", Entry::ChildScheduled(Box::new(with_start_terms))),
         ("suspended", Entry::Suspended(cancel())),
         ("resumed", Entry::Resumed(CancelRequest::default())),
         ("repaired_by_resume", Entry::Repaired(Repair::Resume)),
@@ -240,7 +241,7 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
         ("begun", Entry::Begun),
         ("patched", Entry::Patched("2026-11-fraud-check".to_owned())),
         ("step_ended", Entry::StepEnded(ended(None))),
-        ("step_ended_with_undo", Entry::StepEnded(ended(Some(undo())))),
+        ("step_ended_with_undo", Entry::StepEnded(ended(Some(Box::new(undo()))))),
         ("step_failed", Entry::StepFailed(failed_step())),
         ("attempted", Entry::Attempted(attempted)),
         ("progressed", Entry::Progressed(progressed(false))),
@@ -253,19 +254,19 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
         ("undo_ended", Entry::UndoEnded(op(&[2]), 3)),
         ("undo_failed", Entry::UndoFailed(failed_step())),
         ("step_scheduled_with_nothing_to_undo", scheduled(UndoPlan::Nothing)),
-        ("step_scheduled_with_known_undo", scheduled(UndoPlan::Known(undo()))),
+        ("step_scheduled_with_known_undo", scheduled(UndoPlan::Known(Box::new(undo())))),
         ("step_scheduled_with_undo_from_output", scheduled(UndoPlan::FromOutput)),
         ("timer_set", Entry::TimerSet(TimerSet { op: op(&[5]), due: -1 })),
         ("event_awaited", Entry::EventAwaited(op(&[6]), "approval".to_owned())),
-        ("undo_added", Entry::UndoAdded(op(&[5]), undo())),
+        ("undo_added", Entry::UndoAdded(op(&[5]), Box::new(undo()))),
         ("pivot", Entry::Pivot(op(&[4, 0, 2]))),
         ("dropped", Entry::Dropped(op(&[4, 1]))),
         ("value", Entry::Value(OpValue { op: op(&[8]), value: Payload::json("\"host-1\"") })),
         ("undo_began_failed", Entry::UndoBegan(failed)),
         ("undo_began_cancelled", Entry::UndoBegan(UndoCause::Cancelled(cancel()))),
-        ("started_by_a_parent", Entry::Started(RunStarted { parent: Some(parent()), ..child_started() })),
-        ("child_ended", Entry::ChildEnded(ended_child(Some(undo())))),
-        ("child_scheduled", Entry::ChildScheduled(child())),
+        ("started_by_a_parent", Entry::Started(Box::new(RunStarted { parent: Some(parent()), ..child_started() }))),
+        ("child_ended", Entry::ChildEnded(Box::new(ended_child(Some(Box::new(undo())))))),
+        ("child_scheduled", Entry::ChildScheduled(Box::new(child()))),
         ("child_cancelled", Entry::ChildCancelled(op(&[9]))),
         ("child_detached", Entry::ChildDetached(op(&[9]))),
         ("concluded", Entry::Concluded(Conclusion::Completed(Payload::json("{\"receipt\":1}")))),

@@ -110,7 +110,7 @@ async fn plant(store: &impl Store, workflow: &str, input: &str, more: Vec<Entry>
         terms: None,
         parent: None,
     };
-    let entries = std::iter::once(Entry::Started(started)).chain(more).collect();
+    let entries = std::iter::once(Entry::Started(Box::new(started))).chain(more).collect();
     let new = NewRun {
         id: id.clone(),
         execution: ExecutionId::generate(now, &[7; 10]),

@@ -54,7 +54,7 @@ fn start() -> Record {
         terms: None,
         parent: None,
     };
-    Record::new(at(0), vec![Entry::Started(started)])
+    Record::new(at(0), vec![Entry::Started(Box::new(started))])
 }
 
 fn cancel() -> MessageBody {

@@ -127,7 +127,7 @@ fn looked_at(definition: &'static WorkflowDefinition, fate: Fate) -> (Conclusion
         terms: None,
         parent: None,
     };
-    let mut records = vec![Record::new(at(0), vec![Entry::Started(started)])];
+    let mut records = vec![Record::new(at(0), vec![Entry::Started(Box::new(started))])];
     let before = LOOKED.get();
     let mut machine = replay(definition, &records);
     let (mut open, mut second, mut ended): (Vec<AttemptStart>, i64, u32) = (Vec::new(), 0, 0);

@@ -89,7 +89,7 @@ pub(super) fn start(case: &Case) -> Record {
         terms: None,
         parent: None,
     };
-    Record::new(at(0), vec![Entry::Started(started)])
+    Record::new(at(0), vec![Entry::Started(Box::new(started))])
 }
 
 impl<'a> Play<'a> {

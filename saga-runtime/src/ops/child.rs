@@ -81,7 +81,8 @@ impl<W: Workflow> Durable for WorkflowCall<W> {
 /// The start is part of the record that the workflow makes anyway, and is sent once that is
 /// durable; the await ends at once. Dropping the handle lets the child go on by itself; when the
 /// workflow fails or is cancelled while it holds the handle, the child is cancelled and undone.
-/// A crash repeats nothing: the child's ids follow from the place of the call.
+/// A crash repeats nothing: the child's ids follow from the place of the call. Costs an entry in that
+/// record, and a start; its end costs the parent a record when it is awaited.
 ///
 /// # Errors
 ///

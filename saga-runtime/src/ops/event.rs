@@ -17,6 +17,26 @@ use crate::event::Event;
 /// Waits for the next event of this type. Events that come early are kept in order; each goes to
 /// one waiting operation. Two records: one that says what is awaited (together with whatever
 /// else is decided then), one when it comes.
+///
+/// A crash loses no event and gives none twice: what the journal has is replayed, and what it has not
+/// is still in the run's inbox. A cancel ends the wait; events that nobody takes are dropped with the
+/// run. A run that waits holds no memory if nothing else of it is soon due.
+///
+/// ```
+/// # use saga_runtime::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # use std::time::Duration;
+/// #[derive(Serialize, Deserialize, Event)]
+/// struct Approval {
+///     by: String,
+/// }
+///
+/// #[workflow]
+/// async fn approved() -> saga_runtime::Result<Option<String>> {
+///     let in_time = event::<Approval>().timeout(Duration::from_secs(3600)).await;
+///     Ok(in_time.ok().map(|approval| approval.by))
+/// }
+/// ```
 pub fn event<E: Event>() -> EventWait<E> {
     EventWait { name: E::NAME, decode: codec::decode::<E> }
 }

@@ -11,7 +11,8 @@ use crate::context::{self, Branch};
 use crate::durable::{Durable, sealed::Sealed};
 
 /// Awaits durable things at the same time and gives all their outputs, as a tuple in the order
-/// written. Records nothing of its own.
+/// written. Records nothing of its own, and what all of them begin with is one commit. A crash goes on
+/// with each where it stood; a cancel undoes them all.
 ///
 /// `let (a, b) = join!(quote(x), quote(y)).await;`
 #[macro_export]
@@ -32,8 +33,9 @@ macro_rules! join {
     };
 }
 
-/// Awaits all of these at the same time and gives their outputs in the same order. Records
-/// nothing of its own.
+/// Awaits all of these at the same time and gives their outputs in the same order. Records nothing of
+/// its own, and what all of them begin with is one commit. A crash goes on with each where it stood; a
+/// cancel undoes them all.
 pub fn join_all<I>(items: I) -> JoinAll<I::Item>
 where
     I: IntoIterator,

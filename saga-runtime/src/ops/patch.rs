@@ -11,8 +11,8 @@ use crate::line;
 ///
 /// The unit of recording is the id: a run makes one choice for each id, at its first call, and keeps
 /// it however often it comes here, also by other calls with the same id. A new choice is an entry on
-/// the record of what the workflow decides next; the old path records nothing. It survives crashes
-/// and is copied by forks.
+/// the record of what the workflow decides next, and costs no commit of its own; the old path records
+/// nothing. It survives crashes and cancels, and is copied by forks.
 ///
 /// When no run is left that took the old path, replace the call by [`deprecate_patch`] and delete
 /// the old path; when none is left that recorded the choice, delete that as well. A replay that

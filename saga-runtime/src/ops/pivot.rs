@@ -15,7 +15,8 @@ use crate::durable::{Durable, sealed::Sealed};
 ///
 /// Where one step is the point of no return, `#[activity(pivot)]` says so of it: then it is passed
 /// when that step succeeds, and nothing is undone while nobody knows whether it did. Records one
-/// entry, in the record of the next decision.
+/// entry, in the record of the next decision, and costs no commit of its own: a crash, or a cancel, before
+/// that record is durable finds the run before the pivot.
 ///
 /// ```
 /// # use saga_runtime::prelude::*;

@@ -14,6 +14,9 @@ use crate::durable::{Durable, sealed::Sealed};
 /// and what they did is undone. The winner, its value and what the workflow decides next are one
 /// record; the drop adds an entry to it.
 ///
+/// A crash before that record waits for all branches again, where each stood; after it the winner is
+/// the same, and the undo of the others goes on. A cancel undoes what all branches have done.
+///
 /// ```
 /// # use saga_runtime::prelude::*;
 /// # use std::time::Duration;
@@ -64,7 +67,8 @@ macro_rules! select {
 
 /// Awaits durable things that return a `Result` at the same time: all values as a tuple in the
 /// order written, or the first error. On an error the others are dropped: their attempts are
-/// aborted, and what they did is undone.
+/// aborted, and what they did is undone. Records nothing of its own; a drop adds an entry for each
+/// side to the record of the error. A crash goes on with each where it stood; a cancel undoes them all.
 ///
 /// `let (a, b) = try_join!(quote(x), quote(y)).await?;`
 #[macro_export]

@@ -14,11 +14,28 @@ use crate::durable::{Durable, sealed::Sealed};
 /// Waits for a time. The moment at which it ends is recorded once, so that a crash does not
 /// extend it. Two records: one that sets the timer (together with whatever else is decided
 /// then), one when it fires. A run that only sleeps long holds no memory.
+///
+/// A crash changes nothing: whoever takes the run up waits for what is left, and goes on at once if
+/// the moment has passed meanwhile. A cancel ends the wait; there is nothing to undo.
+///
+/// ```
+/// # use saga_runtime::prelude::*;
+/// # use std::time::Duration;
+/// # #[activity]
+/// # async fn remind(customer: u32) -> saga_runtime::Result<()> { let _ = customer; Ok(()) }
+/// #[workflow]
+/// async fn trial(customer: u32) -> saga_runtime::Result<()> {
+///     sleep(Duration::from_secs(14 * 86_400)).await;
+///     remind(customer).await?;
+///     Ok(())
+/// }
+/// ```
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep(Until::After(duration))
 }
 
-/// Waits until a moment of the store's clock; at once if it has passed.
+/// Waits until a moment of the store's clock; not at all if it has passed. Recorded, paid, and kept
+/// through a crash or ended by a cancel as [`sleep`] is.
 pub fn sleep_until(moment: Timestamp) -> Sleep {
     Sleep(Until::At(moment))
 }

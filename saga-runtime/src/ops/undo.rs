@@ -14,7 +14,9 @@ use crate::line;
 /// several steps, or on what the workflow has computed.
 ///
 /// Recorded with its input in the record of the next decision. Retried for ever unless the call or
-/// its activity says otherwise, as other undos are. An activity that has an undo itself is refused by
+/// its activity says otherwise, as other undos are. From that record on it survives a crash, and a
+/// cancel makes the call as a failure does; the workflow's code is not needed for it any more.
+/// Costs no commit of its own until it is made. An activity that has an undo itself is refused by
 /// the compiler.
 ///
 /// ```

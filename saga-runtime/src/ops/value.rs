@@ -34,7 +34,7 @@ pub fn random<T: Random>() -> T {
     })
 }
 
-/// A version-4 UUID, derived as [`random`] is.
+/// A version-4 UUID, derived as [`random`] is: nothing is recorded.
 ///
 /// # Panics
 ///
@@ -104,7 +104,18 @@ fn finalize(mut z: u64) -> u64 {
 
 /// Records the value of a closure: it runs once, and a replay gets what it gave. The value rides
 /// on the record of the next decision; if the worker dies before that record is durable, the
-/// closure runs again. It must not wait; what takes time or can fail is an activity.
+/// closure runs again. It must not wait; what takes time or can fail is an activity. It costs no commit
+/// of its own. After a crash the value is the recorded one; a cancel undoes nothing of it, so that it
+/// must have no effect.
+///
+/// ```
+/// # use saga_runtime::prelude::*;
+/// # fn hostname() -> String { "here".to_owned() }
+/// #[workflow]
+/// async fn began_on() -> saga_runtime::Result<String> {
+///     Ok(side_effect(hostname).await)
+/// }
+/// ```
 pub fn side_effect<T, F>(closure: F) -> SideEffect<F, T>
 where
     F: FnOnce() -> T,

@@ -3,7 +3,7 @@
 //! Each rule is shown able to fail on a small text beside it; here the rules meet the tree.
 //!
 //! - `source`: the tree, its files, and code without comments and strings.
-//! - `shape`: module docs, line budget, changelog, examples.
+//! - `shape`: module docs, line budget, changelog, examples, docs of what a workflow can say.
 //! - `words`: what must not be named, and where.
 //! - `imports`: which crate and which module may name which.
 //! - `readme`: commands and links of the documents.
@@ -54,6 +54,11 @@ fn the_changelog_has_an_unreleased_section() {
 #[test]
 fn each_example_says_its_purpose_and_how_to_run_it() {
     assert_tidy(rust(shape::example_purpose));
+}
+
+#[test]
+fn each_construct_says_what_is_recorded_and_what_a_crash_and_a_cancel_do() {
+    assert_tidy(rust(shape::constructs));
 }
 
 #[test]

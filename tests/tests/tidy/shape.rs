@@ -1,4 +1,4 @@
-//! Module docs, line budget, changelog, examples.
+//! Module docs, line budget, changelog, examples, docs of what a workflow can say.
 
 use crate::source::{Source, Violation};
 
@@ -53,9 +53,50 @@ pub(crate) fn example_purpose(source: &Source) -> Vec<Violation> {
     found
 }
 
+/// What these give follows from the run's seed or its records; there is nothing that could be lost.
+const GIVEN: [&str; 4] = ["now", "random", "new_uuid", "deprecate_patch"];
+
+/// What a workflow can say tells what is recorded, and what a crash and a cancel do to it.
+pub(crate) fn constructs(source: &Source) -> Vec<Violation> {
+    if !source.path.starts_with("saga-runtime/src/ops/") {
+        return Vec::new();
+    }
+    let (mut found, mut docs, mut exported) = (Vec::new(), String::new(), false);
+    for (number, line) in source.lines() {
+        let name = line.strip_prefix("pub fn ").or_else(|| line.strip_prefix("macro_rules! ").filter(|_| exported));
+        if let Some(line) = line.strip_prefix("///") {
+            docs.push_str(line);
+            continue;
+        }
+        if line.starts_with("#[") {
+            exported |= line.starts_with("#[macro_export");
+            continue;
+        }
+        if let Some(name) = name.and_then(|name| name.split(['<', '(', ' ']).next()) {
+            let said = docs.to_lowercase();
+            let asked = if GIVEN.contains(&name) { &["record"][..] } else { &["record", "crash", "cancel"] };
+            found.extend(asked.iter().filter(|word| !said.contains(*word)).map(|word| {
+                source.violation(number, format!("the docs of `{name}` say what is recorded, and what a crash and a cancel do; \"{word}\" is missing"))
+            }));
+        }
+        (docs, exported) = (String::new(), false);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_construct_that_does_not_say_what_a_crash_does_is_found() {
+        let ops = |text: &str| constructs(&Source::new("saga-runtime/src/ops/nap.rs", text)).len();
+        assert_eq!(ops("/// Recorded once. A cancel ends it.\n#[must_use]\npub fn nap<T>() {}\n"), 1);
+        assert_eq!(ops("/// Recorded once. A cancel ends it,\n/// a crash does not.\npub fn nap() {}\n"), 0);
+        assert_eq!(ops("/// Naps.\n#[macro_export]\nmacro_rules! nap {\n"), 3);
+        assert_eq!(ops("macro_rules! inner {\n"), 0);
+        assert_eq!(ops("/// Records nothing.\npub fn now() {}\n"), 0);
+    }
 
     #[test]
     fn a_module_without_docs_is_found() {

@@ -123,9 +123,8 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
             let claimed = shared.store.claim(&claim).await?;
             asked = true;
             more |= claimed.len() == slots;
-            let taken_over = claimed.iter().filter(|run| run.taken_over).count();
-            if taken_over > 0 {
-                shared.counts.takeovers.add(taken_over);
+            // Also of those that a worker handed over when it stopped: no takeover, but their letters wait.
+            if claimed.iter().any(|run| run.taken_over) {
                 shared.post.sweep();
             }
             take_up(shared, &membership, claimed).await?;

@@ -49,7 +49,7 @@ fn sessions_cut_between_a_commit_and_its_answer_double_nothing_and_lose_nothing(
     let proxy =
         Proxy::before(server.folder().unwrap(), &["-- lean", "-- full", "-- start", "-- claim", "-- adopt"], 20);
     let name = database.url().split(['/', '?']).nth(3).unwrap().to_owned();
-    let mut fleet = Fleet::new(database, 600).by(&proxy.url_of(&name));
+    let mut fleet = Fleet::new(database, 1_000).by(&proxy.url_of(&name));
     let mut workers = fleet.workers(3);
     fleet.submit_all();
     fleet.until_all_ended();

@@ -30,7 +30,7 @@
 //!
 //! - The object store cannot be reached: an error as if the database could not be. A commit is sent again
 //!   until it works, together with the others of its group; a start is an error that can be repeated; a
-//!   replay waits.
+//!   replay waits. A step in a transaction of its own does not: its large payload stays in the database.
 //! - A crash between the object and the commit leaves an object that nothing refers to, never a reference
 //!   without its object. [`SplitStore::sweep`] deletes such objects, and those of purged runs.
 //! - An object is gone or altered: the error names it. A run that needs it is parked as dead with this

@@ -216,11 +216,82 @@ impl OpenTx for SplitTx {
     fn commit(self: Box<Self>, mut commit: RunCommit) -> TxFuture<'static, TxOutcome> {
         let Self { tx, outside } = *self;
         Box::pin(async move {
-            match outside.put_commits(std::slice::from_mut(&mut commit)).await {
-                Ok(_) => tx.commit(commit).await,
-                // Dropped, the transaction is undone.
-                Err(error) => TxOutcome::Conflict(error.to_string()),
+            // A transaction holds locks, and its code has run: it does not wait for an object store, and
+            // is not undone for one.
+            if let Err(error) = outside.put_commits(std::slice::from_mut(&mut commit)).await {
+                tracing::warn!(%error, execution = %commit.execution, "a large payload of a transaction stays in the database");
             }
+            tx.commit(commit).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use saga_store::{ErrorKind, Nonce, Seq, Then};
+
+    use super::*;
+    use crate::blob_store::{BlobFuture, BlobKey, Listed};
+
+    /// An object store that is away.
+    struct Away;
+
+    impl BlobStore for Away {
+        fn put(&self, _: BlobKey, _: Bytes) -> BlobFuture<'_, ()> {
+            Box::pin(async { Err("away".into()) })
+        }
+
+        fn get(&self, _: BlobKey) -> BlobFuture<'_, Option<Bytes>> {
+            Box::pin(async { Err("away".into()) })
+        }
+
+        fn delete(&self, _: BlobKey) -> BlobFuture<'_, ()> {
+            Box::pin(async { Err("away".into()) })
+        }
+
+        fn list(&self, _: Option<BlobKey>, _: usize) -> BlobFuture<'_, Vec<Listed>> {
+            Box::pin(async { Err("away".into()) })
+        }
+    }
+
+    /// Notes what is committed.
+    struct Noted(Arc<Mutex<Vec<RunCommit>>>);
+
+    impl OpenTx for Noted {
+        fn commit(self: Box<Self>, commit: RunCommit) -> TxFuture<'static, TxOutcome> {
+            self.0.lock().unwrap().push(commit);
+            Box::pin(async { TxOutcome::Applied })
+        }
+    }
+
+    fn commit() -> RunCommit {
+        RunCommit {
+            execution: ExecutionId::from_bytes([1; 16]),
+            owner: Incarnation::from_bytes([2; 16]),
+            seq: Seq(1),
+            nonce: Nonce(3),
+            rows: Vec::new(),
+            blobs: vec![Blob { id: BlobId::from_bytes([4; 16]), bytes: Bytes::from_static(b"large") }],
+            inbox_seen: None,
+            outbox: Vec::new(),
+            sent: Vec::new(),
+            change: None,
+            status: None,
+            then: Then::Keep,
+            tx: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_does_not_wait_for_an_object_store_that_is_away() {
+        let noted = Arc::<Mutex<Vec<RunCommit>>>::default();
+        let outside = Outside { blobs: Arc::new(Away), over: 0 };
+        let tx = Box::new(SplitTx { tx: Box::new(Noted(Arc::clone(&noted))), outside: outside.clone() });
+        assert!(matches!(tx.commit(commit()).await, TxOutcome::Applied));
+        assert_eq!(noted.lock().unwrap()[0].blobs[0].bytes, "large");
+        let error = outside.put_commits(&mut [commit()]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "others wait: {error}");
     }
 }

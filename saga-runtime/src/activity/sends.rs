@@ -78,8 +78,10 @@ impl ActivityContext {
     /// The run receives it once, however often this step is attempted: what an attempt sends that an
     /// earlier attempt has sent is recognised, by the step's idempotency key and by the event itself.
     /// Of equal events of one attempt the first is taken for the first of the other attempt, the
-    /// second for the second. So an attempt may simply send anew all that it has to say. If an event
-    /// has another value each time, a time or an amount so far, give it a [`key`](SendOnce::key); and
+    /// second for the second. So an attempt may simply send anew all that it has to say. Events are equal
+    /// if they are written alike. If one is written in another way each time, since it has a time, an
+    /// amount so far or a `HashMap` in it, or since the worker's [`codec`](crate::EngineBuilder::codec)
+    /// changes between two attempts, it arrives with each: give it a [`key`](SendOnce::key); and
     /// an attempt that goes on where an earlier one stood says in its events where that is, so that they
     /// differ. What was sent stays sent, also if the step then fails, is cancelled or undone.
     ///

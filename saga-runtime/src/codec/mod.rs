@@ -123,12 +123,18 @@ pub(crate) fn encode_here<T: Serialize + ?Sized>(value: &T) -> Result<Payload, C
     Encoder { codec: CURRENT.get(), limit: usize::MAX }.encode(value)
 }
 
-/// Encodes undo calls with this codec while `f` runs.
+/// Encodes undo calls with this codec while `f` runs, also if it panics: the thread goes on with others.
 pub(crate) fn within<R>(codec: Codec, f: impl FnOnce() -> R) -> R {
-    let before = CURRENT.replace(codec);
-    let result = f();
-    CURRENT.set(before);
-    result
+    struct Before(Codec);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+
+    let _before = Before(CURRENT.replace(codec));
+    f()
 }
 
 /// Decodes a value, whatever it was written in.

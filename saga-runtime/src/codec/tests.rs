@@ -175,6 +175,15 @@ mod message_pack {
         assert!(text(&packed(b"\x01\x02")).is_err());
     }
 
+    #[test]
+    fn a_workflow_that_panics_leaves_its_format_to_nobody() {
+        let written = || encode_here(&1).unwrap().encoding;
+        let panicked = std::panic::catch_unwind(|| within(Codec::MessagePack, || panic!("planned")));
+        assert!(panicked.is_err());
+        assert_eq!(within(Codec::MessagePack, written), Encoding::MESSAGE_PACK);
+        assert_eq!(written(), Encoding::JSON);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_shown_as_json_or_refused(bytes: Vec<u8>) {

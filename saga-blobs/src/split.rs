@@ -6,10 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use saga_store::commit::Blob;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page, Purged, Query,
-    RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxFuture, TxLimits, TxOutcome,
-    TxStep,
+    BlobId, CommitError, CommitOutcome, ExecutionId, NewRun, OpenTx, RunCommit, Started, Store, StoreError, Transacted,
+    TxFuture, TxLimits, TxOutcome, TxStep,
 };
 
 use crate::blob_store::BlobStore;
@@ -74,24 +72,13 @@ fn blobs_of_runs(runs: &mut [NewRun]) -> Vec<(ExecutionId, &mut Blob)> {
 }
 
 impl<S: Store> Store for SplitStore<S> {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
+    saga_store::forward! {
+        kind join beat leave start_within tell deliver claim adopt reconcile next_wake load inbox outbox
+        forget hints get get_execution ended list purge purge_these
     }
 
     fn commit_lanes(&self) -> usize {
         self.inner.commit_lanes() + 1
-    }
-
-    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
-        self.inner.join(node).await
-    }
-
-    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
-        self.inner.beat(incarnation).await
-    }
-
-    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.inner.leave(incarnation).await
     }
 
     async fn start(&self, mut runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
@@ -123,86 +110,9 @@ impl<S: Store> Store for SplitStore<S> {
         })
     }
 
-    fn start_within(&self, run: &mut NewRun) -> Option<&str> {
-        self.inner.start_within(run)
-    }
-
-    fn tell(&self, hint: Hint) {
-        self.inner.tell(hint);
-    }
-
-    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliver(messages).await
-    }
-
-    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.claim(claim).await
-    }
-
-    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.adopt(dead, by, max).await
-    }
-
-    async fn reconcile(
-        &self,
-        owner: Incarnation,
-        driven: &[ExecutionId],
-        max: usize,
-    ) -> Result<Differences, StoreError> {
-        self.inner.reconcile(owner, driven, max).await
-    }
-
-    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_wake().await
-    }
-
-    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
-        self.inner.load(executions).await
-    }
-
-    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
-        self.inner.inbox(execution, after).await
-    }
-
-    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-        self.inner.outbox(owner, limit).await
-    }
-
-    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
-        self.inner.forget(messages).await
-    }
-
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
         let rows = self.inner.blobs(execution, ids).await?;
         self.outside.get(execution, rows).await
-    }
-
-    fn hints(&self) -> Box<dyn HintStream> {
-        self.inner.hints()
-    }
-
-    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get(id).await
-    }
-
-    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get_execution(execution).await
-    }
-
-    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.ended(executions).await
-    }
-
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
-        self.inner.purge(before, budget).await
-    }
-
-    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.purge_these(executions).await
     }
 }
 
@@ -230,7 +140,7 @@ impl OpenTx for SplitTx {
 mod tests {
     use std::sync::Mutex;
 
-    use saga_store::{ErrorKind, Nonce, Seq, Then};
+    use saga_store::{ErrorKind, Incarnation, Nonce, Seq, Then};
 
     use super::*;
     use crate::blob_store::{BlobFuture, BlobKey, Listed};

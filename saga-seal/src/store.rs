@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
-    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, OpenTx, Page,
-    Purged, Query, RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Timestamp, Transacted, TxFuture,
-    TxLimits, TxOutcome, TxStep,
+    BlobId, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, InboxMessage, Incarnation, LoadedRun,
+    Message, NewRun, OpenTx, Page, Query, RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Transacted,
+    TxFuture, TxLimits, TxOutcome, TxStep,
 };
 
 use crate::seal::{OpenError, Place, Seal};
@@ -148,24 +147,9 @@ impl<S> SealedStore<S> {
 }
 
 impl<S: Store> Store for SealedStore<S> {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn commit_lanes(&self) -> usize {
-        self.inner.commit_lanes()
-    }
-
-    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
-        self.inner.join(node).await
-    }
-
-    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
-        self.inner.beat(incarnation).await
-    }
-
-    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.inner.leave(incarnation).await
+    saga_store::forward! {
+        kind commit_lanes join beat leave tell claim adopt reconcile next_wake forget hints ended purge
+        purge_these
     }
 
     async fn start(&self, mut runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
@@ -205,36 +189,11 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.start_within(run)
     }
 
-    fn tell(&self, hint: Hint) {
-        self.inner.tell(hint);
-    }
-
     async fn deliver(&self, mut messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         for message in &mut messages {
             self.close(Place::Message(message.id), &mut message.body);
         }
         self.inner.deliver(messages).await
-    }
-
-    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.claim(claim).await
-    }
-
-    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.adopt(dead, by, max).await
-    }
-
-    async fn reconcile(
-        &self,
-        owner: Incarnation,
-        driven: &[ExecutionId],
-        max: usize,
-    ) -> Result<Differences, StoreError> {
-        self.inner.reconcile(owner, driven, max).await
-    }
-
-    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_wake().await
     }
 
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
@@ -257,20 +216,12 @@ impl<S: Store> Store for SealedStore<S> {
         Ok(messages)
     }
 
-    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
-        self.inner.forget(messages).await
-    }
-
     async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
         let mut blobs = self.inner.blobs(execution, ids).await?;
         for (id, bytes) in &mut blobs {
             self.open(Place::Blob(*id), bytes)?;
         }
         Ok(blobs)
-    }
-
-    fn hints(&self) -> Box<dyn HintStream> {
-        self.inner.hints()
     }
 
     async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
@@ -285,22 +236,10 @@ impl<S: Store> Store for SealedStore<S> {
         Ok(view)
     }
 
-    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.ended(executions).await
-    }
-
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let mut page = self.inner.list(query).await?;
         page.runs.iter_mut().try_for_each(|view| self.open_view(view))?;
         Ok(page)
-    }
-
-    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
-        self.inner.purge(before, budget).await
-    }
-
-    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.purge_these(executions).await
     }
 }
 

@@ -13,9 +13,11 @@
 //! - [`open`]: transactions that wait for their record, and users' own.
 //! - [`store`]: the trait.
 //! - [`error`]: what can go wrong, sorted by what to do about it.
+//! - [`forward!`]: for a store around a store, the verbs that it hands on as they are.
 
 pub mod commit;
 pub mod error;
+mod forward;
 pub mod ids;
 pub mod message;
 pub mod open;
@@ -27,6 +29,8 @@ pub mod wire;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[doc(hidden)]
+pub use bytes::Bytes as __Bytes;
 pub use commit::{Applied, CommitError, CommitOutcome, RunCommit, StateChange, Then};
 pub use error::{ErrorKind, StoreError};
 pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, RunIdError, Seq, Timestamp};

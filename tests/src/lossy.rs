@@ -5,12 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind, ExecutionId, Hint,
-    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
-    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
-};
+use saga_store::{Claim, ClaimedRun, ErrorKind, Hint, HintStream, Incarnation, NewRun, Started, Store, StoreError};
 
 /// A store around a store, without hints. A clone is the same one.
 #[derive(Debug, Clone)]
@@ -90,20 +85,9 @@ impl HintStream for Nothing {
 }
 
 impl<S: Store> Store for Lossy<S> {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
-        self.inner.join(node).await
-    }
-
-    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
-        self.inner.beat(incarnation).await
-    }
-
-    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.inner.leave(incarnation).await
+    saga_store::forward! {
+        kind join beat leave commit deliver reconcile next_wake load inbox outbox forget blobs get
+        get_execution ended list purge purge_these
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
@@ -121,14 +105,6 @@ impl<S: Store> Store for Lossy<S> {
         self.inner.start(runs).await
     }
 
-    async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        self.inner.commit(commits).await
-    }
-
-    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliver(messages).await
-    }
-
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
         Ok(self.told(self.inner.claim(claim).await?))
     }
@@ -137,64 +113,7 @@ impl<S: Store> Store for Lossy<S> {
         Ok(self.told(self.inner.adopt(dead, by, max).await?))
     }
 
-    async fn reconcile(
-        &self,
-        owner: Incarnation,
-        driven: &[ExecutionId],
-        max: usize,
-    ) -> Result<Differences, StoreError> {
-        self.inner.reconcile(owner, driven, max).await
-    }
-
-    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_wake().await
-    }
-
-    async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
-        self.inner.load(executions).await
-    }
-
-    async fn inbox(&self, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, StoreError> {
-        self.inner.inbox(execution, after).await
-    }
-
-    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-        self.inner.outbox(owner, limit).await
-    }
-
-    async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
-        self.inner.forget(messages).await
-    }
-
-    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
-        self.inner.blobs(execution, ids).await
-    }
-
     fn hints(&self) -> Box<dyn HintStream> {
         Box::new(Nothing)
-    }
-
-    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get(id).await
-    }
-
-    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get_execution(execution).await
-    }
-
-    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.ended(executions).await
-    }
-
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
-        self.inner.purge(before, budget).await
-    }
-
-    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.purge_these(executions).await
     }
 }

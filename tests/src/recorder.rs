@@ -4,11 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint,
-    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
-    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
+    BuildId, CommitError, CommitOutcome, Delivery, ExecutionId, InboxMessage, Incarnation, LoadedRun, Message,
+    MessageId, NewRun, NodeInfo, RunCommit, Started, Store, StoreError,
 };
 
 /// One write that a store took.
@@ -114,20 +112,9 @@ fn copy(commit: &RunCommit) -> RunCommit {
 }
 
 impl<S: Store> Store for Recorder<S> {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
-        self.inner.join(node).await
-    }
-
-    async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
-        self.inner.beat(incarnation).await
-    }
-
-    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.inner.leave(incarnation).await
+    saga_store::forward! {
+        kind join beat leave tell claim adopt reconcile next_wake outbox blobs hints get get_execution ended
+        list purge purge_these
     }
 
     async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
@@ -148,37 +135,12 @@ impl<S: Store> Store for Recorder<S> {
         Ok(answers)
     }
 
-    fn tell(&self, hint: Hint) {
-        self.inner.tell(hint);
-    }
-
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         let _turn = self.turn.lock().await;
         let answers = self.inner.deliver(messages.clone()).await?;
         let new = messages.into_iter().zip(&answers).filter(|(_, answer)| matches!(answer, Delivery::New(_)));
         self.lock().extend(new.map(|(message, _)| Write::Deliver(message)));
         Ok(answers)
-    }
-
-    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.claim(claim).await
-    }
-
-    async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        self.inner.adopt(dead, by, max).await
-    }
-
-    async fn reconcile(
-        &self,
-        owner: Incarnation,
-        driven: &[ExecutionId],
-        max: usize,
-    ) -> Result<Differences, StoreError> {
-        self.inner.reconcile(owner, driven, max).await
-    }
-
-    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_wake().await
     }
 
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
@@ -191,46 +153,10 @@ impl<S: Store> Store for Recorder<S> {
         self.inner.inbox(execution, after).await
     }
 
-    async fn outbox(&self, owner: Incarnation, limit: usize) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-        self.inner.outbox(owner, limit).await
-    }
-
     async fn forget(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         self.inner.forget(messages.clone()).await?;
         self.lock().push(Write::Forget(messages));
         Ok(())
-    }
-
-    async fn blobs(&self, execution: ExecutionId, ids: &[BlobId]) -> Result<Vec<(BlobId, Bytes)>, StoreError> {
-        self.inner.blobs(execution, ids).await
-    }
-
-    fn hints(&self) -> Box<dyn HintStream> {
-        self.inner.hints()
-    }
-
-    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get(id).await
-    }
-
-    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get_execution(execution).await
-    }
-
-    async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.ended(executions).await
-    }
-
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn purge(&self, before: Timestamp, budget: usize) -> Result<Purged, StoreError> {
-        self.inner.purge(before, budget).await
-    }
-
-    async fn purge_these(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {
-        self.inner.purge_these(executions).await
     }
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use saga_store::conformance::lab::again;
 use saga_store::{
     Applied, Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ErrorKind,
-    ExecutionId, Hint, HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo,
-    Nonce, OnExisting, Page, Purged, Query, RunCommit, RunId, RunView, Started, Store, StoreError, Then, Timestamp,
+    ExecutionId, Hint, HintStream, InboxMessage, Incarnation, LoadedRun, Message, MessageId, NewRun, Nonce, OnExisting,
+    Page, Purged, Query, RunCommit, Started, Store, StoreError, Then, Timestamp,
 };
 
 /// What is wrong with the store.
@@ -196,12 +196,8 @@ impl<S: Store> Faulty<S> {
 }
 
 impl<S: Store> Store for Faulty<S> {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    async fn join(&self, node: &NodeInfo) -> Result<Joined, StoreError> {
-        self.inner.join(node).await
+    saga_store::forward! {
+        kind join next_wake get get_execution
     }
 
     async fn beat(&self, incarnation: Incarnation) -> Result<Beat, StoreError> {
@@ -307,10 +303,6 @@ impl<S: Store> Store for Faulty<S> {
         Ok(found)
     }
 
-    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_wake().await
-    }
-
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {
         let mut executions = executions.to_vec();
         if self.has(Fault::LoadSortsItsAnswers) {
@@ -350,14 +342,6 @@ impl<S: Store> Store for Faulty<S> {
 
     fn hints(&self) -> Box<dyn HintStream> {
         if self.has(Fault::HintsEnd) { Box::new(Ended) } else { self.inner.hints() }
-    }
-
-    async fn get(&self, id: &RunId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get(id).await
-    }
-
-    async fn get_execution(&self, execution: ExecutionId) -> Result<Option<RunView>, StoreError> {
-        self.inner.get_execution(execution).await
     }
 
     async fn ended(&self, executions: &[ExecutionId]) -> Result<Vec<ExecutionId>, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! `deploy URL old|new` works until its input ends, then shuts down. The new build has a step more
 //! in one workflow, behind a patch, and a workflow that the old one lacks. `deploy URL start FROM TO`
-//! starts runs of this range of numbers.
+//! starts runs of this range of numbers, and `deploy URL sail FROM TO` lets those end that wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +12,11 @@ use saga_runtime::prelude::*;
 use saga_runtime::{Client, Engine};
 use saga_tests::World;
 use saga_tests::steps::{SagaError, step};
+use serde::{Deserialize, Serialize};
+
+/// Without it no run of `ships` ends.
+#[derive(Serialize, Deserialize, Event)]
+struct Sail;
 
 static NEW: AtomicBool = AtomicBool::new(false);
 
@@ -25,10 +30,11 @@ async fn ships(number: u64) -> Result<u64, SagaError> {
     if new && patched("weigh") {
         step("weigh".to_owned()).await?;
     }
-    for _ in 0..8 {
+    for _ in 0..4 {
         step("pack".to_owned()).await?;
         sleep(Duration::from_millis(250)).await;
     }
+    event::<Sail>().await;
     Ok(number)
 }
 
@@ -45,8 +51,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [url, "start", from, to] => start(url, from.parse()?, to.parse()?).await,
+        [url, "sail", from, to] => sail(url, from.parse()?, to.parse()?).await,
         [url, build @ ("old" | "new")] => work(url, build).await,
-        _ => Err("deploy URL old|new, or deploy URL start FROM TO".into()),
+        _ => Err("deploy URL old|new, or deploy URL start|sail FROM TO".into()),
     }
 }
 
@@ -55,6 +62,14 @@ async fn start(url: &str, from: u64, to: u64) -> Result<(), Box<dyn std::error::
     for number in from..to {
         client.start(ships(number)).id(format!("S-{number}")).await?;
         client.start(returns(number)).id(format!("R-{number}")).await?;
+    }
+    Ok(())
+}
+
+async fn sail(url: &str, from: u64, to: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::new(PostgresStore::connect(url).await?);
+    for number in from..to {
+        client.send(format!("S-{number}"), Sail).await?;
     }
     Ok(())
 }

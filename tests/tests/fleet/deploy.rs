@@ -9,9 +9,10 @@ const WORKERS: &str = "SELECT count(*) FROM saga.workers";
 const COMPLETED: &str = "SELECT count(*) FROM saga.runs WHERE state = 5";
 const OTHERWISE_ENDED: &str = "SELECT count(*) FROM saga.runs WHERE state > 5";
 const LEFT_TO_OTHERS: &str = "SELECT count(*) FROM saga.not_build WHERE build = 'old'";
-/// Runs that have a record and no end.
-const UNDER_WAY: &str = "SELECT count(*) FROM saga.runs r WHERE r.state BETWEEN 1 AND 4 AND r.workflow = 'ships'
-    AND EXISTS (SELECT FROM saga.journal j WHERE j.execution = r.execution AND j.seq > 1)";
+/// Runs that the old build has begun, or the new one: each step's name is in its run's journal.
+const BEGUN: &str = "SELECT count(DISTINCT execution) FROM saga.journal WHERE position('pack'::bytea IN body) > 0";
+const BEGUN_BY_NEW: &str =
+    "SELECT count(DISTINCT execution) FROM saga.journal WHERE position('weigh'::bytea IN body) > 0";
 
 /// A process of one build; it shuts down when it is dropped or told to.
 struct Build(Child);
@@ -21,6 +22,11 @@ impl Build {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
         command.arg(database.url()).args(arguments).stdin(Stdio::piped());
         Self(command.spawn().unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "no {name} for a build");
     }
 
     fn stop(mut self) -> ExitStatus {
@@ -43,18 +49,23 @@ fn in_a_rolling_deploy_each_build_leaves_to_the_other_what_it_cannot_drive() {
     let workers = |count: i64| until("the workers are there", || database.try_value(WORKERS) == Some(count));
     let old = Build::start(&database, &["old"]);
     workers(1);
+    let client = |arguments: &[&str]| assert!(Build::start(&database, arguments).stop().success());
     // Begun by the old build; of the others it has no code.
-    assert!(Build::start(&database, &["start", "0", "60"]).stop().success());
-    until("the old build has begun", || database.try_value(UNDER_WAY) >= Some(30_i64));
+    client(&["start", "0", "60"]);
+    until("the old build has begun", || database.try_value(BEGUN) >= Some(30_i64));
     let first = Build::start(&database, &["new"]);
     workers(2);
-    assert!(Build::start(&database, &["start", "60", "240"]).stop().success());
-    until("the new build has begun", || database.try_value(UNDER_WAY) >= Some(100_i64));
+    client(&["start", "60", "240"]);
+    until("the new build has begun", || database.try_value(BEGUN_BY_NEW) >= Some(5_i64));
     let second = Build::start(&database, &["new"]);
     workers(3);
-    // What the first one hands over the old build may get, and cannot replay.
+    // No run has ended. What the first one hands over, and what is sent for, only the old build can take up
+    // while the second one stands still; and it cannot replay what the new build has begun.
+    second.signal("STOP");
     assert!(first.stop().success());
+    client(&["sail", "0", "240"]);
     until("the old build has met runs of the new one", || database.try_value(LEFT_TO_OTHERS) > Some(0_i64));
+    second.signal("CONT");
     assert!(old.stop().success());
     let all = database.count(RUNS);
     until("all have ended", || database.try_value(COMPLETED) == Some(all));

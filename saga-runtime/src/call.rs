@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::activity::{Activity, Overrides, RetryPolicy, UndoCall, Undoes};
 use crate::codec::{self, CodecError, Encoder};
+use crate::session::{Place, Session};
 use crate::workflow::{Workflow, WorkflowDefinition};
 
 /// A call of an activity: its input, and what this call sets. Nothing runs until a workflow
@@ -22,6 +23,7 @@ pub struct ActivityCall<A: Activity> {
     pub(crate) overrides: Overrides,
     pub(crate) undo: Option<Box<UndoCall>>,
     pub(crate) queue: Option<String>,
+    pub(crate) session: Option<Box<Result<Place, String>>>,
     pub(crate) key: Option<String>,
     pub(crate) priority: Option<i16>,
 }
@@ -30,7 +32,15 @@ impl<A: Activity> ActivityCall<A> {
     /// A call with this input. What the function that `#[activity]` makes does.
     #[doc(hidden)]
     pub fn new(input: A) -> Self {
-        Self { input, overrides: Overrides::default(), undo: None, queue: None, key: None, priority: None }
+        Self {
+            input,
+            overrides: Overrides::default(),
+            undo: None,
+            queue: None,
+            session: None,
+            key: None,
+            priority: None,
+        }
     }
 
     /// The input.
@@ -68,6 +78,19 @@ impl<A: Activity> ActivityCall<A> {
     /// [`EngineBuilder::queues`]: crate::EngineBuilder::queues
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = Some(queue.into());
+        self
+    }
+
+    /// Runs it on the worker that has this [session](crate::session()), and on no other. The queue is
+    /// the session's: one of another name, of the attribute or of [`queue`](Self::queue), is an error
+    /// of the step. An activity without a queue can be called so as well, if the session's workers have
+    /// its code and its state.
+    ///
+    /// Costs what a step on a queue costs, and a record of the session and a message more. If the worker
+    /// goes, or the session is over, the step fails with
+    /// [`ActivityError::SessionLost`](crate::ActivityError::SessionLost).
+    pub fn session(mut self, session: &Session) -> Self {
+        self.session = Some(Box::new(session.place()));
         self
     }
 
@@ -225,6 +248,7 @@ impl CallOptions {
             undo_continues: definition.undo_continues.then_some(true),
             attributes: (!self.attributes.is_empty()).then(|| self.attributes.clone()),
             memo: self.memo()?,
+            session: None,
         };
         Ok((terms != StartTerms::default()).then_some(terms))
     }

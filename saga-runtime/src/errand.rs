@@ -205,6 +205,12 @@ pub(crate) fn report(failed: StepFailed) -> Result<Payload, CodecError> {
     to_payload(&Report { attempt, unknown, kind: number(failure.kind), message: failure.message, error, packed })
 }
 
+/// The error of an errand whose session is lost.
+pub(crate) fn lost(op: OpId, attempt: u32, unknown: bool, message: String) -> Result<Payload, CodecError> {
+    let failure = Failure { kind: FailureKind::SessionLost, message, error: None };
+    report(StepFailed { op, attempt, failure, unknown })
+}
+
 /// Reads the error of an errand, as the failure of this step.
 pub(crate) fn read_report(op: &OpId, error: &Payload) -> Result<StepFailed, CodecError> {
     let Report { attempt, unknown, kind, message, error, packed } = crate::codec::decode(error)?;
@@ -217,7 +223,7 @@ pub(crate) fn read_report(op: &OpId, error: &Payload) -> Result<StepFailed, Code
 }
 
 /// By their numbers, which are never reused.
-const KINDS: [FailureKind; 9] = [
+const KINDS: [FailureKind; 10] = [
     FailureKind::Returned,
     FailureKind::TimedOut,
     FailureKind::Panicked,
@@ -227,6 +233,7 @@ const KINDS: [FailureKind; 9] = [
     FailureKind::Unregistered,
     FailureKind::Layer,
     FailureKind::Interrupted,
+    FailureKind::SessionLost,
 ];
 
 fn number(kind: FailureKind) -> u8 {

@@ -169,6 +169,10 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::Deferred(op, attempt) => {
             format!("attempt {attempt} of step {op} leaves its output to whoever has the token")
         }
+        Entry::Relayed(relayed) => {
+            let what = if relayed.cancel { "its cancel" } else { "it" };
+            format!("step {} of the parent: {what} was sent to {}", relayed.op, relayed.execution)
+        }
         Entry::TimerSet(timer) => format!("sleep {} until {}", timer.op, Timestamp::from_micros(timer.due)),
         Entry::TimerFired(op) => format!("sleep {op} ended"),
         Entry::EventAwaited(op, name) => format!("event `{name}` awaited at {op}"),

@@ -52,6 +52,7 @@ mod place;
 pub mod plan;
 mod probes;
 mod registry;
+mod session;
 mod shape;
 mod spawn;
 mod state;
@@ -62,7 +63,9 @@ pub mod test;
 mod watchers;
 mod workflow;
 
-pub use activity::{Activity, ActivityContext, ActivityError, CompletionToken, Later, RetryPolicy, SendOnce};
+pub use activity::{
+    Activity, ActivityContext, ActivityError, CompletionToken, Later, RetryPolicy, SendOnce, WorkerSession,
+};
 pub use call::{ActivityCall, WorkflowCall};
 pub use classify::{Class, Classify};
 pub use client::{
@@ -78,8 +81,8 @@ pub use history::{History, HistoryError};
 pub use memory::MemoryStore;
 pub use ops::{
     ChildError, ChildHandle, Elapsed, attempt, continue_as_new, deprecate_patch, event, for_each_concurrent, join_all,
-    new_uuid, now, patched, pivot, random, send, set_status, side_effect, sleep, sleep_until, spawn, try_join_all,
-    undo,
+    new_uuid, now, patched, pivot, random, send, session, set_status, side_effect, sleep, sleep_until, spawn,
+    try_join_all, undo,
 };
 pub use plan::Plan;
 pub use saga_macros::{Classify, Event, activity, durable, workflow};
@@ -89,6 +92,7 @@ pub use saga_store::Timestamp;
 #[cfg(feature = "test")]
 pub use saga_store::conformance;
 pub use saga_store::wire::ParentEnd;
+pub use session::Session;
 pub use workflow::{Workflow, WorkflowDefinition};
 
 /// What programs that use the framework import.
@@ -97,6 +101,7 @@ pub mod prelude {
         ActivityContext, ActivityError, ChildError, ChildHandle, Classify, Client, Elapsed, Engine, Event, MemoryStore,
         Outcome, ParentEnd, RetryPolicy, RunError, SendError, Timestamp, activity, attempt, continue_as_new,
         deprecate_patch, durable, event, for_each_concurrent, join, join_all, new_uuid, now, patched, pivot, random,
-        select, send, set_status, side_effect, sleep, sleep_until, spawn, try_join, try_join_all, undo, workflow,
+        select, send, session, set_status, side_effect, sleep, sleep_until, spawn, try_join, try_join_all, undo,
+        workflow,
     };
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{ExecutionId, MessageId, RunId, Timestamp};
-pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, Completion, EventMessage, NextStart};
+pub use crate::wire::{CancelRequest, ChildEnded, ChildStart, Completion, EventMessage, NextStart, Relay};
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,9 @@ pub enum MessageBody {
     /// What became of a step, from whoever has its token.
     #[n(40)]
     StepCompleted(#[n(0)] Completion),
+    /// What a session is to send on.
+    #[n(41)]
+    Relay(#[n(0)] Box<Relay>),
 }
 
 impl MessageBody {

@@ -19,6 +19,7 @@ const BUILDERS: &[&str] = &[
     "deadline",
     "retry",
     "queue",
+    "session",
     "priority",
     "key",
     "id",

@@ -11,6 +11,7 @@ use super::later::CompletionToken;
 use super::lifeline::Lifeline;
 use super::progress::Board;
 use super::sends::{Courier, Sent};
+use super::session::WorkerSession;
 use crate::codec::{self, CodecError, Encoder};
 use crate::state::States;
 use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
@@ -86,6 +87,8 @@ pub(crate) struct ContextParts {
     pub(crate) courier: Option<Arc<dyn Courier>>,
     /// The events that it has sent.
     pub(crate) sent: Sent,
+    /// The session that the step is part of.
+    pub(crate) session: Option<Arc<WorkerSession>>,
 }
 
 impl ContextParts {
@@ -147,6 +150,13 @@ impl ActivityContext {
     #[cfg(feature = "test")]
     pub(crate) fn op(&self) -> &OpId {
         &self.parts.op
+    }
+
+    /// The [session](crate::session()) that the step is part of: what its steps keep in this process.
+    /// `None` if the call names none, and for an attempt that any worker makes to find out what became
+    /// of a step whose session was lost.
+    pub fn session(&self) -> Option<&WorkerSession> {
+        self.parts.session.as_deref()
     }
 
     /// The activity's durable name.

@@ -30,6 +30,9 @@ pub enum ActivityError<E> {
     /// The run that made the attempts on a worker of the activity's queue was ended by an operator,
     /// or needs one: whether there was an effect may be unknown.
     Interrupted(String),
+    /// The [session](crate::session()) of the step is over: it was ended, or its worker has gone.
+    /// Whether there was an effect may be unknown.
+    SessionLost(String),
 }
 
 /// The sort of an [`ActivityError`], without its values.
@@ -52,6 +55,8 @@ pub enum ErrorKind {
     Layer,
     /// The run on a worker of the queue ended without a result.
     Interrupted,
+    /// The session of the step is over.
+    SessionLost,
 }
 
 impl<E> ActivityError<E> {
@@ -68,6 +73,12 @@ impl<E> ActivityError<E> {
         matches!(self, Self::TimedOut(_))
     }
 
+    /// Whether the session of the step is over: what the workflow needs of it can be begun anew in
+    /// another one.
+    pub fn is_session_lost(&self) -> bool {
+        matches!(self, Self::SessionLost(_))
+    }
+
     /// Which sort of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -79,6 +90,7 @@ impl<E> ActivityError<E> {
             Self::Unregistered(_) => ErrorKind::Unregistered,
             Self::Layer(_) => ErrorKind::Layer,
             Self::Interrupted(_) => ErrorKind::Interrupted,
+            Self::SessionLost(_) => ErrorKind::SessionLost,
         }
     }
 }
@@ -95,6 +107,7 @@ impl<E: serde::de::DeserializeOwned> ActivityError<E> {
             (FailureKind::Unregistered, _) => Self::Unregistered(message),
             (FailureKind::Layer, _) => Self::Layer(message),
             (FailureKind::Interrupted, _) => Self::Interrupted(message),
+            (FailureKind::SessionLost, _) => Self::SessionLost(message),
             _ => Self::Payload(message),
         })
     }
@@ -109,7 +122,8 @@ impl<E: fmt::Display> fmt::Display for ActivityError<E> {
             | Self::Payload(message)
             | Self::Unregistered(message)
             | Self::Layer(message)
-            | Self::Interrupted(message) => f.write_str(message),
+            | Self::Interrupted(message)
+            | Self::SessionLost(message) => f.write_str(message),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
         }
     }

@@ -8,6 +8,7 @@ mod lifeline;
 mod options;
 mod progress;
 mod sends;
+mod session;
 mod undo;
 
 pub use context::{ActivityContext, IdempotencyKey};
@@ -29,6 +30,7 @@ pub(crate) use options::{Overrides, micros};
 pub(crate) use progress::{Board, Listener, Said};
 pub use sends::SendOnce;
 pub(crate) use sends::{Courier, Sent};
+pub use session::WorkerSession;
 pub use undo::{UndoCall, Undoes};
 
 use std::fmt::Display;

@@ -265,6 +265,7 @@ mod tests {
             beats: None,
             courier: Some(Arc::<Bag>::clone(bag)),
             sent: Sent::default(),
+            session: None,
         })
     }
 

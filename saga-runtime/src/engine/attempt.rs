@@ -9,7 +9,9 @@ use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
 use super::pace::LEASE_CHECK;
-use crate::activity::{ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Courier, Lifeline, Sent};
+use crate::activity::{
+    ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Courier, Lifeline, Sent, WorkerSession,
+};
 use crate::clock::Clock;
 use crate::codec::Encoder;
 use crate::erased::AnyStore;
@@ -46,6 +48,8 @@ pub(crate) struct AttemptRun {
     pub(crate) board: Arc<Board>,
     /// Transactions that wait for their records.
     pub(crate) open: OpenSteps,
+    /// The session that the attempts are part of.
+    pub(crate) session: Option<Arc<WorkerSession>>,
 }
 
 impl AttemptEnvironment {
@@ -76,6 +80,7 @@ impl AttemptEnvironment {
             beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board)),
             courier: (!start.definition.is_transaction()).then(|| Arc::clone(&self.courier)),
             sent: Sent::default(),
+            session: run.session.clone(),
         })
     }
 

@@ -72,6 +72,22 @@ impl EngineBuilder {
         self
     }
 
+    /// How many [sessions](crate::session()) of one of its [`queues`](Self::queues) this process has at a
+    /// time. Default: as many as come. Others wait for one to end, or for another worker. A queue that is
+    /// not served is an error of the start.
+    ///
+    /// ```
+    /// use saga_runtime::{Engine, MemoryStore};
+    ///
+    /// // One graphics card: one session at a time has it.
+    /// let builder = Engine::builder(MemoryStore::new()).queues(["gpu"]).limit_sessions("gpu", 1);
+    /// # drop(builder);
+    /// ```
+    pub fn limit_sessions(mut self, queue: impl Into<String>, sessions: usize) -> Self {
+        self.session_limits.insert(queue.into(), sessions.max(1));
+        self
+    }
+
     /// The most records of one run. Default: 100,000. A run that reaches it is dead, its journal
     /// intact; one that passes 10,000 is logged as a warning. Undoing is not limited.
     pub fn max_history(mut self, records: u64) -> Self {

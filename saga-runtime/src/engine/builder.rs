@@ -17,6 +17,7 @@ use super::limits::{Limit, Limits};
 use super::live::LiveRuns;
 use super::messenger::Messenger;
 use super::queues::Queues;
+use super::sessions::Sessions;
 use super::shared::Shared;
 use super::start_error::StartError;
 use super::surroundings::Surroundings;
@@ -31,6 +32,7 @@ use crate::erased::AnyStore;
 use crate::errand;
 use crate::layer::{Attempt, AttemptService, Layer, Layers, Service};
 use crate::registry::Registry;
+use crate::session;
 use crate::state::States;
 use crate::workflow::Workflow;
 
@@ -50,6 +52,7 @@ pub struct EngineBuilder {
     pub(super) limits: BTreeMap<&'static str, Limit>,
     pub(super) not_limited: Vec<&'static str>,
     pub(super) queue_limits: BTreeMap<String, Limit>,
+    pub(super) session_limits: BTreeMap<String, usize>,
     grace: Duration,
     beat: Duration,
     lease: Duration,
@@ -77,6 +80,7 @@ impl EngineBuilder {
             limits: BTreeMap::new(),
             not_limited: Vec::new(),
             queue_limits: BTreeMap::new(),
+            session_limits: BTreeMap::new(),
             grace: Duration::from_secs(10),
             beat: Duration::from_secs(3),
             lease: Duration::from_secs(12),
@@ -313,7 +317,7 @@ impl EngineBuilder {
             Arc::new(move |name: &str, version| registry.workflow(name, version))
         };
         let (letterbox, letters) = Post::new();
-        let queues = Arc::new(Queues::new(&served, &self.queue_limits));
+        let queues = Arc::new(Queues::new(&served, &self.queue_limits, &self.session_limits));
         let shared = Arc::new(Shared {
             store: self.store,
             clock,
@@ -329,6 +333,7 @@ impl EngineBuilder {
             live: LiveRuns::new(self.max_runs),
             look_at_all: Notify::new(),
             queues,
+            sessions: Sessions::default(),
             counts,
             post: letterbox,
             unanswered: Unanswered::default(),
@@ -375,7 +380,8 @@ impl EngineBuilder {
         };
         problems.extend(self.not_limited.iter().map(not_limited));
         problems.extend(self.queues.iter().filter_map(|queue| errand::check_queue(queue).err()));
-        let not_served = self.queue_limits.keys().filter(|queue| !self.queues.contains(*queue));
+        let limited = self.queue_limits.keys().chain(self.session_limits.keys());
+        let not_served = limited.filter(|queue| !self.queues.contains(*queue));
         problems.extend(not_served.map(|queue| {
             format!("the queue `{queue}` is limited and not served: add `.queues([{queue:?}])`, or leave the limit out")
         }));
@@ -444,7 +450,9 @@ impl EngineBuilder {
         let names: BTreeSet<&str> = registry.activities().map(|definition| definition.name).collect();
         let names: Vec<&str> = names.into_iter().filter(ready).collect();
         let queue = |queue: &String| -> Vec<_> {
-            names.iter().map(|name| (errand::workflow(queue, name), errand::VERSION)).collect()
+            let session = (session::workflow(queue), session::VERSION);
+            let errands = names.iter().map(|name| (errand::workflow(queue, name), errand::VERSION));
+            errands.chain([session]).collect()
         };
         self.queues.iter().flat_map(queue).collect()
     }

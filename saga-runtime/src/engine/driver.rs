@@ -345,7 +345,7 @@ impl Driver {
 
     /// Whether the run is suspended, and what was under way has ended.
     fn stands_still(&self) -> bool {
-        self.machine.is_suspended() && self.attempts.is_empty() && self.arrived.is_empty()
+        self.machine.is_suspended() && !self.machine.is_bound() && self.attempts.is_empty() && self.arrived.is_empty()
     }
 
     /// Whether the run waits so long that it shall leave memory with this commit.
@@ -353,7 +353,7 @@ impl Driver {
         if self.machine.is_suspended() {
             return self.stands_still();
         }
-        if !self.attempts.is_empty() || !self.arrived.is_empty() {
+        if !self.attempts.is_empty() || !self.arrived.is_empty() || self.machine.is_bound() {
             return false;
         }
         // Cheap questions first: most runs have neither a timer nor an awaited event.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use saga_store::wire::{Conclusion, Record, decode, join_rows};
+use saga_store::wire::{Conclusion, Entry, Record, decode, join_rows};
 use saga_store::{
     Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunState, Seq, StoreError,
 };
@@ -26,6 +26,7 @@ use crate::activity::Board;
 use crate::errand;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
+use crate::session;
 use crate::workflow::WorkflowDefinition;
 
 /// Runs whose journals are read in one call.
@@ -230,6 +231,9 @@ pub(crate) fn launch(
             tracing::error!(run = %id, workflow, "the driver of a run has panicked; please report this");
             Parting::Lost
         });
+        if session::is_session(&workflow) && !matches!(parting, Parting::Reload) {
+            shared.sessions.close(execution);
+        }
         let again = shared.live.remove(execution);
         if let Some(place) = place {
             drop(place);
@@ -326,10 +330,12 @@ async fn prepare(
     } else {
         (Seq(run.journal.len() as u64), None)
     };
-    let mut machine = match rebuild(shared, &mut run, definition).await {
-        Ok(machine) => machine,
+    let (mut machine, tried) = match rebuild(shared, &mut run, definition).await {
+        Ok(rebuilt) => rebuilt,
         Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
     };
+    let now = shared.clock.now();
+    let session = shared.sessions.bind(run.view.execution, &mut machine, membership, tried, now);
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());
     let workflow = run.view.workflow.as_str().into();
@@ -346,6 +352,7 @@ async fn prepare(
             membership: Arc::clone(membership),
             board,
             open: OpenSteps::default(),
+            session,
         }),
         next,
         inbox_seen: 0,
@@ -363,13 +370,13 @@ async fn prepare(
     Ok(driver)
 }
 
-/// The machine of a run, from its journal. Its code is `definition`, else what is registered
-/// under its name.
+/// The machine of a run, from its journal, and whether that has a step. Its code is `definition`, else
+/// what is registered under its name.
 async fn rebuild(
     shared: &Arc<Shared>,
     run: &mut LoadedRun,
     definition: Option<&'static WorkflowDefinition>,
-) -> Result<Machine, String> {
+) -> Result<(Machine, bool), String> {
     let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
     let (store, execution) = (&shared.store, run.view.execution);
     loop {
@@ -386,6 +393,7 @@ async fn rebuild(
         .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))
         .or_else(|| shared.registry.workflow(&view.workflow, view.version))
         .or_else(|| errand::is_errand(&view.workflow).then_some(&errand::DEFINITION))
+        .or_else(|| session::is_session(&view.workflow).then_some(&session::DEFINITION))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         encoder: shared.environment.encoder,
@@ -398,5 +406,6 @@ async fn rebuild(
     let (begun, id) = (shared.clock.elapsed(), &view.id);
     let machine = Machine::replay(identity, definition, &records).map_err(|error| error.to_string())?;
     slow::report(&*shared.clock, begun, id, &view.workflow, (None, machine.line()));
-    Ok(machine)
+    let mut entries = records.iter().flat_map(|record| &record.entries);
+    Ok((machine, entries.any(|entry| matches!(entry, Entry::StepScheduled(_)))))
 }

@@ -184,6 +184,11 @@ impl LiveRuns {
         true
     }
 
+    /// The same, whether there is room or not.
+    pub(crate) fn take_place(&self, execution: ExecutionId, queue: impl FnOnce() -> Option<Place>) {
+        self.lock().seats.entry(execution).or_insert_with(|| Seat { place: queue(), woken: false });
+    }
+
     /// A run that was being started does not come, or has come.
     pub(crate) fn let_go(&self, execution: ExecutionId) {
         let made_room = {

@@ -13,7 +13,7 @@ use crate::workflow::WorkflowDefinition;
 
 impl LocalWorker for Arc<Shared> {
     fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation> {
-        let serves = self.served.iter().any(|(name, number)| name == workflow && *number == version);
+        let serves = self.serves(workflow, version);
         let membership = self.membership();
         // Without its lease it may be taken for dead: what it would own is for others.
         let takes = serves && !self.is_stopping() && membership.holds_lease(self.clock.elapsed());

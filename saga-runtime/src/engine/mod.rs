@@ -30,6 +30,7 @@ mod queues;
 mod reconcile;
 mod resolve;
 mod retention;
+mod sessions;
 mod shared;
 mod slow;
 mod start_error;

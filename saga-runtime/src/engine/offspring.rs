@@ -72,10 +72,8 @@ pub(crate) async fn start(
             Err(error) => tracing::error!(%error, child = %group[0].1.0.id, "the store refuses a child; it is left"),
         }
     }
-    if birth == Birth::Here {
-        for order in orders {
-            shared.let_go(order.child.execution);
-        }
+    for order in orders {
+        shared.let_go(order.child.execution);
     }
     answers
 }
@@ -87,7 +85,11 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
     let said = terms.clone().unwrap_or_default();
     let terms = run_terms(&said, None);
     let not_before = said.begin.map(Timestamp::from_micros);
-    let claims = birth == Birth::Here && not_before.is_none();
+    let claim_for = match &said.session {
+        Some(session) => shared.claims_within(session.execution, child),
+        None if birth == Birth::Here && not_before.is_none() => shared.claims_for(workflow, *version, *execution),
+        None => None,
+    };
     let started = RunStarted {
         workflow: workflow.clone(),
         version: *version,
@@ -116,7 +118,7 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
         nonce: shared.entropy.nonce(),
         blobs,
         messages: Vec::new(),
-        claim_for: claims.then(|| shared.claims_for(workflow, *version, *execution)).flatten(),
+        claim_for,
         on_existing: if *replaces == Some(true) { OnExisting::ReplaceFinished } else { OnExisting::Return },
     };
     Ok((new, whole))
@@ -126,7 +128,8 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
 /// has this deadline.
 pub(super) fn run_terms(said: &StartTerms, deadline: Option<i64>) -> Option<RunTerms> {
     let deadline = said.deadline.or(deadline);
-    let terms = RunTerms { begin: said.begin, deadline, undo_continues: said.undo_continues, ..RunTerms::default() };
+    let StartTerms { begin, undo_continues, session, .. } = said.clone();
+    let terms = RunTerms { begin, deadline, undo_continues, session, ..RunTerms::default() };
     (terms != RunTerms::default()).then_some(terms)
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::limits::Limit;
 use crate::errand;
+use crate::session;
 
 /// Names and versions of workflows.
 type Served = Vec<(String, u32)>;
@@ -18,20 +19,26 @@ pub(crate) struct Queues {
 }
 
 struct Queue {
-    errands: Served,
+    runs: Served,
     most: usize,
     taken: AtomicUsize,
 }
 
 impl Queues {
-    pub(crate) fn new(served: &[(String, u32)], limits: &BTreeMap<String, Limit>) -> Self {
-        let queue = |most| Queue { errands: Vec::new(), most, taken: AtomicUsize::new(0) };
+    /// `sessions` is how many of each queue's sessions it has at a time.
+    pub(crate) fn new(
+        served: &[(String, u32)],
+        limits: &BTreeMap<String, Limit>,
+        sessions: &BTreeMap<String, usize>,
+    ) -> Self {
+        let queue = |most| Queue { runs: Vec::new(), most, taken: AtomicUsize::new(0) };
         let most = |(name, limit): (&String, &Limit)| Some((name.clone(), queue(limit.most_at_once()?)));
         let mut limited: BTreeMap<String, Queue> = limits.iter().filter_map(most).collect();
+        limited.extend(sessions.iter().map(|(name, most)| (session::workflow(name), queue(*most))));
         let mut rest = Vec::new();
         for workflow in served {
-            match errand::queue_of(&workflow.0).and_then(|queue| limited.get_mut(queue)) {
-                Some(queue) => queue.errands.push(workflow.clone()),
+            match portion_of(&workflow.0).and_then(|name| limited.get_mut(name)) {
+                Some(queue) => queue.runs.push(workflow.clone()),
                 None => rest.push(workflow.clone()),
             }
         }
@@ -40,7 +47,7 @@ impl Queues {
 
     /// What to claim.
     pub(crate) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
-        let limited = self.limited.values().map(|queue| Portion { served: &queue.errands, queue: Some(queue) });
+        let limited = self.limited.values().map(|queue| Portion { served: &queue.runs, queue: Some(queue) });
         std::iter::once(Portion { served: &self.rest, queue: None }).chain(limited)
     }
 
@@ -62,9 +69,14 @@ impl Queues {
     }
 
     fn of<'w>(&self, workflow: &'w str) -> Option<(&'w str, &Queue)> {
-        let name = errand::queue_of(workflow)?;
+        let name = portion_of(workflow)?;
         Some((name, self.limited.get(name)?))
     }
+}
+
+/// What limits runs of this workflow: the name of a queue, or of the sessions of one.
+fn portion_of(workflow: &str) -> Option<&str> {
+    errand::queue_of(workflow).or_else(|| session::is_session(workflow).then_some(workflow))
 }
 
 impl Queue {
@@ -142,7 +154,7 @@ mod tests {
         let names = ["order", "@activity/gpu/render", "@activity/gpu/encode", "@activity/mail/send"];
         let served: Served = names.iter().map(|name| ((*name).to_owned(), 1)).collect();
         let limits = [("gpu".to_owned(), Limit::new().at_once(2)), ("mail".to_owned(), Limit::new())];
-        let queues = Arc::new(Queues::new(&served, &BTreeMap::from(limits)));
+        let queues = Arc::new(Queues::new(&served, &BTreeMap::from(limits), &BTreeMap::new()));
         let claims = |queues: &Queues| -> Vec<(usize, usize)> {
             queues.portions().map(|portion| (portion.served.len(), portion.keep(100).places())).collect()
         };
@@ -159,7 +171,11 @@ mod tests {
     #[test]
     fn what_is_about_to_be_claimed_and_what_is_about_to_be_started_share_the_places() {
         let served = vec![("@activity/gpu/render".to_owned(), 1)];
-        let queues = Arc::new(Queues::new(&served, &BTreeMap::from([("gpu".to_owned(), Limit::new().at_once(3))])));
+        let queues = Arc::new(Queues::new(
+            &served,
+            &BTreeMap::from([("gpu".to_owned(), Limit::new().at_once(3))]),
+            &BTreeMap::new(),
+        ));
         let portion = queues.portions().nth(1).unwrap();
         let started = queues.keep("@activity/gpu/render").unwrap();
         let claimed = portion.keep(10);

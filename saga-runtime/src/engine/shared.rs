@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use saga_store::{BuildId, Joined, StoreError};
+use saga_store::wire::ChildScheduled;
+use saga_store::{BuildId, ExecutionId, Incarnation, Joined, StoreError};
 use tokio::sync::Notify;
 
 use super::attempt::AttemptEnvironment;
@@ -14,6 +15,7 @@ use super::letterbox::Post;
 use super::live::LiveRuns;
 use super::membership::Membership;
 use super::queues::Queues;
+use super::sessions::Sessions;
 use super::tally::Counts;
 use super::unanswered::Unanswered;
 use super::ward::Ward;
@@ -24,6 +26,7 @@ use crate::erased::AnyStore;
 use crate::errand;
 use crate::machine::{Resolve, ResolveWorkflow};
 use crate::registry::Registry;
+use crate::session;
 use crate::spawn::Spawner;
 
 pub(crate) struct Shared {
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) look_at_all: Notify,
     /// How many errands of each queue it has.
     pub(crate) queues: Arc<Queues>,
+    /// The sessions that it has.
+    pub(crate) sessions: Sessions,
     pub(crate) counts: Arc<Counts>,
     pub(crate) post: Post,
     /// Starts for this worker that got no answer.
@@ -73,8 +78,25 @@ impl Shared {
     /// Whether this worker drives such runs, once it has one. One whose code it lacks it
     /// tries, to say so in the journal.
     pub(crate) fn may_drive(&self, workflow: &str, version: u32) -> bool {
-        let known = errand::is_errand(workflow) || self.registry.workflow(workflow, version).is_some();
-        !known || self.served.iter().any(|(name, number)| name == workflow && *number == version)
+        let built_in = errand::is_errand(workflow) || session::is_session(workflow);
+        let known = built_in || self.registry.workflow(workflow, version).is_some();
+        !known || self.serves(workflow, version)
+    }
+
+    /// Whether this worker takes such runs.
+    pub(crate) fn serves(&self, workflow: &str, version: u32) -> bool {
+        self.served.iter().any(|(name, number)| name == workflow && *number == version)
+    }
+
+    /// What a session of this worker has started is this worker's, whether there is room for it or
+    /// not: nobody else could do it. Nothing, if it does not serve such runs either.
+    pub(crate) fn claims_within(&self, session: ExecutionId, start: &ChildScheduled) -> Option<Incarnation> {
+        let ChildScheduled { workflow, version, execution, .. } = start;
+        let here = self.sessions.get(session).is_some() && self.serves(workflow, *version);
+        here.then(|| {
+            self.live.take_place(*execution, || self.queues.enter(workflow));
+            self.membership().incarnation()
+        })
     }
 
     /// This worker's life of now.

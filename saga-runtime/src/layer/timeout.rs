@@ -201,6 +201,7 @@ mod tests {
             beats: Some(Beats::new(&board)),
             courier: None,
             sent: Sent::default(),
+            session: None,
         })
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saga_store::message::MessageBody;
+use saga_store::message::{MessageBody, Relay};
 use saga_store::wire::{
     CancelRequest, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Conclusion, Entry, EventSent, OpId, Parent,
     ParentEnd, Recipient, Record, UndoPlan, UndoStep,
@@ -15,6 +15,7 @@ use saga_store::{ExecutionId, Message, RunId, Target, Timestamp};
 use super::{Machine, Phase};
 use crate::context::Arrival;
 use crate::derive;
+use crate::session;
 
 /// A child that has not ended.
 #[derive(Debug)]
@@ -29,6 +30,11 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// A session is no step: nobody waits for it, and there is nothing to undo.
+    fn is_session(&self) -> bool {
+        session::is_session(&self.scheduled.workflow)
+    }
+
     fn is_awaited(&self) -> bool {
         !self.detached || self.ending
     }
@@ -45,6 +51,16 @@ pub(super) struct Children {
 impl Children {
     fn get(&self, op: &OpId) -> Option<&Child> {
         self.open.get(op)
+    }
+
+    /// The journal of a child that has not ended.
+    pub(super) fn execution_of(&self, op: &OpId) -> Option<ExecutionId> {
+        Some(self.get(op)?.scheduled.execution)
+    }
+
+    /// The sessions that have not ended.
+    pub(super) fn sessions(&self) -> Vec<OpId> {
+        self.open.iter().filter(|(_, child)| child.is_session()).map(|(op, _)| op.clone()).collect()
     }
 
     fn insert(&mut self, op: OpId, child: Child) {
@@ -106,6 +122,7 @@ pub(crate) fn farewells(
         return messages;
     }
     let mut open: BTreeMap<&OpId, (ExecutionId, ParentEnd)> = BTreeMap::new();
+    let mut in_sessions: BTreeMap<&OpId, ExecutionId> = BTreeMap::new();
     let mut kept: BTreeSet<&OpId> = BTreeSet::new();
     for entry in entries() {
         match entry {
@@ -114,8 +131,10 @@ pub(crate) fn farewells(
                 kept.extend(child.at_end.map(|_| &child.op));
             }
             Entry::StepScheduled(step) => {
-                let errand = step.errand.as_ref().map(|errand| (errand.execution, ParentEnd::Terminate));
-                open.extend(errand.map(|errand| (&step.op, errand)));
+                let errand = step.errand.as_ref();
+                open.extend(errand.map(|errand| (&step.op, (errand.execution, ParentEnd::Terminate))));
+                let session = errand.and_then(|errand| errand.session.as_ref());
+                in_sessions.extend(session.map(|session| (&step.op, session.execution)));
             }
             Entry::StepEnded(ended) => drop(open.remove(&ended.op)),
             Entry::StepFailed(failed) => drop(open.remove(&failed.op)),
@@ -127,8 +146,17 @@ pub(crate) fn farewells(
         }
     }
     let name = started.map(|started| started.id.as_str()).unwrap_or_default();
+    let request = || CancelRequest { reason: Some(format!("its parent {name} was terminated")) };
+    // What a session has not started yet it is to start and to stop, and hears of that before its own end.
+    for (op, session) in in_sessions {
+        if let Some((child, _)) = open.get(op) {
+            let relay = Relay::Cancel { op: op.clone(), execution: *child, request: request() };
+            let (id, body) = (derive::message(execution, op, "recall", at), MessageBody::Relay(Box::new(relay)));
+            messages.push(Message { id, to: Target::Execution(session), body: body.to_bytes() });
+        }
+    }
     for (op, (child, end)) in open {
-        let request = CancelRequest { reason: Some(format!("its parent {name} was terminated")) };
+        let request = request();
         let (what, body) = match end {
             ParentEnd::Abandon => continue,
             ParentEnd::Terminate => ("terminate", MessageBody::Terminate(request)),
@@ -148,9 +176,13 @@ impl Machine {
 
     /// A child was scheduled at this position.
     pub(super) fn open_child(&mut self, position: u64, scheduled: &ChildScheduled) {
-        self.undo.scheduled(position, &scheduled.op, &UndoPlan::FromOutput);
         self.post_start(scheduled);
-        let child = Child { scheduled: scheduled.clone(), detached: false, cancelled: false, ending: false };
+        let mut child = Child { scheduled: scheduled.clone(), detached: false, cancelled: false, ending: false };
+        if child.is_session() {
+            child.detached = true;
+        } else {
+            self.undo.scheduled(position, &scheduled.op, &UndoPlan::FromOutput);
+        }
         self.children.insert(scheduled.op.clone(), child);
     }
 
@@ -212,9 +244,14 @@ impl Machine {
 
     /// The workflow asks a child to stop.
     pub(super) fn cancel_child(&mut self, op: &OpId) {
-        let cancelled =
-            |child: &mut Child| (!std::mem::replace(&mut child.cancelled, true)).then_some(child.scheduled.execution);
-        let Some(execution) = self.children.change(op, cancelled).flatten() else { return };
+        let cancelled = |child: &mut Child| {
+            let first = !std::mem::replace(&mut child.cancelled, true);
+            first.then_some((child.scheduled.execution, child.is_session()))
+        };
+        let Some((execution, is_session)) = self.children.change(op, cancelled).flatten() else { return };
+        if is_session {
+            return self.end_session(op, execution);
+        }
         let to = Target::Execution(execution);
         let reason = Some(format!("its parent {} cancelled it", self.identity.id));
         self.post(op, "cancel", to, &MessageBody::Cancel(CancelRequest { reason }));
@@ -234,6 +271,9 @@ impl Machine {
     /// The run, or the branch that started the child, comes to its end.
     fn end_with_parent(&mut self, op: &OpId) {
         let Some(child) = self.children.get(op) else { return };
+        if child.is_session() {
+            return self.cancel_child(op);
+        }
         let otherwise = if child.detached { ParentEnd::Abandon } else { ParentEnd::Cancel };
         match child.scheduled.at_end.unwrap_or(otherwise) {
             ParentEnd::Terminate => {
@@ -278,11 +318,14 @@ impl Machine {
             Ok(undo) => undo,
             Err(reason) => return self.park(now, reason),
         };
-        let ending = child.ending;
+        let (ending, is_session) = (child.ending, child.is_session());
         self.open_turn(now);
         let position = self.position;
         self.push(Entry::ChildEnded(Box::new(ChildEnded { op: op.clone(), end: end.clone(), undo: undo.clone() })));
         self.close_child(position, op, &end, undo.as_deref());
+        if is_session {
+            self.session_ended(op);
+        }
         match end {
             ChildEnd::Dead { reason } if ending => {
                 let reason = format!("child {op} is to be undone, and needs an operator itself: {reason}");
@@ -333,8 +376,8 @@ impl Machine {
         }
         self.open_turn(now);
         self.drop_body();
-        self.end_children(&OpId::root());
         self.terminate_errands();
+        self.end_children(&OpId::root());
         self.conclude(Conclusion::Terminated(request));
     }
 }

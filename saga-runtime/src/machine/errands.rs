@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::message::{CancelRequest, MessageBody, Relay};
 use saga_store::wire::{
-    ChildEnd, ChildScheduled, ChildStart, Entry, Errand, Failure, FailureKind, OpId, Parent, Payload, Record,
-    StepFailed, UndoCause, UndoPlan, UndoStep,
+    ChildEnd, ChildScheduled, ChildStart, Entry, Errand, Failure, FailureKind, InSession, OpId, Parent, Payload,
+    Record, StartTerms, StepFailed, UndoCause, UndoPlan, UndoStep,
 };
-use saga_store::{Target, Timestamp};
+use saga_store::{ExecutionId, Target, Timestamp};
 
 use super::{Machine, Phase, Step, StepState, TaskKey, TimerKey};
 use crate::activity::RetryPolicy;
@@ -29,16 +29,28 @@ pub(super) struct Sent {
     pub(super) plan: UndoPlan,
     /// It was asked to stop.
     recalled: bool,
+    /// How often it was sent again, to find out what became of the step.
+    again: u32,
 }
 
 impl Sent {
     pub(super) fn new(errand: Errand, plan: UndoPlan) -> Self {
-        Self { errand, plan, recalled: false }
+        Self { errand, plan, recalled: false, again: 0 }
     }
 
     /// Whether it was asked to stop.
     pub(super) fn is_recalled(&self) -> bool {
         self.recalled
+    }
+
+    /// The session that it is part of.
+    pub(super) fn session(&self) -> Option<&InSession> {
+        self.errand.session.as_ref()
+    }
+
+    /// Its session is lost.
+    pub(super) fn leave_session(&mut self) {
+        self.errand.session = None;
     }
 
     /// Whether it must be known how the step ended before the run can be undone.
@@ -60,6 +72,8 @@ pub(super) struct Order {
     pub(super) settle: bool,
     pub(super) unknown: bool,
     pub(super) pivot: bool,
+    /// The session that the step is part of.
+    pub(super) session: Option<ExecutionId>,
 }
 
 impl Order {
@@ -76,23 +90,39 @@ impl Order {
 impl Machine {
     /// Sends a step to its queue, if it has one; `again` if that is to find out what became of it.
     pub(super) fn send_errand(&mut self, op: &OpId, again: bool) {
-        let Some(step) = self.steps.get_mut(op) else { return };
-        let pivot = step.pivot || self.is_pivot_activity(op);
-        let Some(step) = self.steps.get_mut(op) else { return };
-        let settle = pivot || matches!(step.errand.as_ref().map(|sent| &sent.plan), Some(UndoPlan::FromOutput));
-        let Some(sent) = &mut step.errand else { return };
         if again {
+            let session = self.steps.get(op).and_then(|step| step.errand.as_ref()?.session());
+            let session = session.and_then(|session| self.open_session(session));
+            let Some(sent) = self.steps.get_mut(op).and_then(|step| step.errand.as_mut()) else { return };
             sent.errand.execution = derive::settling(sent.errand.execution, op);
+            sent.errand.session = session;
             sent.recalled = false;
+            sent.again += 1;
         }
+        self.post_errand(op);
+    }
+
+    /// Posts the start of the run that makes a step's attempts: by its session, if that is open.
+    pub(super) fn post_errand(&mut self, op: &OpId) {
         if self.unconfirmed.is_some() {
             return;
         }
-        let Errand { queue, execution, retry, timeout, default_timeout, priority } = sent.errand.clone();
+        let Some(step) = self.steps.get(op) else { return };
+        let pivot = step.pivot || self.is_pivot_activity(op);
+        let Some(sent) = &step.errand else { return };
+        let settle = pivot || matches!(sent.plan, UndoPlan::FromOutput);
+        let again = sent.again > 0;
+        let round = match sent.again {
+            0 => String::new(),
+            1 => "/again".to_owned(),
+            times => format!("/again{times}"),
+        };
+        let Errand { queue, execution, retry, timeout, default_timeout, priority, session } = sent.errand.clone();
+        let open = session.as_ref().and_then(|session| self.open_session(session));
         let on = OnBehalf { run: self.identity.id.clone(), execution: self.identity.execution, op: op.clone() };
         let key = step.idempotency.as_deref().map(str::to_owned);
         let terms = Terms { retry, timeout, default_timeout, key, settle, unknown: again, pivot };
-        let id = format!("{}/{op}{}", self.identity.execution, if again { "/again" } else { "" });
+        let id = format!("{}/{op}{round}", self.identity.execution);
         let input = match errand::Order::encode(&on, &step.activity, &step.input, terms) {
             Ok(input) => input,
             Err(error) => {
@@ -111,13 +141,25 @@ impl Machine {
             at_end: None,
             lane: String::new(),
             priority: priority.unwrap_or_default(),
-            terms: None,
+            terms: open
+                .clone()
+                .or(session)
+                .map(|session| StartTerms { session: Some(session), ..StartTerms::default() }),
         };
         let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));
         let parent = Parent { execution: self.identity.execution, op: op.clone(), id };
-        let start = MessageBody::StartChild(ChildStart { child, parent, seed, replaces: None });
-        let what = if again { "start again" } else { "start" };
-        self.post(op, what, Target::Execution(execution), &start);
+        let start = ChildStart { child, parent, seed, replaces: None };
+        match open {
+            Some(session) => {
+                let what = if again { "relay again" } else { "relay" };
+                let relay = MessageBody::Relay(Box::new(Relay::Start(start)));
+                self.post(op, what, Target::Execution(session.execution), &relay);
+            }
+            None => {
+                let what = if again { "start again" } else { "start" };
+                self.post(op, what, Target::Execution(execution), &MessageBody::StartChild(start));
+            }
+        }
     }
 
     /// Whether the step's activity is a point of no return: its mark follows its schedule.
@@ -163,12 +205,24 @@ impl Machine {
 
     fn ask_back(&mut self, op: &OpId) {
         let Some(sent) = self.steps.get_mut(op).and_then(|step| step.errand.as_mut()) else { return };
-        if std::mem::replace(&mut sent.recalled, true) {
-            return;
+        if !std::mem::replace(&mut sent.recalled, true) {
+            self.post_recall(op);
         }
-        let to = Target::Execution(sent.errand.execution);
-        let reason = Some(format!("run {} needs it no longer", self.identity.id));
-        self.post(op, "cancel", to, &MessageBody::Cancel(CancelRequest { reason }));
+    }
+
+    /// Says that a step is not needed any more, by the way that its start went.
+    pub(super) fn post_recall(&mut self, op: &OpId) {
+        let Some(sent) = self.steps.get(op).and_then(|step| step.errand.as_ref()) else { return };
+        let execution = sent.errand.execution;
+        let request = CancelRequest { reason: Some(format!("run {} needs it no longer", self.identity.id)) };
+        match sent.session().and_then(|session| self.open_session(session)) {
+            Some(session) => {
+                let relay = Relay::Cancel { op: op.clone(), execution, request };
+                let to = Target::Execution(session.execution);
+                self.post(op, "recall", to, &MessageBody::Relay(Box::new(relay)));
+            }
+            None => self.post(op, "cancel", Target::Execution(execution), &MessageBody::Cancel(request)),
+        }
     }
 
     /// Ends what was sent together with the run, without undo.
@@ -176,6 +230,11 @@ impl Machine {
         let sent = self.steps.iter().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?)));
         let sent: Vec<_> = sent.map(|(op, sent)| (op, sent.errand.execution)).collect();
         for (op, execution) in sent {
+            // What a session has not started yet it is to start and to stop.
+            if self.steps.get(&op).is_some_and(|step| step.errand.as_ref().is_some_and(|sent| sent.session().is_some()))
+            {
+                self.post_recall(&op);
+            }
             let reason = Some(format!("run {} was terminated", self.identity.id));
             let body = MessageBody::Terminate(CancelRequest { reason });
             self.post(&op, "terminate", Target::Execution(execution), &body);
@@ -247,6 +306,9 @@ impl Machine {
         };
         let needs_output = step.errand.as_ref().is_some_and(|sent| sent.needs_output(step));
         if failed.unknown && needs_output && (step.is_orphan() || step.pivot || self.is_undoing()) {
+            if failed.failure.kind == FailureKind::SessionLost {
+                return self.settle_elsewhere(failed, now);
+            }
             let reason = format!(
                 "whether step {op} had an effect is unknown, and must be known to undo the run: {}; set its result",
                 failed.failure.message
@@ -324,11 +386,12 @@ impl Machine {
                 settle: order.settle,
                 unknown: order.unknown,
                 pivot: order.pivot,
+                session: started.terms.as_ref().and_then(|terms| Some(terms.session.as_ref()?.execution)),
             })
         };
         let order = read(&started.input)
             .map_err(|error| super::replay::ReplayError(format!("what it is to do cannot be read: {error}")))?;
-        self.order = Some(order);
+        self.order = Some(Box::new(order));
         Ok(())
     }
 

@@ -239,6 +239,7 @@ impl Machine {
             MessageBody::ChildEnded(ended) if !self.has_ended() => self.child_ended(&ended.op, ended.end, now),
             _ if !matches!(self.phase, Phase::Forward) => {}
             MessageBody::Cancel(request) => self.request_cancel(request, now),
+            MessageBody::Relay(relay) if self.is_session() => self.relay(*relay, now),
             MessageBody::Event(event) => {
                 self.open_turn(now);
                 self.push(Entry::EventReceived(event.clone()));
@@ -396,7 +397,7 @@ impl Machine {
         // What became of a step elsewhere must be known before anything of it, or before it, is undone.
         let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
         self.undo.scheduled(position, &scheduled.op, plan);
-        let order = self.order.as_ref();
+        let order = self.order.as_deref();
         let step = Step {
             code,
             activity: match code {

@@ -17,6 +17,7 @@ mod progress;
 mod ready;
 mod repair;
 mod replay;
+mod sessions;
 mod steps;
 mod stopping;
 mod timers;
@@ -125,7 +126,9 @@ pub(crate) struct Machine {
     parent: Option<Parent>,
     children: children::Children,
     /// For whom this run makes the attempts of a step, and how.
-    order: Option<errands::Order>,
+    order: Option<Box<errands::Order>>,
+    /// What a session knows of itself, if the run is one.
+    relays: Option<Box<sessions::Relays>>,
     outbox: Vec<Message>,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
     orphans: orphans::Orphans,

@@ -14,6 +14,7 @@ use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::codec;
 use crate::context::{Arrival, Context, Decision};
 use crate::line::{self, Line};
+use crate::session;
 use crate::workflow::WorkflowDefinition;
 
 /// Why a journal could not be replayed on this build.
@@ -88,6 +89,7 @@ impl Machine {
             return Err(ReplayError("the journal does not begin with the start of a run".to_owned()));
         };
         let RunStarted { input, seed, parent, .. } = &**started;
+        let relays = session::is_session(&started.workflow).then(Box::default);
         let terms = |entry: &Entry| if let Entry::Started(started) = entry { started.terms.clone() } else { None };
         let copied = records[0].entries.first().and_then(terms).and_then(|terms| terms.copied).unwrap_or(0);
         if (records.len() as u64) <= copied {
@@ -133,6 +135,7 @@ impl Machine {
             parent: parent.clone(),
             children: super::children::Children::default(),
             order: None,
+            relays,
             outbox: Vec::new(),
             orphans: super::orphans::Orphans::default(),
             dropped: false,
@@ -222,6 +225,12 @@ impl Machine {
             Entry::UndoFailed(failed) => self.replay_undo_failed(failed),
             Entry::Repaired(repair) => self.replay_repair(repair),
             Entry::Concluded(_) => self.replay_end(),
+            Entry::Claimed(claimed) => {
+                if let Some(relays) = &mut self.relays {
+                    relays.opened_by.get_or_insert_with(|| claimed.by.clone());
+                }
+            }
+            Entry::Relayed(relayed) => self.relayed(relayed.execution, relayed.cancel),
             Entry::StepScheduled(_)
             | Entry::TimerSet(_)
             | Entry::EventAwaited(..)
@@ -260,6 +269,10 @@ impl Machine {
             let Some(step) = self.steps.get_mut(&attempted.op) else { return };
             step.attempts = attempted.attempt;
             step.unknown |= attempted.unknown;
+            // Its session was lost: what became of it is found out elsewhere.
+            if step.errand.is_some() {
+                return self.send_elsewhere(&key.op);
+            }
             self.steps.set_state(&key.op, StepState::Idle);
         }
         self.timers.set(retry_at, TimerKey::Retry(key));
@@ -330,11 +343,15 @@ impl Machine {
         }
         self.take_up_open_work();
         self.rebuilt = true;
-        if self.control.copied > 0 && self.record as u64 == self.control.copied + 1 {
+        let copied = self.control.copied > 0 && self.record as u64 == self.control.copied + 1;
+        if copied {
             self.start_copied();
         }
         for decision in new {
             self.decided(decision);
+        }
+        if copied {
+            self.end_copied_sessions();
         }
         if let Some(ending) = self.replayed_ending.take() {
             self.apply_ending(ending);
@@ -393,6 +410,7 @@ fn concerns_workflow(entry: &Entry) -> bool {
             | Entry::Attempted(_)
             | Entry::Progressed(_)
             | Entry::Deferred(..)
+            | Entry::Relayed(_)
             | Entry::EventRefused(..)
             | Entry::Suspended(_)
             | Entry::Resumed(_)

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as PollContext, Poll};
 
-use saga_store::wire::{Entry, Errand, OpId, StepScheduled, UndoPlan};
+use saga_store::wire::{Entry, Errand, InSession, OpId, StepScheduled, UndoPlan};
 
 use crate::activity::{Activity, ActivityError, ActivityOptions, IdempotencyKey, Overrides, UndoKind, micros};
 use crate::call::ActivityCall;
@@ -13,6 +13,7 @@ use crate::codec::CodecError;
 use crate::context::{self, Arrival, Context, Decision, StepCode};
 use crate::derive;
 use crate::durable::{Durable, sealed::Sealed};
+use crate::session::Place;
 
 impl<A: Activity> Sealed for ActivityCall<A> {}
 
@@ -104,10 +105,25 @@ fn schedule<A: Activity>(mut call: ActivityCall<A>) -> Result<OpId, String> {
             }
         };
         let deadline = call.overrides.deadline.map(|deadline| cx.now().after(deadline).as_micros());
-        let errand = match call.queue.as_deref().or(A::OPTIONS.queue) {
+        let session = call.session.take().map(|session| *session).transpose()?;
+        let queue = call.queue.as_deref().or(A::OPTIONS.queue);
+        if let (Some(session), Some(queue)) = (&session, queue)
+            && session.queue != queue
+        {
+            return Err(format!(
+                "`{}` is for queue `{queue}`, and the session is on `{}`: begin one on `{queue}` for it",
+                A::NAME,
+                session.queue
+            ));
+        }
+        let errand = match session.as_ref().map(|session| session.queue.as_str()).or(queue) {
             Some(queue) => {
                 let errand = errand(cx, &op, queue, &call.overrides, &A::OPTIONS)?;
-                Some(Box::new(Errand { priority: call.priority.or(A::OPTIONS.priority), ..errand }))
+                let session = session
+                    .as_ref()
+                    .map(|Place { op, execution, .. }| InSession { op: op.clone(), execution: *execution });
+                let priority = call.priority.or(A::OPTIONS.priority);
+                Some(Box::new(Errand { priority, session, ..errand }))
             }
             None if call.priority.is_some() => {
                 return Err(format!("`{}` has a priority and no queue to wait on: add `.queue(…)`", A::NAME));
@@ -153,5 +169,6 @@ fn errand(
         timeout: micros(overrides.timeout(options)),
         default_timeout: overrides.timeout.or(options.timeout).is_none(),
         priority: None,
+        session: None,
     })
 }

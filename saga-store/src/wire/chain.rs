@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::child::Parent;
+use super::errand::InSession;
 use super::note::EventMessage;
 use super::op::OpId;
 use super::payload::Payload;
@@ -26,6 +27,9 @@ pub struct StartTerms {
     /// What is noted beside it.
     #[n(4)]
     pub memo: Option<Payload>,
+    /// The session that it is part of.
+    #[n(5)]
+    pub session: Option<InSession>,
 }
 
 /// The workflow is over, and its run goes on under the same id with a fresh journal.

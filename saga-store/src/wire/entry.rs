@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use super::chain::Continued;
 use super::child::{ChildEnded, ChildScheduled, Parent};
 use super::conclusion::Conclusion;
-use super::errand::Errand;
+use super::errand::{Errand, InSession, Relayed};
 use super::failure::Failure;
 use super::note::{CancelRequest, EventMessage, EventSent};
 use super::op::OpId;
@@ -80,6 +80,9 @@ pub enum Entry {
     /// became of the step.
     #[n(81)]
     Deferred(#[n(0)] OpId, #[n(1)] u32),
+    /// A session has sent something on for the run that began it.
+    #[n(82)]
+    Relayed(#[n(0)] Relayed),
 
     // Decisions.
     /// The workflow awaits an activity.
@@ -172,6 +175,7 @@ impl Entry {
             Self::Claimed(_)
             | Self::TimerFired(_)
             | Self::Deferred(..)
+            | Self::Relayed(_)
             | Self::CancelRequested(_)
             | Self::Suspended(_)
             | Self::Resumed(_)
@@ -236,6 +240,9 @@ pub struct RunTerms {
     /// Whether it is another execution of a run that has been, made from a part of its journal.
     #[n(4)]
     pub forked: Option<bool>,
+    /// The session that it is part of.
+    #[n(5)]
+    pub session: Option<InSession>,
 }
 
 /// What an operator did about a run that could not go on by itself.

@@ -50,4 +50,7 @@ pub enum FailureKind {
     /// The run that made the attempts on a worker of a queue ended without a result.
     #[n(8)]
     Interrupted,
+    /// The session of the step is over: its worker is gone, or it was ended.
+    #[n(9)]
+    SessionLost,
 }

@@ -26,7 +26,7 @@ pub use entry::{
     AtCall, Attempted, Care, Claimed, Entry, OpValue, Repair, Retry, RunStarted, RunTerms, StepEnded, StepFailed,
     StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
-pub use errand::Errand;
+pub use errand::{Errand, InSession, Relay, Relayed};
 pub use failure::{Failure, FailureKind};
 pub use note::{CancelRequest, EventMessage, EventSent, Recipient};
 pub use op::OpId;

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{
     AtCall, Attempted, Care, ChildEnd, ChildEnded, ChildScheduled, ChildStart, Claimed, Completion, CompletionEnd,
-    Conclusion, Continued, Encoding, Entry, Errand, EventSent, Failure, FailureKind, NextStart, OpId, OpValue, Parent,
-    ParentEnd, Payload, PayloadData, Progressed, Recipient, Record, Repair, Retry, RunStarted, RunTerms, StartTerms,
-    StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
+    Conclusion, Continued, Encoding, Entry, Errand, EventSent, Failure, FailureKind, InSession, NextStart, OpId,
+    OpValue, Parent, ParentEnd, Payload, PayloadData, Progressed, Recipient, Record, Relay, Relayed, Repair, Retry,
+    RunStarted, RunTerms, StartTerms, StepEnded, StepFailed, StepScheduled, TimerSet, UndoCause, UndoPlan, UndoStep,
 };
 use saga_store::{BlobId, ExecutionId, MessageBody, Timestamp};
 
@@ -71,7 +71,12 @@ fn start_terms() -> StartTerms {
         undo_continues: Some(true),
         attributes: Some(vec![("customer".to_owned(), "4".to_owned())]),
         memo: Some(Payload::json("[]")),
+        session: None,
     }
+}
+
+fn in_session() -> InSession {
+    InSession { op: op(&[1, 0]), execution: execution() }
 }
 
 fn continued() -> Continued {
@@ -150,7 +155,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
 }
 
 fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
-    let step = |priority| {
+    let step = |priority, session| {
         Entry::StepScheduled(StepScheduled {
             op: op(&[4]),
             activity: "render".to_owned(),
@@ -164,11 +169,25 @@ fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
                 timeout: 5_000_000,
                 default_timeout: false,
                 priority,
+                session,
             })),
             at_call: None,
         })
     };
-    vec![("step_scheduled_on_a_queue", step(None)), ("step_scheduled_on_a_queue_with_a_priority", step(Some(-7)))]
+    let relayed = |cancel| Entry::Relayed(Relayed { op: op(&[4]), execution: execution(), cancel });
+    let terms = StartTerms { session: Some(in_session()), ..StartTerms::default() };
+    let child = ChildScheduled { terms: Some(terms), ..child() };
+    let terms = RunTerms { session: Some(in_session()), ..RunTerms::default() };
+    let started = RunStarted { terms: Some(terms), parent: Some(parent()), ..child_started() };
+    vec![
+        ("step_scheduled_on_a_queue", step(None, None)),
+        ("step_scheduled_on_a_queue_with_a_priority", step(Some(-7), None)),
+        ("step_scheduled_in_a_session", step(None, Some(in_session()))),
+        ("child_scheduled_in_a_session", Entry::ChildScheduled(Box::new(child))),
+        ("started_in_a_session", Entry::Started(Box::new(started))),
+        ("relayed", relayed(false)),
+        ("relayed_a_cancel", relayed(true)),
+    ]
 }
 
 fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
@@ -187,6 +206,7 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
         undo_continues: Some(true),
         begin: Some(-1),
         forked: None,
+        session: None,
     };
     let forked = RunStarted {
         terms: Some(RunTerms { copied: Some(0), forked: Some(true), ..RunTerms::default() }),
@@ -318,6 +338,7 @@ pub(crate) fn failure_kinds() -> Vec<(&'static str, FailureKind)> {
         ("unregistered", FailureKind::Unregistered),
         ("layer", FailureKind::Layer),
         ("interrupted", FailureKind::Interrupted),
+        ("session_lost", FailureKind::SessionLost),
     ]
 }
 
@@ -345,10 +366,13 @@ pub(crate) fn messages() -> Vec<(&'static str, MessageBody)> {
         parent: Some(parent()),
         events: vec![event()],
     };
+    let relayed = Relay::Cancel { op: op(&[4]), execution: execution(), request: cancel() };
     vec![
         ("step_completed", completed(CompletionEnd::Returned(Payload::json("true")))),
         ("step_failed_from_outside", completed(failed.clone())),
         ("attempt_failed_from_outside", failed_once(failed)),
+        ("relay_a_start", MessageBody::Relay(Box::new(Relay::Start(start.clone())))),
+        ("relay_a_cancel", MessageBody::Relay(Box::new(relayed))),
         ("cancel", MessageBody::Cancel(cancel())),
         ("event", MessageBody::Event(event())),
         ("start_child", MessageBody::StartChild(start.clone())),

@@ -36,6 +36,7 @@ mod restart;
 mod retention;
 mod retry;
 mod sends;
+mod sessions;
 mod starts;
 mod status;
 mod stopping;

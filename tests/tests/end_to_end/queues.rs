@@ -20,19 +20,31 @@ pub(crate) async fn render(
 
 /// One whose undo is known before its first attempt.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"), compensate = undo_step(name))]
-async fn lease(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn lease(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     world.attempt(cx, &name).await
 }
 
 /// One whose undo needs its output.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"), compensate = undo_output(output))]
-async fn reserve(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn reserve(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     world.attempt(cx, &name).await
 }
 
 /// A point of no return.
 #[activity(queue = "gpu", pivot, retry(initial = "1ms", max = "2ms"))]
-async fn burn(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn burn(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     world.attempt(cx, &name).await
 }
 

@@ -7,6 +7,7 @@ mod idle;
 mod killed;
 mod migrate;
 mod outage;
+mod sessions;
 mod share;
 mod zombie;
 

@@ -103,6 +103,51 @@ async fn what_an_activity_sends_arrives_once_whatever_happens() {
     assert!(explored.is_complete() && explored.disturbances() >= explored.cases() - 1, "{explored}");
 }
 
+/// In a session, and in another one when that is lost.
+#[activity(queue = "box office")]
+async fn book_in_a_session(
+    #[state] house: &House,
+    #[context] cx: &ActivityContext,
+    seat: String,
+) -> saga_runtime::Result<String> {
+    let session = cx.session().ok_or_else(|| saga_runtime::Error::msg("no session").permanent())?;
+    session.insert(seat.clone());
+    house.seats.lock().unwrap().insert(seat.clone());
+    Ok(seat)
+}
+
+#[activity(queue = "box office")]
+async fn the_seat(#[context] cx: &ActivityContext) -> saga_runtime::Result<String> {
+    let seat = cx.session().and_then(|session| session.get::<String>());
+    Ok(seat.ok_or_else(|| saga_runtime::Error::msg("nothing was kept").permanent())?.to_string())
+}
+
+#[workflow]
+async fn books_in_sessions() -> saga_runtime::Result<Vec<String>> {
+    loop {
+        let office = session("box office");
+        let tried = attempt(async {
+            let seat = book_in_a_session("1A".to_owned()).session(&office).key("1A").await?;
+            Ok::<_, ActivityError<saga_runtime::Error>>(vec![seat, the_seat().session(&office).key("the seat").await?])
+        });
+        match tried.await {
+            Err(error) if error.is_session_lost() => {}
+            seats => return Ok(seats?),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_saga_that_begins_lost_sessions_anew_survives_everything() {
+    let explored = explore(books_in_sessions())
+        .with(House::default)
+        .observe(|house: &House| house.seats.lock().unwrap().clone())
+        .everything()
+        .await;
+    explored.assert_same_outcome();
+    assert!(explored.is_complete() && explored.cases() > 30, "{explored}");
+}
+
 /// How fast it is: `cargo test --release -p saga-tests --test test_kit how_fast -- --nocapture`.
 #[tokio::test]
 async fn how_fast_it_is_is_printed() {

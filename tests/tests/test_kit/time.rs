@@ -164,3 +164,44 @@ async fn time_stands_while_an_activity_waits_for_something_real() {
     assert_eq!(env.run(asks()).await, Outcome::Completed(0));
     assert_eq!(env.now(), began);
 }
+
+#[activity(queue = "lathe")]
+async fn clamp(#[context] cx: &ActivityContext) -> saga_runtime::Result<()> {
+    let session = cx.session().ok_or_else(|| saga_runtime::Error::msg("no session").permanent())?;
+    session.insert(0_u32);
+    Ok(())
+}
+
+/// Fails for the first time, and is to come again in two hours.
+#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, Classify)]
+enum CutError {
+    #[error("the oil is cold")]
+    #[transient(no_effect, retry_after = wait)]
+    Cold { wait: Duration },
+    #[error("nothing is clamped")]
+    #[permanent]
+    Nothing,
+}
+
+#[activity(queue = "lathe")]
+async fn cut(#[context] cx: &ActivityContext) -> Result<u32, CutError> {
+    let clamped = cx.session().and_then(|session| session.get::<u32>()).ok_or(CutError::Nothing)?;
+    if cx.attempt() == 1 {
+        return Err(CutError::Cold { wait: Duration::from_secs(7200) });
+    }
+    Ok(*clamped + cx.attempt())
+}
+
+#[workflow]
+async fn turns() -> saga_runtime::Result<u32> {
+    let lathe = session("lathe");
+    clamp().session(&lathe).await?;
+    sleep(Duration::from_secs(86_400)).await;
+    Ok(cut().session(&lathe).await?)
+}
+
+#[tokio::test]
+async fn a_session_keeps_what_it_has_for_days_and_between_attempts_that_are_hours_apart() {
+    let env = TestEngine::new().start().await;
+    assert_eq!(env.run(turns()).await, Outcome::Completed(2));
+}

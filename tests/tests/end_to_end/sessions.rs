@@ -1,9 +1,11 @@
 //! Steps of one worker: a session has them all, shares what it keeps, and is lost with its worker.
 
+use std::time::Duration;
+
 use saga_runtime::prelude::*;
 use saga_runtime::{Engine, EngineBuilder, RunHandle};
-use saga_store::Store;
 use saga_store::wire::Entry;
+use saga_store::{Query, RunState, Store};
 use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
@@ -89,6 +91,7 @@ on_each_store!(
     a_call_after_the_end_of_its_session_is_an_error,
     a_call_for_another_queue_than_the_sessions_is_an_error,
     another_execution_finds_the_session_that_it_has_copied_lost,
+    a_step_of_a_session_that_comes_again_later_stays_with_its_worker,
     the_end_of_a_session_leaves_nothing_live,
 );
 
@@ -329,6 +332,32 @@ async fn another_execution_finds_the_session_that_it_has_copied_lost(place: impl
     home.shutdown().await;
 }
 
+async fn a_step_of_a_session_that_comes_again_later_stays_with_its_worker(place: impl Place) {
+    let (here, there) = (World::default(), World::default());
+    there.plan("model", [Act::Postpone(Duration::from_secs(3600))]);
+    let store = place.open().await;
+    let worker = gpu(&store, &there).await;
+    let home = home(&store, &here).await;
+    let client = home.client();
+    let run = client.start(asks("model".to_owned())).await.unwrap();
+    there.began("model").await;
+    let query = Query { workflow: Some("@activity/gpu/load".to_owned()), limit: 1, ..Query::default() };
+    let postponed = loop {
+        let page = client.list(&query).await.unwrap();
+        let [made] = &page.runs[..] else { panic!("{page:?}") };
+        let entries = entries(client, made.id.as_str()).await;
+        if entries.iter().any(|entry| matches!(entry, Entry::Attempted(_))) {
+            break client.get(made.id.as_str()).await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(postponed.state, RunState::Running, "it waits in memory, where nobody else can claim it");
+    run.cancel().await.unwrap();
+    assert_eq!(run.outcome().await.unwrap(), Outcome::Cancelled);
+    worker.shutdown().await;
+    home.shutdown().await;
+}
+
 async fn the_end_of_a_session_leaves_nothing_live(place: impl Place) {
     let (here, there) = (World::default(), World::default());
     here.plan("then", [Act::Decline]);
@@ -342,7 +371,7 @@ async fn the_end_of_a_session_leaves_nothing_live(place: impl Place) {
     assert!(matches!(bad.outcome().await.unwrap(), Outcome::Failed(_)));
     let over = async {
         loop {
-            let page = client.list(&saga_store::Query { limit: 100, ..saga_store::Query::default() }).await.unwrap();
+            let page = client.list(&Query { limit: 100, ..Query::default() }).await.unwrap();
             if page.runs.iter().all(|run| run.state.is_final()) {
                 return page.runs.len();
             }

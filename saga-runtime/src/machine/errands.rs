@@ -11,7 +11,7 @@ use std::time::Duration;
 use saga_store::message::{CancelRequest, MessageBody};
 use saga_store::wire::{
     ChildEnd, ChildScheduled, ChildStart, Entry, Errand, Failure, FailureKind, OpId, Parent, Payload, Record,
-    StepFailed, UndoCause, UndoPlan, UndoStep,
+    StartTerms, StepFailed, UndoCause, UndoPlan, UndoStep, decode,
 };
 use saga_store::{Target, Timestamp};
 
@@ -93,6 +93,14 @@ impl Machine {
         let key = step.idempotency.as_deref().map(str::to_owned);
         let terms = Terms { retry, timeout, default_timeout, key, settle, unknown: again, pivot };
         let id = format!("{}/{op}{}", self.identity.execution, if again { "/again" } else { "" });
+        let memo = self.identity.memo.as_deref().map(|memo| decode::<Payload>(memo));
+        let noted = match memo.transpose() {
+            Ok(memo) => memo.map(|memo| StartTerms { memo: Some(memo), ..StartTerms::default() }),
+            Err(error) => {
+                let reason = format!("step {op} cannot be sent to queue `{queue}`: the run's memo: {error}");
+                return self.park(self.at, reason);
+            }
+        };
         let input = match errand::Order::encode(&on, &step.activity, &step.input, terms) {
             Ok(input) => input,
             Err(error) => {
@@ -111,7 +119,7 @@ impl Machine {
             at_end: None,
             lane: String::new(),
             priority: priority.unwrap_or_default(),
-            terms: None,
+            terms: noted,
         };
         let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));
         let parent = Parent { execution: self.identity.execution, op: op.clone(), id };

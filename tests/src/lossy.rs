@@ -1,5 +1,5 @@
-//! A store that loses what may be lost: hints always, and answers to claims when told to. It holds up
-//! starts of ids too, as an open transaction does.
+//! A store that loses what may be lost: hints always, and answers to claims and starts when told to. It
+//! holds up starts of ids too, as an open transaction does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,9 @@ pub struct Lossy<S> {
 #[derive(Debug, Default)]
 struct Starts {
     held: BTreeSet<String>,
+    stalled: BTreeSet<String>,
+    /// How many answers to starts are lost.
+    lost: usize,
     /// Whether each was for a worker, in the order in which they were sent.
     claims: BTreeMap<String, Vec<bool>>,
 }
@@ -43,6 +46,16 @@ impl<S: Store> Lossy<S> {
     /// Starts of this id get no answer from now on, nor do those that are sent with them.
     pub fn hold(&self, id: &str) {
         self.starts().held.insert(id.to_owned());
+    }
+
+    /// Starts of this id do not end from now on.
+    pub fn stall(&self, id: &str) {
+        self.starts().stalled.insert(id.to_owned());
+    }
+
+    /// Loses the answers to the next so many calls that start runs.
+    pub fn lose_starts(&self, calls: usize) {
+        self.starts().lost = calls;
     }
 
     /// They do again.
@@ -102,7 +115,21 @@ impl<S: Store> Store for Lossy<S> {
             self.refused.notify_one();
             return Err(StoreError::new(ErrorKind::Unavailable, format!("somebody holds the id {id}")));
         }
-        self.inner.start(runs).await
+        if runs.iter().any(|run| self.starts().stalled.contains(run.id.as_str())) {
+            self.refused.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let answers = self.inner.start(runs).await?;
+        let lost = {
+            let mut starts = self.starts();
+            let lost = starts.lost > 0;
+            starts.lost = starts.lost.saturating_sub(1);
+            lost
+        };
+        if lost {
+            return Err(StoreError::new(ErrorKind::Unavailable, "the answer was lost"));
+        }
+        Ok(answers)
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

@@ -192,11 +192,7 @@ const UNKNOWN: u8 = 1;
 const MADE: u8 = 2;
 
 impl Door {
-    pub(super) fn new(
-        workflow: &'static str,
-        version: u32,
-        id: RunId,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
+    pub(super) fn new(workflow: &'static str, version: u32, id: RunId) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
         // As many as the layers ask for at a time: one, but for those that hedge.
         let (asks, asked) = mpsc::unbounded_channel();
         (Arc::new(Self { workflow, version, id, asks, made: AtomicU8::new(NOT_MADE) }), asked)

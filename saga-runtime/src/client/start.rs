@@ -9,8 +9,8 @@ use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    ErrorKind, ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, Started,
-    Timestamp,
+    ErrorKind, ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq,
+    Started, Timestamp,
 };
 
 use serde::Serialize;

@@ -13,7 +13,7 @@ use saga_tests::steps::{SagaError, step};
 use saga_tests::{Around, Begins, Lossy, Place, World, around, engine, engine_with, on_each_store};
 
 #[workflow]
-async fn works() -> Result<String, SagaError> {
+async fn lets_work() -> Result<String, SagaError> {
     Ok(step("work".to_owned()).await?)
 }
 
@@ -75,10 +75,10 @@ async fn the_layer_that_is_added_first_sees_a_start_first_and_its_answer_last(pl
     let engine = engine_with(&place, &World::default(), set_up).await;
     let before = engine.client().clone();
     let client = before.clone().layer(notes("third", &log));
-    client.start(works()).id("A").await.unwrap().result().await.unwrap();
+    client.start(lets_work()).id("A").await.unwrap().result().await.unwrap();
     assert_eq!(*log.lock().unwrap(), ["first A", "second A", "third A", "third new", "second new", "first new"]);
     log.lock().unwrap().clear();
-    before.start(works()).id("A").await.unwrap();
+    before.start(lets_work()).id("A").await.unwrap();
     assert_eq!(*log.lock().unwrap(), ["first A", "second A", "second old", "first old"]);
 }
 
@@ -89,10 +89,10 @@ struct Stranger(&'static str);
 async fn a_start_that_a_layer_refuses_starts_nothing_and_says_why(place: impl Place) {
     let store = place.open().await;
     let client = Client::new(store.clone()).layer(around(|_, _| async { Err(Stranger("eve").into()) }));
-    let error = client.start(works()).id("A").await.unwrap_err();
+    let error = client.start(lets_work()).id("A").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a layer refused to start run A of workflow `works`: eve is not let in; nothing was started"
+        "a layer refused to start run A of workflow `lets_work`: eve is not let in; nothing was started"
     );
     assert_eq!(error.source().unwrap().downcast_ref(), Some(&Stranger("eve")));
     assert!(error.is_layer() && !error.is_retryable());
@@ -103,7 +103,7 @@ async fn a_start_that_a_layer_refuses_starts_nothing_and_says_why(place: impl Pl
 async fn a_run_is_what_the_layers_say_of_it(place: impl Place) {
     let store = place.open().await;
     let outer = says(|start| {
-        assert_eq!((start.workflow(), start.version(), start.lane()), ("works", 1, None));
+        assert_eq!((start.workflow(), start.version(), start.lane()), ("lets_work", 1, None));
         assert_eq!(start.memo::<Vec<String>>().unwrap().unwrap(), ["caller"]);
         start.set_lane("berlin");
         start.set_attribute("tenant", "berlin");
@@ -118,7 +118,7 @@ async fn a_run_is_what_the_layers_say_of_it(place: impl Place) {
         start.set_memo(&[memo, vec!["inner".to_owned()]].concat());
     });
     let client = Client::new(store.clone()).layer(outer).layer(inner);
-    let start = client.start(works()).priority(3).attribute("tenant", "rome").attribute("size", "4");
+    let start = client.start(lets_work()).priority(3).attribute("tenant", "rome").attribute("size", "4");
     let run = start.memo(&["caller"]).await.unwrap();
     let view = run.view().await.unwrap();
     assert_eq!((view.lane.as_str(), view.priority), ("berlin", 7));
@@ -134,14 +134,14 @@ async fn a_clients_error_comes_out_of_a_layer_as_itself(place: impl Place) {
     let store = place.open().await;
     let passes = || says(|_| {});
     let client = Client::new(store.clone()).layer(passes()).layer(passes());
-    client.start(works()).id("A").await.unwrap();
-    let error = client.start(works()).id("A").on_existing(OnExisting::Reject).await.unwrap_err();
+    client.start(lets_work()).id("A").await.unwrap();
+    let error = client.start(lets_work()).id("A").on_existing(OnExisting::Reject).await.unwrap_err();
     assert!(matches!(error, ClientError::Exists { .. }), "{error}");
     let full = |_, _| async {
         let retry_after = std::time::Duration::from_secs(7);
         Err(ClientError::Overloaded { waiting: 3, retry_after }.into())
     };
-    let error = client.layer(around(full)).start(works()).id("B").await.unwrap_err();
+    let error = client.layer(around(full)).start(lets_work()).id("B").await.unwrap_err();
     assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(7)));
     assert!(error.is_retryable());
 }
@@ -158,7 +158,7 @@ async fn a_start_that_a_layer_makes_twice_is_one_run(place: impl Place) {
         })
     };
     let engine = engine_with(&place, &world, |builder| builder.start_layer(twice())).await;
-    let run = engine.client().start(works()).await.unwrap();
+    let run = engine.client().start(lets_work()).await.unwrap();
     assert!(run.is_new());
     assert_eq!(run.result().await.unwrap(), "work!");
     let query = Query { limit: 10, ..Query::default() };
@@ -172,7 +172,7 @@ async fn a_start_whose_answer_was_lost_is_the_same_run_when_a_layer_repeats_it(p
     let builder = saga_runtime::Engine::builder(store.clone()).state(world.clone());
     let engine = builder.start_layer(around(again)).start().await.unwrap();
     store.lose_starts(1);
-    let run = engine.client().start(works()).await.unwrap();
+    let run = engine.client().start(lets_work()).await.unwrap();
     assert!(run.is_new());
     assert_eq!(run.result().await.unwrap(), "work!");
     assert_eq!(all(&store).await.len(), 1);
@@ -184,9 +184,9 @@ async fn a_repeated_start_is_no_other_run_to_a_start_that_wants_a_new_one(place:
     let store = Lossy::new(place.open().await);
     let client = Client::new(store.clone()).layer(around(again));
     store.lose_starts(1);
-    let run = client.start(works()).id("A").on_existing(OnExisting::Reject).await.unwrap();
+    let run = client.start(lets_work()).id("A").on_existing(OnExisting::Reject).await.unwrap();
     assert!(run.is_new());
-    let error = client.start(works()).id("A").on_existing(OnExisting::Reject).await.unwrap_err();
+    let error = client.start(lets_work()).id("A").on_existing(OnExisting::Reject).await.unwrap_err();
     assert!(matches!(error, ClientError::Exists { .. }), "{error}");
 }
 
@@ -204,12 +204,12 @@ async fn a_layer_that_gives_a_start_up_says_that_its_outcome_is_unknown(place: i
             }
         }
     });
-    let error = Client::new(store).layer(impatient).start(works()).id("A").await.unwrap_err();
+    let error = Client::new(store).layer(impatient).start(lets_work()).id("A").await.unwrap_err();
     assert!(matches!(error, ClientError::Layer { started: None, .. }));
     assert!(error.is_retryable());
     assert_eq!(
         error.to_string(),
-        "a layer gave up the start of run A of workflow `works`: too slow; whether the run was started is unknown, \
+        "a layer gave up the start of run A of workflow `lets_work`: too slow; whether the run was started is unknown, \
          and the same id again gives it if so"
     );
 }
@@ -220,7 +220,7 @@ async fn a_layer_that_fails_after_the_start_says_that_the_run_is_there(place: im
         inner.call(start).await?;
         Err("the log is full".into())
     });
-    let error = Client::new(store.clone()).layer(fails).start(works()).id("A").await.unwrap_err();
+    let error = Client::new(store.clone()).layer(fails).start(lets_work()).id("A").await.unwrap_err();
     assert!(matches!(error, ClientError::Layer { started: Some(true), .. }), "{error}");
     assert!(!error.is_retryable());
     assert_eq!(all(&store).await.len(), 1);
@@ -241,25 +241,25 @@ async fn a_layer_that_answers_without_the_start_is_an_error(place: impl Place) {
         }
     });
     let client = Client::new(store.clone()).layer(cache);
-    client.start(works()).id("A").await.unwrap();
-    let error = client.start(works()).id("B").await.unwrap_err();
+    client.start(lets_work()).id("A").await.unwrap();
+    let error = client.start(lets_work()).id("B").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a layer refused to start run B of workflow `works`: it answered without the answer of the start; \
+        "a layer refused to start run B of workflow `lets_work`: it answered without the answer of the start; \
          nothing was started"
     );
     assert_eq!(all(&store).await.len(), 1);
 }
 
 #[workflow]
-async fn has_a_child() -> Result<String, SagaError> {
-    works().await.map_err(|_| SagaError::GivesUp)
+async fn starts_a_child() -> Result<String, SagaError> {
+    lets_work().await.map_err(|_| SagaError::GivesUp)
 }
 
 async fn children_pass_no_layer(place: impl Place) {
     let log = Log::default();
     let engine = engine(&place, &World::default()).await;
     let client = engine.client().clone().layer(notes("a", &log));
-    client.start(has_a_child()).id("A").await.unwrap().result().await.unwrap();
+    client.start(starts_a_child()).id("A").await.unwrap().result().await.unwrap();
     assert_eq!(*log.lock().unwrap(), ["a A", "a new"]);
 }

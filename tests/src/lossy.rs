@@ -23,8 +23,8 @@ struct Starts {
     stalled: BTreeSet<String>,
     /// How many answers to starts are lost.
     lost: usize,
-    /// Whether each was for a worker, in the order in which they were sent.
-    claims: BTreeMap<String, Vec<bool>>,
+    /// In the order in which they were sent.
+    sent: BTreeMap<String, Vec<NewRun>>,
 }
 
 impl<S: Store> Lossy<S> {
@@ -70,7 +70,12 @@ impl<S: Store> Lossy<S> {
 
     /// Whether the starts of this id were for a worker, in the order in which they were sent.
     pub fn claims_of(&self, id: &str) -> Vec<bool> {
-        self.starts().claims.get(id).cloned().unwrap_or_default()
+        self.starts_of(id).iter().map(|run| run.claim_for.is_some()).collect()
+    }
+
+    /// The starts of this id, in the order in which they were sent.
+    pub fn starts_of(&self, id: &str) -> Vec<NewRun> {
+        self.starts().sent.get(id).cloned().unwrap_or_default()
     }
 
     fn starts(&self) -> MutexGuard<'_, Starts> {
@@ -107,7 +112,7 @@ impl<S: Store> Store for Lossy<S> {
         let held = {
             let mut starts = self.starts();
             for run in &runs {
-                starts.claims.entry(run.id.to_string()).or_default().push(run.claim_for.is_some());
+                starts.sent.entry(run.id.to_string()).or_default().push(run.clone());
             }
             runs.iter().find(|run| starts.held.contains(run.id.as_str())).map(|run| run.id.clone())
         };

@@ -203,7 +203,7 @@ impl<W: Workflow> StartRun<W> {
         draft: Draft,
         named: bool,
         again: bool,
-        sent: Option<&mut Option<Draft>>,
+        kept: Option<&mut Option<Draft>>,
     ) -> Result<Started, ClientError> {
         let parts = &client.parts;
         let Draft { mut new, whole, at } = draft;
@@ -214,8 +214,8 @@ impl<W: Workflow> StartRun<W> {
         } else {
             new.claim_for = seat.as_ref().map(Seat::of);
         }
-        if let Some(sent) = sent {
-            *sent = Some(Draft { new: new.clone(), whole: whole.clone(), at });
+        if let Some(kept) = kept {
+            *kept = Some(Draft { new: new.clone(), whole: whole.clone(), at });
         }
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, at);

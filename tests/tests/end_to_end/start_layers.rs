@@ -24,6 +24,7 @@ on_each_store!(
     a_clients_error_comes_out_of_a_layer_as_itself,
     a_start_that_a_layer_makes_twice_is_one_run,
     a_start_whose_answer_was_lost_is_the_same_run_when_a_layer_repeats_it,
+    a_start_whose_answer_was_lost_is_sent_again_unchanged,
     a_repeated_start_is_no_other_run_to_a_start_that_wants_a_new_one,
     a_layer_that_gives_a_start_up_says_that_its_outcome_is_unknown,
     a_layer_that_fails_after_the_start_says_that_the_run_is_there,
@@ -177,6 +178,24 @@ async fn a_start_whose_answer_was_lost_is_the_same_run_when_a_layer_repeats_it(p
     assert_eq!(run.result().await.unwrap(), "work!");
     assert_eq!(all(&store).await.len(), 1);
     assert_eq!(world.log(), ["work"]);
+    engine.shutdown().await;
+}
+
+async fn a_start_whose_answer_was_lost_is_sent_again_unchanged(place: impl Place) {
+    let store = Lossy::new(place.open().await);
+    let builder = saga_runtime::Engine::builder(store.clone()).state(World::default());
+    let changes = around(|mut inner: StartService, mut start: Start| async move {
+        let lost = inner.call(start.clone()).await;
+        assert!(lost.unwrap_err().is_retryable());
+        start.set_lane("another");
+        Ok(inner.call(start).await?)
+    });
+    let engine = builder.start_layer(changes).start().await.unwrap();
+    store.lose_starts(1);
+    let run = engine.client().start(lets_work()).id("A").await.unwrap();
+    run.result().await.unwrap();
+    let sent: Vec<String> = store.starts_of("A").iter().map(|run| format!("{run:?}")).collect();
+    assert!(sent.len() >= 2 && sent.iter().all(|again| *again == sent[0]), "{sent:#?}");
     engine.shutdown().await;
 }
 

@@ -1,4 +1,5 @@
-//! Layers around each attempt: one gives activities a token, one injects faults.
+//! Layers: one around each start notes who asks; of those around each attempt, one gives activities that
+//! caller's token, one injects faults.
 //!
 //! Run it: `cargo run --bin layers`
 
@@ -10,13 +11,50 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use saga_examples::Place;
 use saga_runtime::activity::AttemptFailure;
-use saga_runtime::layer::{Attempt, Layer, Service};
+use saga_runtime::layer::{Attempt, Layer, Service, Start, StartService};
 use saga_runtime::prelude::*;
+
+tokio::task_local! {
+    /// For whom this program's task works: what a server finds out of a request.
+    static CALLER: String;
+}
+
+/// Notes beside each run who has asked for it.
+#[derive(Clone)]
+struct NoteCaller;
+
+impl Layer<StartService> for NoteCaller {
+    type Service = Noted;
+
+    fn layer(&self, inner: StartService) -> Noted {
+        Noted { inner }
+    }
+}
+
+#[derive(Clone)]
+struct Noted {
+    inner: StartService,
+}
+
+impl Service<Start> for Noted {
+    type Response = <StartService as Service<Start>>::Response;
+    type Error = <StartService as Service<Start>>::Error;
+    type Future = <StartService as Service<Start>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut start: Start) -> Self::Future {
+        CALLER.with(|caller| start.set_memo(caller));
+        self.inner.call(start)
+    }
+}
 
 /// What activities send with their requests.
 struct Headers(Vec<(&'static str, String)>);
 
-/// Gives each attempt its authentication header.
+/// Gives each attempt the authentication header of whoever asked for its run.
 #[derive(Clone)]
 struct Authenticate;
 
@@ -43,7 +81,8 @@ impl<S: Service<Attempt>> Service<Attempt> for Authenticated<S> {
     }
 
     fn call(&mut self, mut attempt: Attempt) -> S::Future {
-        let token = format!("Bearer token-for-{}", attempt.context().activity());
+        let caller: Option<String> = attempt.context().memo().ok().flatten();
+        let token = format!("Bearer token-of-{}", caller.as_deref().unwrap_or("nobody"));
         attempt.insert(Headers(vec![("authorization", token)]));
         self.inner.call(attempt)
     }
@@ -117,8 +156,10 @@ async fn main() -> anyhow::Result<()> {
     saga_examples::init_logging();
     let faults = Faults { every: 3, seen: Arc::default() };
     let place = Place::from_args()?;
-    let engine = place.engine().await?.layer(Authenticate).layer(faults).only::<crawl>().start().await?;
-    let run = engine.client().start(crawl(4)).id("crawl-1").replace_finished().await?;
+    let builder = place.engine().await?.layer(Authenticate).layer(faults).start_layer(NoteCaller);
+    let engine = builder.only::<crawl>().start().await?;
+    let start = engine.client().start(crawl(4)).id("crawl-1").replace_finished();
+    let run = CALLER.scope("ann".to_owned(), start.into_future()).await?;
     println!("sum of the pages: {}", run.result().await?);
     engine.shutdown().await;
     Ok(())

@@ -1,6 +1,7 @@
 //! Shared code of the end-to-end tests: where stores live, a world that does what a test planned,
 //! and activities that act in it; real programs in several processes, and what befalls them.
 
+mod around;
 mod database;
 mod fleet;
 mod history;
@@ -14,6 +15,7 @@ pub mod steps;
 mod victim;
 mod world;
 
+pub use around::{Around, Begins, around};
 pub use database::Database;
 pub use fleet::{Fleet, Worker};
 pub use history::Histories;

@@ -1,5 +1,5 @@
-//! A store that loses what may be lost: hints always, and answers to claims when told to. It holds up
-//! starts of ids too, as an open transaction does.
+//! A store that loses what may be lost: hints always, and answers to claims and starts when told to. It
+//! holds up starts of ids too, as an open transaction does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +20,11 @@ pub struct Lossy<S> {
 #[derive(Debug, Default)]
 struct Starts {
     held: BTreeSet<String>,
-    /// Whether each was for a worker, in the order in which they were sent.
-    claims: BTreeMap<String, Vec<bool>>,
+    stalled: BTreeSet<String>,
+    /// How many answers to starts are lost.
+    lost: usize,
+    /// In the order in which they were sent.
+    sent: BTreeMap<String, Vec<NewRun>>,
 }
 
 impl<S: Store> Lossy<S> {
@@ -45,6 +48,16 @@ impl<S: Store> Lossy<S> {
         self.starts().held.insert(id.to_owned());
     }
 
+    /// Starts of this id do not end from now on.
+    pub fn stall(&self, id: &str) {
+        self.starts().stalled.insert(id.to_owned());
+    }
+
+    /// Loses the answers to the next so many calls that start runs.
+    pub fn lose_starts(&self, calls: usize) {
+        self.starts().lost = calls;
+    }
+
     /// They do again.
     pub fn release(&self, id: &str) {
         self.starts().held.remove(id);
@@ -57,7 +70,12 @@ impl<S: Store> Lossy<S> {
 
     /// Whether the starts of this id were for a worker, in the order in which they were sent.
     pub fn claims_of(&self, id: &str) -> Vec<bool> {
-        self.starts().claims.get(id).cloned().unwrap_or_default()
+        self.starts_of(id).iter().map(|run| run.claim_for.is_some()).collect()
+    }
+
+    /// The starts of this id, in the order in which they were sent.
+    pub fn starts_of(&self, id: &str) -> Vec<NewRun> {
+        self.starts().sent.get(id).cloned().unwrap_or_default()
     }
 
     fn starts(&self) -> MutexGuard<'_, Starts> {
@@ -94,7 +112,7 @@ impl<S: Store> Store for Lossy<S> {
         let held = {
             let mut starts = self.starts();
             for run in &runs {
-                starts.claims.entry(run.id.to_string()).or_default().push(run.claim_for.is_some());
+                starts.sent.entry(run.id.to_string()).or_default().push(run.clone());
             }
             runs.iter().find(|run| starts.held.contains(run.id.as_str())).map(|run| run.id.clone())
         };
@@ -102,7 +120,21 @@ impl<S: Store> Store for Lossy<S> {
             self.refused.notify_one();
             return Err(StoreError::new(ErrorKind::Unavailable, format!("somebody holds the id {id}")));
         }
-        self.inner.start(runs).await
+        if runs.iter().any(|run| self.starts().stalled.contains(run.id.as_str())) {
+            self.refused.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let answers = self.inner.start(runs).await?;
+        let lost = {
+            let mut starts = self.starts();
+            let lost = starts.lost > 0;
+            starts.lost = starts.lost.saturating_sub(1);
+            lost
+        };
+        if lost {
+            return Err(StoreError::new(ErrorKind::Unavailable, "the answer was lost"));
+        }
+        Ok(answers)
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

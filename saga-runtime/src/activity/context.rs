@@ -14,7 +14,8 @@ use super::sends::{Courier, Sent};
 use super::session::WorkerSession;
 use crate::codec::{self, CodecError, Encoder};
 use crate::state::States;
-use saga_store::wire::{INLINE_LIMIT, OpId, Payload};
+use bytes::Bytes;
+use saga_store::wire::{INLINE_LIMIT, OpId, Payload, decode};
 use saga_store::{ExecutionId, RunId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -81,6 +82,8 @@ pub(crate) struct ContextParts {
     pub(crate) task: (ExecutionId, OpId),
     /// What earlier attempts said of how far they were.
     pub(crate) progress: Option<Payload>,
+    /// What is noted beside the run, as the store has it.
+    pub(crate) memo: Option<Arc<Bytes>>,
     /// The task by which signs of life are known, and where they go; none if they have no meaning.
     pub(crate) beats: Option<Beats>,
     /// Who takes its events to their runs; none within a transaction.
@@ -272,6 +275,35 @@ impl ActivityContext {
     /// If what it said is no `T`: an older build may have said it.
     pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
         self.parts.progress.as_ref().map(codec::decode).transpose()
+    }
+
+    /// What was noted beside the run when it was started ([`memo`](crate::StartRun::memo)), by whoever
+    /// started it or by a [layer around the start](crate::Client::layer): who asks, say. `None` if nothing
+    /// was. It is that of the run for which the attempt is made, also on a worker of a queue and after a
+    /// takeover, and goes on with [`continue_as_new`](crate::continue_as_new()), a fork and a retry. A child
+    /// run has one of its own, which its call says.
+    ///
+    /// Costs nothing until it is asked; a call decodes it. A run in memory keeps its memo there, and a
+    /// step that is sent to a queue takes it along in its order.
+    ///
+    /// ```
+    /// use saga_runtime::prelude::*;
+    ///
+    /// #[activity]
+    /// async fn ship(#[context] cx: &ActivityContext, parcel: u64) -> saga_runtime::Result<()> {
+    ///     let by: Option<String> = cx.memo()?;
+    ///     println!("parcel {parcel} is shipped for {}", by.as_deref().unwrap_or("nobody"));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the memo is no `T`.
+    pub fn memo<T: DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
+        let Some(memo) = &self.parts.memo else { return Ok(None) };
+        let memo: Payload = decode(memo).map_err(|error| CodecError::new(format!("the memo: {error}")))?;
+        codec::decode(&memo).map(Some)
     }
 
     /// The attempt's time begins now: what waited before, in a layer further out, was no silence.

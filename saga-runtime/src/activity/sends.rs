@@ -262,6 +262,7 @@ mod tests {
             lifeline: None,
             task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
+            memo: None,
             beats: None,
             courier: Some(Arc::<Bag>::clone(bag)),
             sent: Sent::default(),

@@ -105,6 +105,18 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// A layer around the start refused it, or gave it up ([`Client::layer`](crate::Client::layer)).
+    Layer {
+        /// The workflow's name.
+        workflow: &'static str,
+        /// The run, also one without an id of the caller's.
+        id: RunId,
+        /// Whether the start was made all the same; `None` if that is unknown, since the layer did not
+        /// wait for the answer. The same id again gives the run that is there.
+        started: Option<bool>,
+        /// The layer's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The journal or the conclusion of a run cannot be read by this build.
     Unreadable {
         /// The run.
@@ -130,6 +142,11 @@ impl ClientError {
         matches!(self, Self::PastPivot { .. })
     }
 
+    /// Whether a layer around the start refused it, or gave it up.
+    pub fn is_layer(&self) -> bool {
+        matches!(self, Self::Layer { .. })
+    }
+
     /// How long to wait before the same call is made again, if the store has more work than it
     /// takes.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -140,10 +157,12 @@ impl ClientError {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later. A start that a layer refused may not; one whose
+    /// outcome is unknown, since a layer gave it up, may.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
+            Self::Layer { started, .. } => started.is_none(),
             Self::Busy { .. } | Self::GoesOn { .. } | Self::Overloaded { .. } => true,
             _ => false,
         }
@@ -184,6 +203,21 @@ impl fmt::Display for ClientError {
                 write!(f, "run {id} is one of workflow `{workflow}`, not of `{wanted}`; choose another id")
             }
             Self::Rejected { id, why } => write!(f, "the store cannot take run {id}: {why}"),
+            Self::Layer { workflow, id, started, source } => match started {
+                Some(false) => write!(
+                    f,
+                    "a layer refused to start run {id} of workflow `{workflow}`: {source}; nothing was started"
+                ),
+                Some(true) => write!(
+                    f,
+                    "a layer failed the start of run {id} of workflow `{workflow}`: {source}; the run was started all the same"
+                ),
+                None => write!(
+                    f,
+                    "a layer gave up the start of run {id} of workflow `{workflow}`: {source}; whether the run was started \
+                     is unknown, and the same id again gives it if so"
+                ),
+            },
             Self::Unreadable { id, why } => write!(f, "run {id} cannot be read by this build: {why}"),
         }
     }
@@ -193,6 +227,7 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => std::error::Error::source(error),
+            Self::Layer { source, .. } => Some(&**source),
             _ => None,
         }
     }

@@ -8,10 +8,13 @@ mod error;
 mod follow;
 mod fork;
 mod handle;
+mod layers;
 mod operate;
 mod outcome;
+mod passage;
 mod pivot;
 mod repair;
+mod request;
 mod seat;
 mod sending;
 mod show;
@@ -19,6 +22,7 @@ mod start;
 mod starts;
 mod view;
 mod watch;
+mod within;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,14 +37,18 @@ pub use error::ClientError;
 pub use follow::{RunUpdate, RunWatch};
 pub use fork::Fork;
 pub use handle::RunHandle;
+pub(crate) use layers::StartLayers;
+pub use layers::StartService;
 use operate::Subject;
 pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
+pub use request::{Begun, Start};
 pub use sending::Sending;
 pub(crate) use sending::{Letter, deliver};
 pub use show::{RunDetails, UndoError};
-pub use start::{StartRun, StartWithin};
+pub use start::StartRun;
 pub(crate) use start::{digest, inbox_of, newborn_view};
+pub use within::StartWithin;
 
 use crate::call::WorkflowCall;
 use crate::clock::{Clock, SystemClock};
@@ -82,6 +90,8 @@ pub(crate) trait LocalWorker: Send + Sync {
 pub struct Client {
     parts: Arc<Parts>,
     encoder: Encoder,
+    /// Around each start.
+    layers: Option<Arc<StartLayers>>,
 }
 
 pub(crate) struct Parts {
@@ -165,7 +175,7 @@ impl Client {
     }
 
     fn with(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), encoder: Encoder::default() }
+        Self { parts: Arc::new(parts), encoder: Encoder::default(), layers: None }
     }
 
     /// Writes values in this format: the inputs of starts, events, and what completes a step. Of this

@@ -2,23 +2,26 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use saga_store::message::{EventMessage, InboxMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
 use saga_store::{
-    ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq, StartTx, Started,
-    StoreError, Timestamp, TxFamily,
+    ErrorKind, ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq,
+    Started, Timestamp,
 };
 
 use serde::Serialize;
 
+use super::layers::StartLayers;
+use super::passage::Passage;
 use super::seat::Seat;
 use super::starts::{self, Order};
 use super::{Client, ClientError, RunHandle};
 use crate::awaited::may_await;
-use crate::call::WorkflowCall;
+use crate::call::{CallOptions, WorkflowCall};
 use crate::codec::CodecError;
 use crate::event::Event;
 use crate::externalize::externalize;
@@ -27,8 +30,8 @@ use crate::workflow::Workflow;
 /// A run about to be started: set what is wanted, then await it.
 #[must_use = "a run is started when this is awaited: add `.await`"]
 pub struct StartRun<W: Workflow> {
-    client: Client,
-    call: WorkflowCall<W>,
+    pub(super) client: Client,
+    pub(super) call: WorkflowCall<W>,
     events: Vec<Result<Bytes, CodecError>>,
     /// An event among them that the workflow never awaits.
     unheard: Option<&'static str>,
@@ -119,100 +122,111 @@ impl<W: Workflow> StartRun<W> {
         self.on_existing(OnExisting::ReplaceFinished)
     }
 
-    /// Starts the run within a transaction of the program's own: the run is there if, and only
-    /// if, that commits. Takes a `&mut PostgresTx<'_>`, of a transactional activity or of
-    /// `PostgresStore::begin`, or a `&mut tokio_postgres::Transaction<'_>` of any connection with
-    /// the store's database.
-    ///
-    /// Nothing is told to the workers from within the transaction, since it may yet be rolled
-    /// back. A `PostgresTx` tells them when it is committed; after the commit of any other, call
-    /// [`RunHandle::committed`], or a worker finds the run within ten seconds. A handle's other
-    /// methods find the run once it is committed.
-    ///
-    /// Costs a round trip or two. An id that another open transaction has started is waited for,
-    /// for as long as the transaction's `lock_timeout` or `statement_timeout` says; other starts
-    /// and all runs go on. An error of the store fails the whole transaction.
-    pub fn within<F, T>(self, tx: &mut T) -> StartWithin<'_, W>
-    where
-        F: TxFamily,
-        T: StartTx<F>,
-    {
-        let client = self.client.clone();
-        let starting = async move {
-            let parts = &client.parts;
-            let kind = parts.store.kind();
-            let now = parts.clock.now();
-            let execution = parts.entropy.execution(now);
-            let id = self.run_id(execution)?;
-            let mut name = W::NAME.to_owned();
-            let started = loop {
-                // Nobody knows whether it will be there: no worker takes it at once.
-                let (mut new, _) = self.new_run(&id, &name, execution, now)?;
-                let Some(schema) = parts.store.start_within(&mut new).filter(|_| kind == F::STORE_KIND) else {
-                    let message = format!(
-                        "a run of a \"{kind}\" store cannot be started within a transaction of a \"{}\" database",
-                        F::STORE_KIND
-                    );
-                    return Err(StoreError::new(saga_store::ErrorKind::Invalid, message).into());
-                };
-                match had_other_name::<W>(tx.start(schema, new).await?, &name) {
-                    Ok(started) => break started,
-                    Err(other) => name = other,
-                }
-            };
-            let rejects = self.on_existing == OnExisting::Reject;
-            handle(client.clone(), id, execution, started, rejects)
-        };
-        StartWithin(Box::pin(starting))
+    async fn start(mut self) -> Result<RunHandle<W>, ClientError> {
+        let (fresh, now) = self.fresh()?;
+        let options = std::mem::take(&mut self.call.options);
+        self.make(&fresh, &options, now, None).await
     }
 
-    async fn start(self) -> Result<RunHandle<W>, ClientError> {
-        let client = self.client.clone();
-        let parts = &client.parts;
+    async fn start_through(mut self, layers: Arc<StartLayers>) -> Result<RunHandle<W>, ClientError> {
+        let (fresh, mut passage) = self.enter(&layers)?;
+        let mut sent = None;
+        while let Some((start, asker)) = passage.asked().await {
+            let now = self.client.parts.clock.now();
+            passage.make(asker, self.make(&fresh, start.options(), now, Some(&mut sent))).await;
+        }
+        passage.end()
+    }
+
+    pub(super) fn fresh(&self) -> Result<(Fresh, Timestamp), ClientError> {
+        let parts = &self.client.parts;
         let now = parts.clock.now();
         let execution = parts.entropy.execution(now);
-        let id = self.run_id(execution)?;
-        let named = self.call.options.id.is_some();
-        starts::check(parts, named)?;
+        let (id, named) = match &self.call.options.id {
+            Some(id) => (RunId::new(id)?, true),
+            None => (RunId::new(execution.to_string())?, false),
+        };
+        Ok((Fresh { id, execution, named }, now))
+    }
+
+    /// Sends the start into the layers, which have what the call says.
+    pub(super) fn enter(&mut self, layers: &StartLayers) -> Result<(Fresh, Passage<W>), ClientError> {
+        let (fresh, _) = self.fresh()?;
+        let options = std::mem::take(&mut self.call.options);
+        let passage = Passage::new(layers, fresh.id.clone(), options);
+        Ok((fresh, passage))
+    }
+
+    /// Starts the run. What was `sent` before and may have been applied is sent again unchanged: the
+    /// run's worker may be finding out about it.
+    async fn make(
+        &mut self,
+        fresh: &Fresh,
+        options: &CallOptions,
+        now: Timestamp,
+        mut sent: Option<&mut Option<Draft>>,
+    ) -> Result<RunHandle<W>, ClientError> {
+        starts::check(&self.client.parts, fresh.named)?;
         let mut name = W::NAME.to_owned();
         let started = loop {
-            let (new, entry) = self.new_run(&id, &name, execution, now)?;
-            match had_other_name::<W>(Self::send(&client, new, entry, named, now).await?, &name) {
+            let before = sent.as_mut().and_then(|sent| sent.take());
+            let again = before.is_some();
+            let draft = match before {
+                Some(draft) => draft,
+                None => self.draft(fresh, &name, options, now)?,
+            };
+            if again {
+                name.clone_from(&draft.new.workflow);
+            }
+            let answer = Self::send(&self.client, draft, fresh.named, again, sent.as_deref_mut()).await;
+            if let Some(sent) = sent.as_mut().filter(|_| !may_be_there(&answer, fresh.execution)) {
+                **sent = None;
+            }
+            match had_other_name::<W>(answer?, &name) {
                 Ok(started) => break started,
                 Err(other) => name = other,
             }
         };
-        handle(client, id, execution, started, self.on_existing == OnExisting::Reject)
+        self.handle(fresh, started)
     }
 
-    fn run_id(&self, execution: ExecutionId) -> Result<RunId, ClientError> {
-        Ok(match &self.call.options.id {
-            Some(id) => RunId::new(id)?,
-            None => RunId::new(execution.to_string())?,
-        })
+    pub(super) fn handle(&self, fresh: &Fresh, started: Started) -> Result<RunHandle<W>, ClientError> {
+        let rejects = self.on_existing == OnExisting::Reject;
+        // What a layer had sent again was there already.
+        let layered = self.client.layers.is_some();
+        let started = if layered { starts::mine(started, fresh.execution) } else { started };
+        handle(self.client.clone(), fresh.id.clone(), fresh.execution, started, rejects)
     }
 
     async fn send(
         client: &Client,
-        mut new: NewRun,
-        entry: Option<Entry>,
+        draft: Draft,
         named: bool,
-        now: Timestamp,
+        again: bool,
+        kept: Option<&mut Option<Draft>>,
     ) -> Result<Started, ClientError> {
         let parts = &client.parts;
+        let Draft { mut new, whole, at } = draft;
         let worker = parts.worker.as_ref().filter(|_| new.not_before.is_none());
-        let seat = worker.and_then(|worker| Seat::take(worker, &new));
-        new.claim_for = seat.as_ref().map(Seat::of);
+        let mut seat = worker.and_then(|worker| Seat::take(worker, &new));
+        if again {
+            seat = seat.filter(|seat| new.claim_for == Some(seat.of()));
+        } else {
+            new.claim_for = seat.as_ref().map(Seat::of);
+        }
+        if let Some(kept) = kept {
+            *kept = Some(Draft { new: new.clone(), whole: whole.clone(), at });
+        }
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
-        let view = newborn_view(&new, now);
-        let inbox = inbox_of(&new, now);
+        let view = newborn_view(&new, at);
+        let inbox = inbox_of(&new, at);
         // The place is kept until the run has it.
         let (started, _seat) = starts::start(parts, Order { new, seat }, named).await?;
         if started == Started::New
             && let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker)
         {
             // The worker gets what was written, large payloads included, without a read.
-            let body = if entry.is_some() { Record::new(now, entry.into_iter().collect()).to_bytes() } else { first };
+            let body = if whole.is_some() { Record::new(at, whole.into_iter().collect()).to_bytes() } else { first };
             let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
             let run = LoadedRun { view, journal: vec![row], inbox };
             worker.launch(run, W::definition(), claimed_for);
@@ -220,16 +234,15 @@ impl<W: Workflow> StartRun<W> {
         Ok(started)
     }
 
-    /// The run as the store takes it, and its first entry if that had to be changed for it.
-    fn new_run(
+    pub(super) fn draft(
         &self,
-        id: &RunId,
+        fresh: &Fresh,
         workflow: &str,
-        execution: ExecutionId,
+        options: &CallOptions,
         now: Timestamp,
-    ) -> Result<(NewRun, Option<Entry>), ClientError> {
+    ) -> Result<Draft, ClientError> {
         let parts = &self.client.parts;
-        let options = &self.call.options;
+        let Fresh { id, execution, .. } = fresh;
         let input = self.client.encoder.encode(self.call.input())?;
         let input_digest = input.inline().map_or(0, |bytes| digest(bytes));
         let is_large = input.len() > INLINE_LIMIT as u64;
@@ -259,7 +272,7 @@ impl<W: Workflow> StartRun<W> {
         let blobs = externalize(&mut entries, &parts.entropy, now);
         let new = NewRun {
             id: id.clone(),
-            execution,
+            execution: *execution,
             workflow: workflow.to_owned(),
             version: W::VERSION,
             lane: options.lane.clone().unwrap_or_default(),
@@ -275,12 +288,38 @@ impl<W: Workflow> StartRun<W> {
             claim_for: None,
             on_existing: self.on_existing,
         };
-        Ok((new, whole))
+        Ok(Draft { new, whole, at: now })
+    }
+}
+
+/// What is the same however often a start is sent.
+pub(super) struct Fresh {
+    id: RunId,
+    pub(super) execution: ExecutionId,
+    /// Whether the caller chose the id.
+    named: bool,
+}
+
+/// A run as the store takes it.
+pub(super) struct Draft {
+    pub(super) new: NewRun,
+    /// Its first entry, if that had to be changed for the store.
+    whole: Option<Entry>,
+    at: Timestamp,
+}
+
+/// Whether a start that was answered so may have made the run.
+fn may_be_there(answer: &Result<Started, ClientError>, of: ExecutionId) -> bool {
+    match answer {
+        Ok(Started::New) => true,
+        Ok(Started::Existing { execution, .. }) => *execution == of,
+        Ok(_) => false,
+        Err(error) => matches!(error, ClientError::Store(error) if error.kind() == ErrorKind::Unavailable),
     }
 }
 
 /// The name under which the run that is there was started, if the workflow had another one then.
-fn had_other_name<W: Workflow>(started: Started, name: &str) -> Result<Started, String> {
+pub(super) fn had_other_name<W: Workflow>(started: Started, name: &str) -> Result<Started, String> {
     match started {
         Started::Conflict { workflow } if workflow != name && W::definition().is_called(&workflow) => Err(workflow),
         started => Ok(started),
@@ -309,31 +348,15 @@ fn handle<W: Workflow>(
     }
 }
 
-/// A run about to be started within a transaction: await it. See [`StartRun::within`].
-#[must_use = "a run is started when this is awaited: add `.await`"]
-pub struct StartWithin<'t, W>(Pin<Box<dyn Future<Output = Result<RunHandle<W>, ClientError>> + Send + 't>>);
-
-impl<'t, W> IntoFuture for StartWithin<'t, W> {
-    type Output = Result<RunHandle<W>, ClientError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.0
-    }
-}
-
-impl<W> std::fmt::Debug for StartWithin<'_, W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StartWithin").finish_non_exhaustive()
-    }
-}
-
 impl<W: Workflow> IntoFuture for StartRun<W> {
     type Output = Result<RunHandle<W>, ClientError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start())
+        match self.client.layers.clone() {
+            None => Box::pin(self.start()),
+            Some(layers) => Box::pin(self.start_through(layers)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use saga_store::{ErrorKind, NewRun, Started, StoreError};
+use saga_store::{ErrorKind, ExecutionId, NewRun, Started, StoreError};
 use tokio::sync::oneshot;
 
 use super::seat::Seat;
@@ -182,7 +182,7 @@ async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
                     let new = &job.order.new;
                     match apart.parts.store.start(vec![new.clone()]).await.map(|mut answers| answers.pop()) {
                         Ok(Some(answer)) => {
-                            let answer = mine(answer, new);
+                            let answer = mine(answer, new.execution);
                             tell(job, Ok(answer));
                         }
                         Ok(None) => {}
@@ -195,9 +195,9 @@ async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
 }
 
 /// The call before, that got no answer, may have started it.
-fn mine(answer: Started, new: &NewRun) -> Started {
+pub(super) fn mine(answer: Started, of: ExecutionId) -> Started {
     match answer {
-        Started::Existing { execution, .. } if execution == new.execution => Started::New,
+        Started::Existing { execution, .. } if execution == of => Started::New,
         other => other,
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use saga_store::{ExecutionId, RunId};
 
 use super::limits::Limits;
@@ -43,6 +44,8 @@ pub(crate) struct AttemptRun {
     pub(crate) id: RunId,
     pub(crate) execution: ExecutionId,
     pub(crate) workflow: Arc<str>,
+    /// What is noted beside the run, as the store has it.
+    pub(crate) memo: Option<Arc<Bytes>>,
     pub(crate) membership: Arc<Membership>,
     /// Where attempts say how far they are.
     pub(crate) board: Arc<Board>,
@@ -77,6 +80,7 @@ impl AttemptEnvironment {
             lifeline,
             task: (run.execution, start.key.op.clone()),
             progress: start.progress.clone(),
+            memo: run.memo.clone(),
             beats: (!start.definition.is_transaction()).then(|| Beats::new(&run.board)),
             courier: (!start.definition.is_transaction()).then(|| Arc::clone(&self.courier)),
             sent: Sent::default(),

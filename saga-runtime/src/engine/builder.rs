@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use saga_store::wire::Payload;
 use saga_store::{BuildId, Incarnation, Timestamp};
 use tokio::sync::Notify;
 
@@ -24,13 +23,13 @@ use super::surroundings::Surroundings;
 use super::tally::Counts;
 use super::unanswered::Unanswered;
 use super::{Engine, heart, intake, post, reconcile, resolve, retention};
-use crate::activity::{ActivityDefinition, AttemptFailure};
-use crate::client::Client;
+use crate::activity::ActivityDefinition;
+use crate::client::{Client, StartLayers};
 use crate::codec::{Codec, Encoder};
 use crate::endings::Endings;
 use crate::erased::AnyStore;
 use crate::errand;
-use crate::layer::{Attempt, AttemptService, Layer, Layers, Service};
+use crate::layer::Layers;
 use crate::registry::Registry;
 use crate::session;
 use crate::state::States;
@@ -41,7 +40,8 @@ use crate::workflow::Workflow;
 pub struct EngineBuilder {
     store: Arc<dyn AnyStore>,
     states: States,
-    layers: Layers,
+    pub(super) layers: Layers,
+    pub(super) start_layers: Option<Arc<StartLayers>>,
     only: Option<BTreeSet<(&'static str, u32)>>,
     queues: BTreeSet<String>,
     name: String,
@@ -70,6 +70,7 @@ impl EngineBuilder {
             store,
             states: States::default(),
             layers: Layers::standard(),
+            start_layers: None,
             only: None,
             queues: BTreeSet::new(),
             name: String::new(),
@@ -123,24 +124,6 @@ impl EngineBuilder {
     /// The same for a value that others share.
     pub fn shared_state<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.states.insert(value);
-        self
-    }
-
-    /// Adds a layer around each attempt, inside those that are there: the time that it takes counts
-    /// as the attempt's, and it sees no attempt that a circuit breaker refuses. See [`crate::layer`].
-    pub fn layer<L>(mut self, layer: L) -> Self
-    where
-        L: Layer<AttemptService> + Send + 'static,
-        L::Service: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
-        <L::Service as Service<Attempt>>::Future: Send,
-    {
-        self.layers = self.layers.layer(layer);
-        self
-    }
-
-    /// Replaces all layers around each attempt, the engine's own and those added before.
-    pub fn layers(mut self, layers: Layers) -> Self {
-        self.layers = layers;
         self
     }
 
@@ -359,7 +342,8 @@ impl EngineBuilder {
             watching,
             Arc::new(Arc::clone(&shared)),
         )
-        .encoding(self.encoder);
+        .encoding(self.encoder)
+        .through(self.start_layers);
         let adopting = take_up(Arc::clone(&shared), joined.proven_dead);
         let mut tasks: Vec<_> = committing.map(|lane| spawner.spawn(lane)).collect();
         tasks.extend([spawner.spawn(adopting), spawner.spawn(heart::beat_loop(Arc::clone(&shared)))]);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use saga_store::wire::{Conclusion, Entry, Record, decode, join_rows};
 use saga_store::{
@@ -330,7 +331,8 @@ async fn prepare(
     } else {
         (Seq(run.journal.len() as u64), None)
     };
-    let (mut machine, tried) = match rebuild(shared, &mut run, definition).await {
+    let memo = run.view.memo.take().map(Arc::new);
+    let (mut machine, tried) = match rebuild(shared, &mut run, definition, memo.clone()).await {
         Ok(rebuilt) => rebuilt,
         Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
     };
@@ -349,6 +351,7 @@ async fn prepare(
             id: run.view.id.clone(),
             execution: run.view.execution,
             workflow,
+            memo,
             membership: Arc::clone(membership),
             board,
             open: OpenSteps::default(),
@@ -376,6 +379,7 @@ async fn rebuild(
     shared: &Arc<Shared>,
     run: &mut LoadedRun,
     definition: Option<&'static WorkflowDefinition>,
+    memo: Option<Arc<Bytes>>,
 ) -> Result<(Machine, bool), String> {
     let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
     let (store, execution) = (&shared.store, run.view.execution);
@@ -397,6 +401,7 @@ async fn rebuild(
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         encoder: shared.environment.encoder,
+        memo,
         id: view.id.clone(),
         execution,
         workflow: view.workflow.clone(),

@@ -3,6 +3,7 @@
 //! [`Engine::builder`] takes a store and what activities need, checks that all of it fits, joins
 //! the store as a worker, takes up what was left, and then drives runs until it is shut down.
 
+mod around;
 mod aside;
 mod attempt;
 mod attempts;

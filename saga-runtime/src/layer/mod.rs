@@ -1,4 +1,10 @@
-//! What stands around one attempt of an activity: `tower` layers.
+//! What stands around one attempt of an activity, and around the start of a run: `tower` layers.
+//!
+//! Around a start a [`Start`] goes in, and what it has [`Begun`] or a
+//! [`ClientError`](crate::ClientError) comes out: see [`Client::layer`](crate::Client::layer) and
+//! [`EngineBuilder::start_layer`](crate::EngineBuilder::start_layer). What such a layer notes beside the
+//! run, attempts and the layers around them read with
+//! [`ActivityContext::memo`](crate::ActivityContext::memo). The rest of this page is about attempts.
 //!
 //! An attempt is a [`Service`] call: an [`Attempt`] goes in, an encoded
 //! output or an [`AttemptFailure`](crate::activity::AttemptFailure) comes out. The engine's own
@@ -83,6 +89,7 @@ mod stack;
 mod thread;
 mod timeout;
 
+pub use crate::client::{Begun, Start, StartService};
 pub use attempt::Attempt;
 pub use breaker::CircuitBreaker;
 use code::RunCode;

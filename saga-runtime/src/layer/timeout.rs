@@ -198,6 +198,7 @@ mod tests {
             lifeline: Some(Arc::default()),
             task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
+            memo: None,
             beats: Some(Beats::new(&board)),
             courier: None,
             sent: Sent::default(),

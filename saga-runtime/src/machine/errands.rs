@@ -11,7 +11,7 @@ use std::time::Duration;
 use saga_store::message::{CancelRequest, MessageBody, Relay};
 use saga_store::wire::{
     ChildEnd, ChildScheduled, ChildStart, Entry, Errand, Failure, FailureKind, InSession, OpId, Parent, Payload,
-    Record, StartTerms, StepFailed, UndoCause, UndoPlan, UndoStep,
+    Record, StartTerms, StepFailed, UndoCause, UndoPlan, UndoStep, decode,
 };
 use saga_store::{ExecutionId, Target, Timestamp};
 
@@ -123,6 +123,14 @@ impl Machine {
         let key = step.idempotency.as_deref().map(str::to_owned);
         let terms = Terms { retry, timeout, default_timeout, key, settle, unknown: again, pivot };
         let id = format!("{}/{op}{round}", self.identity.execution);
+        let memo = match self.identity.memo.as_deref().map(|memo| decode::<Payload>(memo)).transpose() {
+            Ok(memo) => memo,
+            Err(error) => {
+                let reason = format!("step {op} cannot be sent to queue `{queue}`: the run's memo: {error}");
+                return self.park(self.at, reason);
+            }
+        };
+        let noted = StartTerms { memo, session: open.clone().or(session), ..StartTerms::default() };
         let input = match errand::Order::encode(&on, &step.activity, &step.input, terms) {
             Ok(input) => input,
             Err(error) => {
@@ -141,10 +149,7 @@ impl Machine {
             at_end: None,
             lane: String::new(),
             priority: priority.unwrap_or_default(),
-            terms: open
-                .clone()
-                .or(session)
-                .map(|session| StartTerms { session: Some(session), ..StartTerms::default() }),
+            terms: (noted != StartTerms::default()).then_some(noted),
         };
         let (id, seed) = (self.identity.id.as_str().to_owned(), derive::seed(execution, op));
         let parent = Parent { execution: self.identity.execution, op: op.clone(), id };

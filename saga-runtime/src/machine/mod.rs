@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use saga_store::wire::{Attempted, Conclusion, Continued, Entry, EventMessage, OpId, Parent, Payload, UndoCause};
 use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
@@ -57,6 +58,8 @@ pub(crate) struct Identity {
     pub(crate) execution: ExecutionId,
     pub(crate) workflow: String,
     pub(crate) encoder: Encoder,
+    /// What is noted beside the run, as the store has it.
+    pub(crate) memo: Option<Arc<Bytes>>,
     pub(crate) resolve: Arc<Resolve>,
     pub(crate) workflows: Arc<ResolveWorkflow>,
 }

@@ -93,6 +93,7 @@ use crate::activity::Activity;
 
 fn identity() -> Arc<Identity> {
     Arc::new(Identity {
+        memo: None,
         encoder: crate::codec::Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),

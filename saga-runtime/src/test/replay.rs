@@ -111,6 +111,7 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
     let (records, end) = forward(&history.records);
     let registry = Registry::linked();
     let identity = Identity {
+        memo: None,
         encoder: crate::codec::Encoder::default(),
         id: RunId::new(&history.run).map_err(ReplayMismatch::before)?,
         execution: execution_of(&records),

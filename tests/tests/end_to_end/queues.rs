@@ -135,7 +135,7 @@ pub(crate) async fn home<S: Store + Clone>(store: &S, world: &World) -> Engine {
 }
 
 /// An engine that serves the queue, and nothing else.
-async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
+pub(crate) async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
     started(Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()).await
 }
 

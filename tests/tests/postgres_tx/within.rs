@@ -1,10 +1,11 @@
 //! Runs that are started if, and only if, a user's own transaction commits.
 
 use saga_postgres::PostgresTx;
-use saga_runtime::Client;
+use saga_runtime::layer::{Service as _, Start, StartService};
 use saga_runtime::prelude::*;
+use saga_runtime::{Client, ClientError};
 use saga_store::Store;
-use saga_tests::Act;
+use saga_tests::{Act, around};
 
 use crate::bank::{Bank, BankError, ClientOf, Failure, pay, session};
 
@@ -128,4 +129,44 @@ async fn a_client_of_another_kind_of_store_is_told_so() {
     assert!(error.to_string().contains("\"memory\" store cannot be started within"), "{error}");
     // The transaction is as it was.
     tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_within_a_transaction_passes_the_layers_of_its_client() {
+    let bank = Bank::open().await;
+    let store = bank.store().await;
+    let refuses = around(|mut inner: StartService, mut start: Start| async move {
+        if start.lane().is_none() {
+            return Err("no lane".into());
+        }
+        start.set_priority(7);
+        Ok(inner.call(start).await?)
+    });
+    let client = Client::new(store.clone()).layer(refuses);
+    let mut tx = store.begin().await.unwrap();
+    let start = || client.start(pay(bank.table.clone(), 30)).id("P-1");
+    let error = start().within(&mut tx).await.unwrap_err();
+    assert!(matches!(error, ClientError::Layer { started: Some(false), .. }), "{error}");
+    let run = start().lane("berlin").within(&mut tx).await.unwrap();
+    assert!(run.is_new() && store.get(run.id()).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+    let view = run.view().await.unwrap();
+    assert_eq!((view.lane.as_str(), view.priority), ("berlin", 7));
+}
+
+#[tokio::test]
+async fn a_layer_that_repeats_a_start_within_a_transaction_starts_one_run() {
+    let bank = Bank::open().await;
+    let store = bank.store().await;
+    let twice = around(|mut inner: StartService, start: Start| async move {
+        let first = inner.call(start.clone()).await?;
+        assert_eq!(inner.call(start).await?, first);
+        Ok(first)
+    });
+    let mut tx = store.begin().await.unwrap();
+    let run = Client::new(store.clone()).layer(twice).start(pay(bank.table.clone(), 30)).within(&mut tx).await.unwrap();
+    assert!(run.is_new());
+    tx.commit().await.unwrap();
+    let query = saga_store::Query { limit: 10, ..saga_store::Query::default() };
+    assert_eq!(store.list(&query).await.unwrap().runs.len(), 1);
 }

@@ -34,6 +34,7 @@ fn resolve(name: &str) -> Option<&'static ActivityDefinition> {
 
 fn replay(records: &[Record]) -> Machine {
     let identity = Identity {
+        memo: None,
         encoder: crate::codec::Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),

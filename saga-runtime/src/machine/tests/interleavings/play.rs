@@ -65,6 +65,7 @@ pub(super) struct Play<'a> {
 
 fn identity(case: &Case) -> Arc<Identity> {
     Arc::new(Identity {
+        memo: None,
         encoder: Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),

@@ -4,7 +4,8 @@ use std::fmt;
 
 use saga_store::Timestamp;
 use saga_store::wire::{
-    ChildEnd, Conclusion, Entry, Failure, Payload, Recipient, Record, Repair, RunStarted, UndoCause, UndoPlan, UndoStep,
+    ChildEnd, Conclusion, Entry, Failure, Payload, Recipient, Record, Relayed, Repair, RunStarted, UndoCause, UndoPlan,
+    UndoStep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -169,10 +170,7 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::Deferred(op, attempt) => {
             format!("attempt {attempt} of step {op} leaves its output to whoever has the token")
         }
-        Entry::Relayed(relayed) => {
-            let what = if relayed.cancel { "its cancel" } else { "it" };
-            format!("step {} of the parent: {what} was sent to {}", relayed.op, relayed.execution)
-        }
+        Entry::Relayed(relayed) => sent_on(relayed),
         Entry::TimerSet(timer) => format!("sleep {} until {}", timer.op, Timestamp::from_micros(timer.due)),
         Entry::TimerFired(op) => format!("sleep {op} ended"),
         Entry::EventAwaited(op, name) => format!("event `{name}` awaited at {op}"),
@@ -235,6 +233,11 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::Concluded(conclusion) => end(conclusion),
         other => format!("{other:?}"),
     }
+}
+
+fn sent_on(relayed: &Relayed) -> String {
+    let what = if relayed.cancel { "its cancel" } else { "it" };
+    format!("step {} of the parent: {what} was sent to {}", relayed.op, relayed.execution)
 }
 
 fn end(conclusion: &Conclusion) -> String {

@@ -90,7 +90,7 @@ pub enum MessageBody {
     StepCompleted(#[n(0)] Completion),
     /// What a session is to send on.
     #[n(41)]
-    Relay(#[n(0)] Box<Relay>),
+    Relay(#[n(0)] Relay),
 }
 
 impl MessageBody {

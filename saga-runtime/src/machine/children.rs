@@ -151,7 +151,7 @@ pub(crate) fn farewells(
     for (op, session) in in_sessions {
         if let Some((child, _)) = open.get(op) {
             let relay = Relay::Cancel { op: op.clone(), execution: *child, request: request() };
-            let (id, body) = (derive::message(execution, op, "recall", at), MessageBody::Relay(Box::new(relay)));
+            let (id, body) = (derive::message(execution, op, "recall", at), MessageBody::Relay(relay));
             messages.push(Message { id, to: Target::Execution(session), body: body.to_bytes() });
         }
     }

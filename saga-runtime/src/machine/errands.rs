@@ -157,7 +157,7 @@ impl Machine {
         match open {
             Some(session) => {
                 let what = if again { "relay again" } else { "relay" };
-                let relay = MessageBody::Relay(Box::new(Relay::Start(start)));
+                let relay = MessageBody::Relay(Relay::Start(Box::new(start)));
                 self.post(op, what, Target::Execution(session.execution), &relay);
             }
             None => {
@@ -224,7 +224,7 @@ impl Machine {
             Some(session) => {
                 let relay = Relay::Cancel { op: op.clone(), execution, request };
                 let to = Target::Execution(session.execution);
-                self.post(op, "recall", to, &MessageBody::Relay(Box::new(relay)));
+                self.post(op, "recall", to, &MessageBody::Relay(relay));
             }
             None => self.post(op, "cancel", Target::Execution(execution), &MessageBody::Cancel(request)),
         }

@@ -239,7 +239,7 @@ impl Machine {
             MessageBody::ChildEnded(ended) if !self.has_ended() => self.child_ended(&ended.op, ended.end, now),
             _ if !matches!(self.phase, Phase::Forward) => {}
             MessageBody::Cancel(request) => self.request_cancel(request, now),
-            MessageBody::Relay(relay) if self.is_session() => self.relay(*relay, now),
+            MessageBody::Relay(relay) if self.is_session() => self.relay(relay, now),
             MessageBody::Event(event) => {
                 self.open_turn(now);
                 self.push(Entry::EventReceived(event.clone()));

@@ -6,6 +6,7 @@
 
 mod children;
 mod control;
+mod decisions;
 mod ending;
 mod errands;
 mod forward;

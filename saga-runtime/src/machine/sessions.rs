@@ -112,7 +112,7 @@ impl Machine {
         let recalled = self.relays.as_ref().is_some_and(|relays| relays.recalled.contains(&execution));
         match relay {
             Relay::Start(start) => {
-                self.post(&op, &format!("start {execution}"), to.clone(), &MessageBody::StartChild(start));
+                self.post(&op, &format!("start {execution}"), to.clone(), &MessageBody::StartChild(*start));
                 if recalled {
                     let request = CancelRequest { reason: Some("it was not needed any more".to_owned()) };
                     self.post(&op, &format!("cancel {execution}"), to, &MessageBody::Cancel(request));

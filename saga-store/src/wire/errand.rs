@@ -52,7 +52,7 @@ pub struct InSession {
 pub enum Relay {
     /// The run that makes a step's attempts.
     #[n(0)]
-    Start(#[n(0)] ChildStart),
+    Start(#[n(0)] Box<ChildStart>),
     /// That such a run is not needed any more.
     #[n(1)]
     Cancel {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use saga_postgres::PostgresStore;
 use saga_runtime::prelude::*;
-use saga_runtime::{Engine, EngineBuilder};
+use saga_runtime::{Engine, EngineBuilder, WorkerSession};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ async fn keep(#[context] cx: &ActivityContext) -> saga_runtime::Result<u32> {
 /// Says in which process it finds what was kept; an error, if it finds nothing.
 #[activity(queue = "gpu")]
 async fn find(#[context] cx: &ActivityContext) -> saga_runtime::Result<u32> {
-    let kept = cx.session().and_then(|session| session.get::<Kept>());
+    let kept = cx.session().and_then(WorkerSession::get::<Kept>);
     Ok(kept.ok_or_else(|| saga_runtime::Error::msg("nothing was kept here").permanent())?.0)
 }
 

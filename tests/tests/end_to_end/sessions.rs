@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Engine, EngineBuilder, RunHandle};
+use saga_runtime::{Engine, EngineBuilder, RunHandle, WorkerSession};
 use saga_store::wire::Entry;
 use saga_store::{Query, RunState, Store};
 use saga_tests::steps::{SagaError, pay, step};
@@ -27,7 +27,7 @@ async fn load(#[state] world: &World, #[context] cx: &ActivityContext, name: Str
 /// Needs the model.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"))]
 async fn infer(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
-    let model = cx.session().and_then(|session| session.get::<Model>()).ok_or(StepError::Declined)?;
+    let model = cx.session().and_then(WorkerSession::get::<Model>).ok_or(StepError::Declined)?;
     Ok(format!("{} by {}", world.attempt(cx, &name).await?, model.0))
 }
 

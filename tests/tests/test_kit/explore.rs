@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use saga_runtime::WorkerSession;
 use saga_runtime::prelude::*;
 use saga_runtime::test::explore;
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,7 @@ async fn book_in_a_session(
 
 #[activity(queue = "box office")]
 async fn the_seat(#[context] cx: &ActivityContext) -> saga_runtime::Result<String> {
-    let seat = cx.session().and_then(|session| session.get::<String>());
+    let seat = cx.session().and_then(WorkerSession::get::<String>);
     Ok(seat.ok_or_else(|| saga_runtime::Error::msg("nothing was kept").permanent())?.to_string())
 }
 

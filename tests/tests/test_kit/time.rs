@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use saga_runtime::WorkerSession;
 use saga_runtime::prelude::*;
 use saga_runtime::test::TestEngine;
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,7 @@ enum CutError {
 
 #[activity(queue = "lathe")]
 async fn cut(#[context] cx: &ActivityContext) -> Result<u32, CutError> {
-    let clamped = cx.session().and_then(|session| session.get::<u32>()).ok_or(CutError::Nothing)?;
+    let clamped = cx.session().and_then(WorkerSession::get::<u32>).ok_or(CutError::Nothing)?;
     if cx.attempt() == 1 {
         return Err(CutError::Cold { wait: Duration::from_secs(7200) });
     }

@@ -38,7 +38,7 @@ pub fn credit(#[transaction] tx: &ToyTx<'_>, cents: i64) -> saga_runtime::Result
     Ok(())
 }
 
-fn main() {
+pub fn main() {
     let rows = std::cell::RefCell::new(Vec::new());
     credit::plain(&ToyTx(&rows), 7).unwrap();
     assert_eq!(*rows.borrow(), [7]);

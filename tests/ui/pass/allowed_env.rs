@@ -14,6 +14,6 @@ async fn saga(name: String) -> saga_runtime::Result<()> {
     Ok(())
 }
 
-fn main() {
+pub fn main() {
     let _ = saga(String::new());
 }

@@ -16,6 +16,6 @@ async fn saga(name: String) -> Fallible<String> {
     Ok(format!("{n}{}", greet(name).await?))
 }
 
-fn main() {
+pub fn main() {
     let _ = saga(String::new());
 }

@@ -17,6 +17,7 @@ impl saga_store::TxFamily for ToyFamily {
 pub struct ToyTx<'a>(pub &'a mut Vec<i64>);
 
 impl ToyTx<'_> {
+    #[allow(clippy::unused_async, reason = "it stands for one that waits")]
     async fn enter(&mut self, cents: i64) {
         self.0.push(cents);
     }
@@ -46,7 +47,7 @@ pub async fn credit(#[transaction] tx: &mut ToyTx<'_>, cents: i64) -> saga_runti
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub async fn main() {
     let mut rows = Vec::new();
     credit::plain(&mut ToyTx(&mut rows), 7).await.unwrap();
     assert_eq!(rows, [7]);

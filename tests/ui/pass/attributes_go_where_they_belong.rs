@@ -40,6 +40,6 @@ pub async fn saga() -> saga_runtime::Result<u32> {
     Ok(narrow(7, true).await?)
 }
 
-fn main() {
+pub fn main() {
     let _ = saga();
 }

@@ -33,6 +33,6 @@ async fn saga(name: String) -> saga_runtime::Result<Vec<String>> {
     Ok(texts)
 }
 
-fn main() {
+pub fn main() {
     let _ = saga(String::new());
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use saga_runtime::prelude::*;
 use saga_runtime::Class;
+use saga_runtime::prelude::*;
 
 /// All kinds of errors.
 #[derive(Classify)]
@@ -38,10 +38,13 @@ pub struct Busy(Duration);
 #[derive(Classify)]
 pub enum Impossible {}
 
-fn main() {
+pub fn main() {
     let wait = Some(Duration::from_secs(1));
     assert_eq!(Failure::Never(1).class(), Class::Permanent);
-    assert_eq!(Failure::<u8>::Later { wait, r#type: 1 }.class(), Class::Transient { no_effect: true, retry_after: wait });
+    assert_eq!(
+        Failure::<u8>::Later { wait, r#type: 1 }.class(),
+        Class::Transient { no_effect: true, retry_after: wait }
+    );
     assert_eq!(Failure::<u8>::Else.class(), Class::TRANSIENT);
     assert_eq!(Gone.class(), Class::Permanent);
     assert_eq!(Busy(Duration::ZERO).class(), Class::Transient { no_effect: false, retry_after: Some(Duration::ZERO) });

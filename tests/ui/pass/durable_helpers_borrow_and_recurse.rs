@@ -67,6 +67,6 @@ async fn saga() -> saga_runtime::Result<usize> {
     Ok(guests.greet(2).await? + log.len())
 }
 
-fn main() {
+pub fn main() {
     let _ = saga();
 }

@@ -14,7 +14,7 @@ async fn many(mut sku: String, r#type: u8, note: Option<String>) -> saga_runtime
     Ok(sku + &note.unwrap_or_default())
 }
 
-fn main() {
+pub fn main() {
     assert_eq!(serde_json::to_string(one("A".into()).input()).unwrap(), r#"{"sku":"A"}"#);
     let call = many("A".into(), 7, None);
     assert_eq!(serde_json::to_string(call.input()).unwrap(), r#"{"sku":"A","type":7,"note":null}"#);

@@ -33,7 +33,7 @@ fn two() {
     let _ = greet();
 }
 
-fn main() {
+pub fn main() {
     one();
     two();
 }

@@ -104,7 +104,7 @@ macro_rules! packer {
 
 packer!(packer, vec![1, 2]);
 
-fn main() {
+pub fn main() {
     let _ = packer();
     let _ = saga(HashMap::new(), BTreeMap::new());
 }

@@ -24,6 +24,6 @@ async fn saga() -> saga_runtime::Result<String> {
     Ok(lock(String::new()).await?)
 }
 
-fn main() {
+pub fn main() {
     let _ = saga();
 }

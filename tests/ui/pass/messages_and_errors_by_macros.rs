@@ -35,6 +35,6 @@ async fn saga(name: String) -> saga_runtime::Result<String> {
     Ok(greeted)
 }
 
-fn main() {
+pub fn main() {
     let _ = saga(String::new());
 }

@@ -18,7 +18,7 @@ async fn saga() -> saga_runtime::Result<u64> {
     Ok(stamp().await?)
 }
 
-fn main() {
+pub fn main() {
     assert_eq!(serde_json::to_string(stamp().input()).unwrap(), "{}");
     assert!(serde_json::from_str::<saga>("{}").is_ok());
     let _ = saga();

@@ -36,6 +36,6 @@ async fn helper() -> saga_runtime::Result<usize> {
     Ok(there)
 }
 
-fn main() {
+pub fn main() {
     let _ = (recorded(), allowed(HashMap::new()), helper());
 }

@@ -58,6 +58,6 @@ async fn order(item: u32) -> saga_runtime::Result<()> {
     Ok(())
 }
 
-fn main() {
+pub fn main() {
     assert!(order::PLAN.strict);
 }

@@ -124,6 +124,6 @@ async fn order(items: Vec<u32>) -> saga_runtime::Result<()> {
     Ok(())
 }
 
-fn main() {
+pub fn main() {
     assert!(order::PLAN.strict);
 }

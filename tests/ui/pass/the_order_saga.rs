@@ -163,7 +163,7 @@ pub struct Approval {
     pub by: String,
 }
 
-fn main() {
+pub fn main() {
     let call = reserve_inventory("A".to_owned(), 2).timeout(std::time::Duration::from_secs(1));
     assert_eq!((call.input().sku.as_str(), call.input().quantity), ("A", 2));
     assert_eq!(reserve_inventory::NAME, "reserve_inventory");

@@ -28,7 +28,7 @@ async fn take() -> saga_runtime::Result<(u64, String)> {
 
 const LABEL: &str = "taken";
 
-fn main() {
+pub fn main() {
     use saga_runtime::Activity;
     use saga_runtime::activity::UndoKind;
     assert_eq!(<reserve as Activity>::UNDO, UndoKind::FromOutput);

@@ -58,6 +58,12 @@ impl Children {
         Some(self.get(op)?.scheduled.execution)
     }
 
+    /// Whether a child that has not ended was asked to.
+    #[cfg(test)]
+    pub(super) fn is_asked_to_stop(&self, op: &OpId) -> bool {
+        self.get(op).is_some_and(|child| child.cancelled)
+    }
+
     /// The sessions that have not ended.
     pub(super) fn sessions(&self) -> Vec<OpId> {
         self.open.iter().filter(|(_, child)| child.is_session()).map(|(op, _)| op.clone()).collect()

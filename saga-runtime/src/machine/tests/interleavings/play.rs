@@ -1,10 +1,10 @@
 //! Plays a run: whatever may come next, comes in the order that the choices say, and benignly once
 //! they are used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use saga_store::message::{CancelRequest, MessageBody};
+use saga_store::message::{CancelRequest, MessageBody, Relay};
 use saga_store::wire::{
     ChildEnd, ChildEnded, Conclusion, Entry, EventMessage, Failure, FailureKind, OpId, Payload, Record, RunStarted,
     StepFailed,
@@ -20,6 +20,7 @@ use crate::classify::Class;
 use crate::codec::Encoder;
 use crate::errand;
 use crate::event::Event;
+use crate::session;
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,22 @@ enum Move {
 /// A run that this one has started.
 struct Started {
     op: OpId,
-    errand: bool,
+    kind: Kind,
     cancelled: bool,
+}
+
+enum Kind {
+    Child,
+    /// It makes the attempts of a step, perhaps within a session.
+    Errand(Option<ExecutionId>),
+    /// With what it has been told to start, and has not looked at.
+    Session(Vec<(ExecutionId, OpId)>),
+}
+
+impl Started {
+    fn new(op: OpId, kind: Kind) -> Self {
+        Self { op, kind, cancelled: false }
+    }
 }
 
 pub(super) struct Play<'a> {
@@ -56,6 +71,8 @@ pub(super) struct Play<'a> {
     /// Received, and not yet in a durable record.
     received: Vec<MessageBody>,
     started: BTreeMap<ExecutionId, Started>,
+    /// What sessions were to start, whatever became of it.
+    begun: BTreeSet<ExecutionId>,
     events: u32,
     cancelled: bool,
     pub(super) judge: Judge,
@@ -108,24 +125,31 @@ impl<'a> Play<'a> {
             mail: Vec::new(),
             received: Vec::new(),
             started: BTreeMap::new(),
+            begun: BTreeSet::new(),
             events: 0,
             cancelled: entries().any(|entry| matches!(entry, Entry::CancelRequested(_))),
             judge: Judge::default(),
             log: Vec::new(),
             records: Vec::new(),
         };
-        let sent: Vec<OpId> =
-            play.machine.steps.iter().filter(|(_, step)| step.errand.is_some()).map(|(op, _)| op.clone()).collect();
+        let sent = play.machine.steps.iter().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?)));
+        let sent: Vec<_> =
+            sent.map(|(op, sent)| (op, Kind::Errand(sent.session().map(|session| session.execution)))).collect();
         let children = entries().filter_map(|entry| match entry {
-            Entry::ChildScheduled(child) => Some(child.op.clone()),
+            Entry::ChildScheduled(child) => Some((child.op.clone(), child.execution, &child.workflow)),
             _ => None,
         });
         let ended = |op: &OpId| entries().any(|entry| matches!(entry, Entry::ChildEnded(ended) if ended.op == *op));
-        let children: Vec<OpId> = children.filter(|op| !ended(op)).collect();
-        let all = sent.into_iter().map(|op| (op, true)).chain(children.into_iter().map(|op| (op, false)));
-        for (number, (op, errand)) in (0..).zip(all) {
-            let execution = ExecutionId::from_bytes([number; 16]);
-            play.started.insert(execution, Started { op, errand, cancelled: false });
+        let (sessions, children): (Vec<_>, Vec<_>) =
+            children.filter(|(op, ..)| !ended(op)).partition(|(_, _, workflow)| session::is_session(workflow));
+        for (op, execution, _) in sessions {
+            let cancelled = play.machine.children.is_asked_to_stop(&op);
+            let kind = Kind::Session(Vec::new());
+            play.started.insert(execution, Started { cancelled, ..Started::new(op, kind) });
+        }
+        let all = sent.into_iter().chain(children.into_iter().map(|(op, ..)| (op, Kind::Child)));
+        for (number, (op, kind)) in (0..).zip(all) {
+            play.started.insert(ExecutionId::from_bytes([number; 16]), Started::new(op, kind));
         }
         for record in records.clone() {
             play.keep(record);
@@ -174,7 +198,7 @@ impl<'a> Play<'a> {
 
     /// Whether all that it has started and not let go has ended.
     pub(super) fn has_open_children(&self) -> bool {
-        self.started.values().any(|started| !started.errand && !started.cancelled)
+        self.started.values().any(|started| !matches!(started.kind, Kind::Errand(_)) && !started.cancelled)
     }
 
     fn is_wild(&self) -> bool {
@@ -195,7 +219,7 @@ impl<'a> Play<'a> {
             (Move::Resume, self.machine.is_suspended()),
             (Move::Deliver, !self.mail.is_empty()),
             (Move::EndAttempt, !self.open.is_empty()),
-            (Move::EndChild, !self.started.is_empty()),
+            (Move::EndChild, !self.endable().is_empty()),
             (Move::Tick, self.machine.next_due().is_some()),
             (Move::Event, forward && self.events < 3),
         ];
@@ -298,9 +322,29 @@ impl<'a> Play<'a> {
         let Target::Execution(execution) = to else { return };
         match body {
             MessageBody::StartChild(start) => {
-                let errand = errand::is_errand(&start.child.workflow);
-                let started = Started { op: start.child.op, errand, cancelled: false };
-                assert!(self.started.insert(*execution, started).is_none(), "started twice:\n{}", self.told());
+                let within = start.child.terms.and_then(|terms| Some(terms.session?.execution));
+                let op = start.child.op;
+                let kind = match &start.child.workflow {
+                    name if errand::is_errand(name) => Kind::Errand(within),
+                    name if session::is_session(name) => Kind::Session(Vec::new()),
+                    _ => Kind::Child,
+                };
+                if within.is_some() {
+                    // Its session may have started it already.
+                    let is_there = self.begun.contains(execution) || self.started.values().any(|there| there.op == op);
+                    if !is_there {
+                        self.started.insert(*execution, Started::new(op, kind));
+                    }
+                    return;
+                }
+                let before = self.started.insert(*execution, Started::new(op, kind));
+                assert!(before.is_none(), "started twice:\n{}", self.told());
+            }
+            MessageBody::Relay(relay) => self.relayed(*execution, relay),
+            MessageBody::Event(event) if event.name == session::END => {
+                if let Some(session) = self.started.get_mut(execution) {
+                    session.cancelled = true;
+                }
             }
             MessageBody::Cancel(_) | MessageBody::Terminate(_) => {
                 if let Some(started) = self.started.get_mut(execution) {
@@ -311,16 +355,83 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// A session is told to send something on.
+    fn relayed(&mut self, session: ExecutionId, relay: Relay) {
+        let waits = self.is_wild() && self.choose(2) == 1;
+        let Some(Started { kind: Kind::Session(held), .. }) = self.started.get_mut(&session) else { return };
+        match relay {
+            Relay::Start(start) => {
+                let (execution, op) = (start.child.execution, start.child.op);
+                held.push((execution, op));
+                if !waits {
+                    self.look_at(session);
+                }
+            }
+            Relay::Cancel { execution, .. } => {
+                if let Some(started) = self.started.get_mut(&execution) {
+                    started.cancelled = true;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A session starts what it was told to.
+    fn look_at(&mut self, session: ExecutionId) {
+        let Some(Started { kind: Kind::Session(held), .. }) = self.started.get_mut(&session) else { return };
+        for (execution, op) in std::mem::take(held) {
+            self.begun.insert(execution);
+            self.started.insert(execution, Started::new(op, Kind::Errand(Some(session))));
+        }
+    }
+
+    /// What of all that it has started can end, or do something.
+    fn endable(&self) -> Vec<ExecutionId> {
+        let able = |started: &Started| match &started.kind {
+            Kind::Session(held) => !held.is_empty() || started.cancelled || self.is_wild(),
+            _ => true,
+        };
+        self.started.iter().filter(|(_, started)| able(started)).map(|(execution, _)| *execution).collect()
+    }
+
+    fn end_session(&mut self, execution: ExecutionId) {
+        let is_lost = self.is_wild() && self.choose(2) == 1;
+        if !is_lost {
+            self.look_at(execution);
+        }
+        let Some(session) = self.started.get(&execution).filter(|session| is_lost || session.cancelled) else { return };
+        let end = match is_lost {
+            true => ChildEnd::Failed { error: Payload::json("null"), message: "its worker has gone".to_owned() },
+            false => ChildEnd::Completed(Payload::json("null")),
+        };
+        self.log.push(format!("    session {}: {end:?}", session.op));
+        self.mail.push(MessageBody::ChildEnded(ChildEnded { op: session.op.clone(), end, undo: None }));
+        self.started.remove(&execution);
+    }
+
     fn end_child(&mut self) {
-        let choice = self.choose(self.started.len());
-        let Some(execution) = self.started.keys().nth(choice).copied() else { return };
+        let able = self.endable();
+        let choice = self.choose(able.len());
+        let Some(execution) = able.get(choice).copied() else { return };
+        if self.started.get(&execution).is_some_and(|started| matches!(started.kind, Kind::Session(_))) {
+            return self.end_session(execution);
+        }
         let ends = if self.is_wild() { self.choose(6) } else { 0 };
+        let of = self.started.get(&execution).and_then(|started| match started.kind {
+            Kind::Errand(session) => session,
+            _ => None,
+        });
+        let lost = of.is_some_and(|session| !self.started.contains_key(&session));
         let Some(started) = self.started.remove(&execution) else { return };
         let op = started.op;
         let message = "chosen to fail".to_owned();
         let end = match ends {
+            _ if lost => {
+                let error = errand::lost(op.clone(), 0, ends % 2 == 1, message.clone()).unwrap();
+                ChildEnd::Failed { error, message }
+            }
             1 | 2 if started.cancelled => ChildEnd::Cancelled,
-            3 if started.errand => {
+            3 if matches!(started.kind, Kind::Errand(_)) => {
                 let failure = Failure { kind: FailureKind::TimedOut, message: message.clone(), error: None };
                 let failed = StepFailed { op: op.clone(), attempt: 1, failure, unknown: false };
                 ChildEnd::Failed { error: errand::report(failed).unwrap(), message }

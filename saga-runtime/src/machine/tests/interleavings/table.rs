@@ -42,6 +42,11 @@ async fn made_afar(number: u32) -> crate::Result<u32> {
     Ok(number)
 }
 
+#[activity(queue = "afar", pivot)]
+async fn shut_afar(number: u32) -> crate::Result<u32> {
+    Ok(number)
+}
+
 /// A child, which is undone by another step once it has completed.
 #[workflow(compensate = undo_step(number))]
 async fn child(number: u32) -> crate::Result<u32> {
@@ -153,6 +158,28 @@ async fn attempts() -> crate::Result<u32> {
 }
 
 #[workflow]
+async fn sessions() -> crate::Result<u32> {
+    step(1).await?;
+    let near = session("afar");
+    let tried = attempt(async {
+        let (left, right) = try_join!(afar(2).session(&near), made_afar(3).session(&near)).await?;
+        select! {
+            won = made_afar(4).session(&near) => drop(won?),
+            () = sleep(Duration::from_secs(3)) => {},
+        }
+        Ok::<_, crate::Error>(left + right)
+    });
+    if tried.await.is_err() {
+        let second = session("afar");
+        afar(5).session(&second).await?;
+        made_afar(6).session(&second).await?;
+    }
+    shut_afar(7).session(&near).await?;
+    drop(near);
+    Ok(plain(8).await?)
+}
+
+#[workflow]
 async fn pivots() -> crate::Result<u32> {
     let (before, beside) = join!(step(1), made(2)).await;
     let sum = before? + beside? + shut(3).await?;
@@ -196,7 +223,7 @@ const fn case(definition: fn() -> &'static WorkflowDefinition) -> Case {
     Case { definition, input: "{}", continues: false }
 }
 
-pub(super) const TABLE: [Case; 12] = [
+pub(super) const TABLE: [Case; 13] = [
     case(one_after_another::definition),
     case(events::definition),
     case(timers::definition),
@@ -205,6 +232,7 @@ pub(super) const TABLE: [Case; 12] = [
     case(each::definition),
     case(children::definition),
     case(attempts::definition),
+    case(sessions::definition),
     case(pivots::definition),
     Case { input: r#"{"number":0}"#, continues: true, ..case(goes_on::definition) },
     Case { input: r#"{"number":1}"#, ..case(goes_on::definition) },
@@ -220,6 +248,7 @@ pub(super) fn activity(name: &str) -> Option<&'static ActivityDefinition> {
         shut::definition(),
         afar::definition(),
         made_afar::definition(),
+        shut_afar::definition(),
     ];
     all.into_iter().find(|definition| definition.name == name)
 }

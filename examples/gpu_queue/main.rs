@@ -85,6 +85,8 @@ struct Props(String);
 
 #[workflow]
 async fn series(of: String) -> Result<String, FilmError> {
+    // A scene that kills its worker shall not kill all of them.
+    let mut left = 3;
     loop {
         let card = session("gpu");
         let tried = attempt(async {
@@ -93,7 +95,7 @@ async fn series(of: String) -> Result<String, FilmError> {
             Ok::<_, ActivityError<StudioError>>(format!("{first}, {}", render_scene(2).session(&card).await?))
         });
         match tried.await {
-            Err(error) if error.is_session_lost() => {}
+            Err(error) if error.is_session_lost() && left > 0 => left -= 1,
             made => return Ok(made?),
         }
     }

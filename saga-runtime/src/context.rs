@@ -406,6 +406,10 @@ impl Context {
         if self.decisions.is_empty() {
             self.decisions = Vec::new();
         }
+        if self.woken.is_empty() {
+            self.woken = Vec::new();
+        }
+        self.slots.shrink();
     }
 
     /// Whether any operation is outstanding.

@@ -56,6 +56,10 @@ impl<K: Ord, V> FewMap<K, V> {
             Self::Few(few) => match find(few, &key) {
                 Ok(at) => Some(std::mem::replace(&mut few[at].1, value)),
                 Err(at) => {
+                    if few.capacity() == 0 {
+                        // Most have one at a time, and there are many runs.
+                        few.reserve_exact(1);
+                    }
                     few.insert(at, (key, value));
                     None
                 }
@@ -136,6 +140,35 @@ impl<K: Ord, V> FewMap<K, V> {
         self.iter_mut().map(|(_, value)| value)
     }
 
+    /// The first key.
+    pub(crate) fn first(&self) -> Option<&K> {
+        match self {
+            Self::Few(few) => few.first().map(|(key, _)| key),
+            Self::Many(many) => many.first_key_value().map(|(key, _)| key),
+        }
+    }
+
+    /// Takes the first entry out.
+    pub(crate) fn pop_first(&mut self) -> Option<(K, V)> {
+        match self {
+            Self::Few(few) => (!few.is_empty()).then(|| few.remove(0)),
+            Self::Many(many) => {
+                let first = many.pop_first();
+                if many.is_empty() {
+                    *self = Self::default();
+                }
+                first
+            }
+        }
+    }
+
+    /// The room of entries that went is given back.
+    pub(crate) fn shrink(&mut self) {
+        if let Self::Few(few) = self {
+            few.shrink_to_fit();
+        }
+    }
+
     /// Takes all out.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
         let (few, many) = match std::mem::take(self) {
@@ -182,6 +215,10 @@ mod tests {
                 assert_eq!(ours.remove(&key), theirs.remove(&key));
             }
             assert!(ours.iter().eq(&theirs));
+            assert_eq!(ours.first(), theirs.keys().next());
+            if word % 7 == 0 {
+                assert_eq!(ours.pop_first(), theirs.pop_first());
+            }
             assert_eq!(ours.get(&key), theirs.get(&key));
             assert!(ours.starting_at(&key).eq(theirs.range(key..)));
             assert_eq!(ours.is_empty(), theirs.is_empty());

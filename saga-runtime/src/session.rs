@@ -90,8 +90,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Ok(place) = &self.0 {
-            // Outside of a poll it is the run that is dropped, which decides nothing.
+        // A workflow that has panicked decides nothing: it may be repaired, and then goes on from before.
+        if let Some(place) = self.0.as_ref().ok().filter(|_| !std::thread::panicking()) {
+            // Outside of a poll it is the run that is dropped, which decides nothing either.
             context::try_with(|cx| cx.note(Entry::ChildCancelled(place.op.clone())));
         }
     }

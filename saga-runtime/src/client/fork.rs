@@ -13,7 +13,9 @@ use saga_store::{
 use super::operate::{self, Place, Subject};
 use super::{Client, ClientError, repair, start};
 use crate::derive;
+use crate::errand;
 use crate::externalize::{externalize, internalize};
+use crate::session;
 
 /// A new execution about to be made: await it. See [`Client::fork`].
 #[must_use = "an execution is made when this is awaited: add `.await`"]
@@ -83,6 +85,11 @@ impl Fork {
     async fn make(self) -> Result<ExecutionId, ClientError> {
         let of = RunId::new(&self.of)?;
         let parts = &self.client.parts;
+        let view = self.client.get(&self.of).await?;
+        if errand::is_errand(&view.workflow) || session::is_session(&view.workflow) {
+            let why = "it works for another run, which is the one to fork or to retry".to_owned();
+            return Err(ClientError::NotPossible { id: of, why });
+        }
         let (run, mut records) = operate::read(parts, &of, &Subject::Run).await?;
         internalize(&*parts.store, run.view.execution, &mut records).await?;
         let Some(conclusion) = operate::conclusion(&records) else { return Err(ClientError::IsLive { id: of }) };
@@ -204,6 +211,8 @@ fn renew(records: &mut [Record], of: ExecutionId, execution: ExecutionId) {
                 Entry::StepScheduled(step) if !over.contains(&step.op) => {
                     if let Some(errand) = &mut step.errand {
                         errand.execution = derive::child(execution, &step.op, at);
+                        // No execution of a session: it is found nowhere, as a lost one.
+                        errand.session.iter_mut().for_each(|session| session.execution = execution);
                     }
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{Care, Claimed, Conclusion, Entry, Parent, Record, encode, join_rows, split_rows};
+use saga_store::wire::{Care, Claimed, Conclusion, Entry, Parent, Payload, Record, encode, join_rows, split_rows};
 use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState, Seq, StateChange, Then};
 
 use super::driver::{Parting, Probation};
@@ -15,7 +15,8 @@ use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::suspicion::{self, Verdict};
 use super::ward::Trial;
-use crate::machine::end_message;
+use crate::machine::{end_message, farewells};
+use crate::session;
 
 /// Records that this worker has taken the run over; if its workers keep dying, it waits for its
 /// turn first. Gives the place of the next record.
@@ -95,6 +96,12 @@ async fn turn(
 /// shall have it.
 pub(super) async fn leave_to_others(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership) -> Parting {
     let next = Seq(run.journal.len() as u64);
+    if session::is_session(&run.view.workflow) && next > Seq::FIRST.plus(1) {
+        // It was its worker's, and is nobody's now.
+        let message = "the session's worker has gone".to_owned();
+        let lost = Conclusion::Failed { error: Payload::json("null"), message };
+        return end(shared, run, membership, next, lost).await;
+    }
     let claimed = Entry::Claimed(Claimed::by(membership.incarnation().to_string()));
     // With a build that nobody is, the run is let go whatever messages wait for it.
     let build = BuildId("of a worker that does not serve it".into());
@@ -172,7 +179,16 @@ fn refused_by(journal: &[Record]) -> BTreeSet<BuildId> {
 
 /// Ends a run that waits for an operator.
 async fn die(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership, next: Seq, reason: String) -> Parting {
-    let conclusion = Conclusion::Dead { reason };
+    end(shared, run, membership, next, Conclusion::Dead { reason }).await
+}
+
+async fn end(
+    shared: &Arc<Shared>,
+    run: &LoadedRun,
+    membership: &Membership,
+    next: Seq,
+    conclusion: Conclusion,
+) -> Parting {
     match append(shared, run, membership, next, Entry::Concluded(conclusion.clone()), Then::End).await {
         Ok(_) => Parting::Ended(Arc::new(conclusion)),
         Err(parting) => parting,
@@ -197,8 +213,17 @@ async fn append(
     let now = shared.clock.now();
     let outbox: Vec<Message> = match &entry {
         Entry::Concluded(conclusion) => {
-            let told = parent_of(run).and_then(|parent| end_message(&parent, run.view.execution, conclusion, now));
-            told.into_iter().collect()
+            match join_rows(&run.journal) {
+                Ok(records) => farewells(run.view.execution, &records, conclusion, now),
+                // Its first record may be readable all the same.
+                Err(_) => {
+                    let parent = parent_of(run);
+                    parent
+                        .and_then(|parent| end_message(&parent, run.view.execution, conclusion, now))
+                        .into_iter()
+                        .collect()
+                }
+            }
         }
         _ => Vec::new(),
     };

@@ -9,6 +9,7 @@ use saga_store::{Delivery, ExecutionId, Message, MessageId, RunState, StoreError
 
 use super::pace::Backoff;
 use super::shared::Shared;
+use super::successor;
 
 /// How often a message is tried again whose run goes on in an execution that is not there yet, and
 /// the longest wait between two tries. Then it is left to a sweep.
@@ -77,7 +78,9 @@ async fn arrived(shared: &Shared, message: Message, answer: Delivery) -> Result<
             let view = shared.store.get_execution(execution).await?;
             let conclusion =
                 view.and_then(|view| view.conclusion).and_then(|bytes| saga_store::wire::decode(&bytes).ok());
-            if let Some(Conclusion::Continued { next }) = conclusion {
+            if let Some(Conclusion::Continued { next }) = conclusion
+                && successor::goes_on(&message.body)
+            {
                 return Ok(Fate::Onward(message, next));
             }
         }

@@ -96,6 +96,9 @@ impl Driver {
             if mail.inbox {
                 Box::pin(self.read_inbox()).await;
             }
+            if mail.stop && self.machine.is_session() {
+                self.machine.lose_session(self.shared.clock.now());
+            }
             self.take_progress();
             self.stop_attempts();
             if self.machine.needs_commit()
@@ -108,7 +111,12 @@ impl Driver {
                 self.attempts.drop_waiting();
                 self.attempts.tell_all();
                 if self.attempts.is_empty() && self.arrived.is_empty() && !self.machine.needs_commit() {
-                    return Parting::Stopped;
+                    if self.machine.is_bound() {
+                        self.machine.unbind(self.shared.clock.now());
+                    }
+                    if !self.machine.needs_commit() {
+                        return Parting::Stopped;
+                    }
                 }
             } else if !self.machine.needs_commit()
                 && self.arrived.is_empty()

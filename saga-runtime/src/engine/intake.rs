@@ -16,6 +16,7 @@ use saga_store::{
 use super::aside;
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
+use super::catch_up::catch_up;
 use super::driver::{Driver, Parting};
 use super::live::{Mailbox, Reserved};
 use super::membership::{Membership, Tenure};
@@ -338,6 +339,10 @@ async fn prepare(
     };
     let now = shared.clock.now();
     let session = shared.sessions.bind(run.view.execution, &mut machine, membership, tried, now);
+    let missed = machine.asks_after();
+    if !missed.is_empty() {
+        Box::pin(catch_up(shared, &mut machine, missed)).await;
+    }
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());
     let workflow = run.view.workflow.as_str().into();

@@ -9,6 +9,7 @@ mod attempt;
 mod attempts;
 mod bounds;
 mod builder;
+mod catch_up;
 mod commits;
 mod committer;
 mod delivery;

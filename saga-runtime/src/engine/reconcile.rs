@@ -13,6 +13,7 @@ use saga_store::{ClaimedRun, Differences, ErrorKind, ExecutionId};
 use super::intake;
 use super::live::Reserved;
 use super::membership::Membership;
+use super::sessions;
 use super::shared::Shared;
 
 /// After so many slow polls the worker asks: 30 s.
@@ -28,6 +29,7 @@ const MOST: usize = 1024;
 pub(crate) async fn work(shared: Arc<Shared>) {
     // What was found to be undriven: perhaps only because its driver had not begun.
     let mut suspects = BTreeSet::new();
+    let mut last_session = None;
     loop {
         let pause = if suspects.is_empty() { shared.slow_poll.saturating_mul(EVERY) } else { shared.slow_poll };
         let least = shared.clock.now().after(PAUSE.min(shared.slow_poll));
@@ -42,6 +44,10 @@ pub(crate) async fn work(shared: Arc<Shared>) {
         let membership = shared.membership();
         if membership.holds_lease(shared.clock.elapsed()) {
             suspects = look(&shared, &membership, &suspects).await;
+            match sessions::end_orphans(&shared, last_session).await {
+                Ok(last) => last_session = last,
+                Err(error) => tracing::warn!(%error, "whether its sessions are still wanted cannot be read now"),
+            }
         }
         shared.clock.sleep_until(least).await;
     }

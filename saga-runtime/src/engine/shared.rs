@@ -92,7 +92,7 @@ impl Shared {
     /// not: nobody else could do it. Nothing, if it does not serve such runs either.
     pub(crate) fn claims_within(&self, session: ExecutionId, start: &ChildScheduled) -> Option<Incarnation> {
         let ChildScheduled { workflow, version, execution, .. } = start;
-        let here = self.sessions.get(session).is_some() && self.serves(workflow, *version);
+        let here = !self.is_stopping() && self.sessions.get(session).is_some() && self.serves(workflow, *version);
         here.then(|| {
             self.live.take_place(*execution, || self.queues.enter(workflow));
             self.membership().incarnation()

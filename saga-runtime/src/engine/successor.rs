@@ -123,7 +123,7 @@ fn new_run(
 
 /// Whether a message that one execution has not read is for the next one. What answers to a step or a
 /// child of the finished one is not.
-fn goes_on(body: &[u8]) -> bool {
+pub(super) fn goes_on(body: &[u8]) -> bool {
     matches!(
         MessageBody::from_bytes(body),
         Ok(MessageBody::Event(_)

@@ -59,9 +59,13 @@ impl Children {
     }
 
     /// Whether a child that has not ended was asked to.
-    #[cfg(test)]
     pub(super) fn is_asked_to_stop(&self, op: &OpId) -> bool {
         self.get(op).is_some_and(|child| child.cancelled)
+    }
+
+    /// Those that have not ended.
+    pub(super) fn executions(&self) -> Vec<(OpId, ExecutionId)> {
+        self.open.iter().map(|(op, child)| (op.clone(), child.scheduled.execution)).collect()
     }
 
     /// The sessions that have not ended.
@@ -124,23 +128,29 @@ pub(crate) fn farewells(
     let parent = started.and_then(|started| started.parent.as_ref());
     let mut messages: Vec<Message> =
         parent.and_then(|parent| end_message(parent, execution, conclusion, at)).into_iter().collect();
-    if !matches!(conclusion, Conclusion::Terminated(_)) {
-        return messages;
-    }
+    let ends_all = matches!(conclusion, Conclusion::Terminated(_));
     let mut open: BTreeMap<&OpId, (ExecutionId, ParentEnd)> = BTreeMap::new();
     let mut in_sessions: BTreeMap<&OpId, ExecutionId> = BTreeMap::new();
     let mut kept: BTreeSet<&OpId> = BTreeSet::new();
     for entry in entries() {
         match entry {
-            Entry::ChildScheduled(child) => {
+            // Nobody will use its sessions, however it ends.
+            Entry::ChildScheduled(child) if ends_all || session::is_session(&child.workflow) => {
                 open.insert(&child.op, (child.execution, child.at_end.unwrap_or(ParentEnd::Cancel)));
                 kept.extend(child.at_end.map(|_| &child.op));
             }
-            Entry::StepScheduled(step) => {
+            Entry::StepScheduled(step) if ends_all => {
                 let errand = step.errand.as_ref();
                 open.extend(errand.map(|errand| (&step.op, (errand.execution, ParentEnd::Terminate))));
                 let session = errand.and_then(|errand| errand.session.as_ref());
                 in_sessions.extend(session.map(|session| (&step.op, session.execution)));
+            }
+            // What became of it is being found out by another run.
+            Entry::Attempted(attempted) if !attempted.undo => {
+                if let Some((errand, _)) = open.get_mut(&attempted.op) {
+                    *errand = derive::settling(*errand, &attempted.op);
+                }
+                in_sessions.remove(&attempted.op);
             }
             Entry::StepEnded(ended) => drop(open.remove(&ended.op)),
             Entry::StepFailed(failed) => drop(open.remove(&failed.op)),
@@ -152,7 +162,7 @@ pub(crate) fn farewells(
         }
     }
     let name = started.map(|started| started.id.as_str()).unwrap_or_default();
-    let request = || CancelRequest { reason: Some(format!("its parent {name} was terminated")) };
+    let request = || CancelRequest { reason: Some(format!("its parent {name} has ended")) };
     // What a session has not started yet it is to start and to stop, and hears of that before its own end.
     for (op, session) in in_sessions {
         if let Some((child, _)) = open.get(op) {

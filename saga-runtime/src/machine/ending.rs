@@ -80,7 +80,7 @@ impl Machine {
 
     fn ended_by_body(&mut self, ending: Ending) {
         if self.unconfirmed.is_some() {
-            self.replayed_ending = Some(ending);
+            self.replayed_ending = Some(Box::new(ending));
             return;
         }
         self.apply_ending(ending);
@@ -92,7 +92,7 @@ impl Machine {
                 self.end_children(&OpId::root());
                 // A suspended run is taken up as it was left: it ends when it is resumed.
                 if self.has_orphans() || self.control.suspended {
-                    self.closing = Some(ending);
+                    self.closing = Some(Box::new(ending));
                 } else if let Ending::Completed(output) = ending {
                     self.conclude(Conclusion::Completed(output));
                 } else {
@@ -118,7 +118,7 @@ impl Machine {
             workflow: self.identity.workflow.clone(),
             seed: derive::seed(self.identity.execution, &op),
             deadline: self.control.deadline,
-            parent: self.parent.clone(),
+            parent: self.parent.as_deref().cloned(),
             events: std::mem::take(&mut self.left_over),
         };
         self.post(&op, "next", Target::Execution(next), &MessageBody::StartNext(start));

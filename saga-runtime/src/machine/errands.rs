@@ -43,6 +43,11 @@ impl Sent {
         self.recalled
     }
 
+    /// The run that makes the attempts.
+    pub(super) fn execution(&self) -> ExecutionId {
+        self.errand.execution
+    }
+
     /// The session that it is part of.
     pub(super) fn session(&self) -> Option<&InSession> {
         self.errand.session.as_ref()
@@ -156,13 +161,13 @@ impl Machine {
         let start = ChildStart { child, parent, seed, replaces: None };
         match open {
             Some(session) => {
-                let what = if again { "relay again" } else { "relay" };
+                let what = format!("relay {execution}");
                 let relay = MessageBody::Relay(Relay::Start(Box::new(start)));
-                self.post(op, what, Target::Execution(session.execution), &relay);
+                self.post(op, &what, Target::Execution(session.execution), &relay);
             }
             None => {
-                let what = if again { "start again" } else { "start" };
-                self.post(op, what, Target::Execution(execution), &MessageBody::StartChild(start));
+                let what = if again { format!("start again {execution}") } else { "start".to_owned() };
+                self.post(op, &what, Target::Execution(execution), &MessageBody::StartChild(start));
             }
         }
     }
@@ -222,9 +227,15 @@ impl Machine {
         let request = CancelRequest { reason: Some(format!("run {} needs it no longer", self.identity.id)) };
         match sent.session().and_then(|session| self.open_session(session)) {
             Some(session) => {
+                let again = request.clone();
                 let relay = Relay::Cancel { op: op.clone(), execution, request };
                 let to = Target::Execution(session.execution);
+                let ends = self.children.is_asked_to_stop(&session.op);
                 self.post(op, "recall", to, &MessageBody::Relay(relay));
+                if ends {
+                    // It may end before it hears of this.
+                    self.post(op, "cancel", Target::Execution(execution), &MessageBody::Cancel(again));
+                }
             }
             None => self.post(op, "cancel", Target::Execution(execution), &MessageBody::Cancel(request)),
         }

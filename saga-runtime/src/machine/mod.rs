@@ -111,7 +111,7 @@ pub(crate) enum Change {
 
 enum Phase {
     Forward,
-    Undoing(UndoCause),
+    Undoing(Box<UndoCause>),
     Ended,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct Machine {
     unsettled: BTreeMap<OpId, Step>,
     undo: UndoLog,
     /// Whose child the run is.
-    parent: Option<Parent>,
+    parent: Option<Box<Parent>>,
     children: children::Children,
     /// For whom this run makes the attempts of a step, and how.
     order: Option<Box<errands::Order>>,
@@ -140,14 +140,14 @@ pub(crate) struct Machine {
     dropped: bool,
     pivots: pivot::Pivots,
     /// The workflow has ended, and what dropped branches did is still being undone.
-    closing: Option<ending::Ending>,
+    closing: Option<Box<ending::Ending>>,
     /// How the run goes on in another execution, once the workflow has said so.
     next: Option<Box<Continued>>,
     /// Events that came and that go on with it.
     left_over: Vec<EventMessage>,
     control: control::Control,
     /// While replaying: where the run stood when it ended, for an operator may have repaired it.
-    ended_from: Option<Phase>,
+    ended_from: Option<Box<Phase>>,
     /// While replaying: the place of the journal's last entry that a workflow is told of or makes.
     last_word: u64,
     /// While replaying: undos that failed for good.
@@ -173,6 +173,8 @@ pub(crate) struct Machine {
     at: Timestamp,
     /// Whether the turn that is being made has an arrival, whose time it then has.
     arrived: bool,
+    /// It was dead and is repaired, and has not gone on since.
+    repaired: bool,
     /// It was rebuilt, and has not been told the time since.
     rebuilt: bool,
     position: u64,
@@ -181,7 +183,7 @@ pub(crate) struct Machine {
     /// While replaying: what the code has decided and the journal has not yet confirmed.
     unconfirmed: Option<VecDeque<Decision>>,
     /// While replaying: how the code ended, before the journal says so.
-    replayed_ending: Option<ending::Ending>,
+    replayed_ending: Option<Box<ending::Ending>>,
 }
 
 /// In place of a step's record: it was scheduled when the run was suspended, and not attempted since.
@@ -240,6 +242,9 @@ impl Machine {
         if self.entries.is_empty() {
             self.entries = Vec::new();
         }
+        self.timers.rest();
+        self.steps.rest();
+        self.ready.rest();
         if let Some(context) = &mut self.context {
             context.rest();
         }
@@ -374,6 +379,7 @@ impl Machine {
         self.progress.clear();
         self.stopping = stopping::Stopping::default();
         self.unsettled.clear();
+        self.end_sessions();
         self.tell_parent(&conclusion);
         self.push(Entry::Concluded(conclusion));
         self.change = Some(Change::Ended);

@@ -195,7 +195,7 @@ impl Machine {
         if !self.has_orphans() {
             self.dropped = false;
             if let Some(ending) = self.closing.take() {
-                self.apply_ending(ending);
+                self.apply_ending(*ending);
             }
         }
     }

@@ -76,6 +76,13 @@ impl Ready {
         keys.next().is_none().then_some(first)
     }
 
+    /// The run only waits: room that it may need later is given back.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Self { next: self.next, ..Self::default() };
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.one_by_one.clear();

@@ -1,14 +1,24 @@
 //! What an operator did about a run that could not go on by itself.
 
-use saga_store::Timestamp;
 use saga_store::wire::{OpId, Payload, Repair, StepFailed};
+use saga_store::{ExecutionId, Timestamp};
 
 use super::{Machine, Phase, TaskKey};
 
 impl Machine {
+    /// What a run that was dead had under way elsewhere: nobody could tell it meanwhile what became of
+    /// that.
+    pub(crate) fn asks_after(&self) -> Vec<(OpId, ExecutionId)> {
+        if !self.repaired || self.has_ended() {
+            return Vec::new();
+        }
+        let sent = self.steps.iter().filter_map(|(op, step)| Some((op.clone(), step.errand.as_ref()?.execution())));
+        self.children.executions().into_iter().chain(sent).collect()
+    }
+
     /// The journal says that the run had ended.
     pub(super) fn replay_end(&mut self) {
-        self.ended_from = Some(std::mem::replace(&mut self.phase, Phase::Ended));
+        self.ended_from = Some(Box::new(std::mem::replace(&mut self.phase, Phase::Ended)));
     }
 
     /// The journal says that an undo failed for good: it waits for an operator, unless undoing goes
@@ -27,7 +37,7 @@ impl Machine {
     /// The journal says what an operator did.
     pub(super) fn replay_repair(&mut self, repair: &Repair) {
         if let Some(phase) = self.ended_from.take() {
-            self.phase = phase;
+            self.phase = *phase;
         }
         match repair {
             Repair::Retry => {

@@ -76,7 +76,10 @@ impl Machine {
             }
             row = index;
         }
-        machine.finish_replay(row)?;
+        let untouched = untouched_since(records);
+        let mut aside = records[untouched..].iter().flat_map(|record| &record.entries);
+        machine.repaired = aside.any(|entry| matches!(entry, Entry::Repaired(_)));
+        machine.finish_replay(row, untouched)?;
         Ok(machine)
     }
 
@@ -133,7 +136,7 @@ impl Machine {
             steps: super::steps::Steps::default(),
             unsettled: BTreeMap::new(),
             undo: UndoLog::default(),
-            parent: parent.clone(),
+            parent: parent.clone().map(Box::new),
             children: super::children::Children::default(),
             order: None,
             relays,
@@ -163,6 +166,7 @@ impl Machine {
             change: None,
             at,
             arrived: false,
+            repaired: false,
             rebuilt: false,
             position: 0,
             record: 0,
@@ -226,11 +230,7 @@ impl Machine {
             Entry::UndoFailed(failed) => self.replay_undo_failed(failed),
             Entry::Repaired(repair) => self.replay_repair(repair),
             Entry::Concluded(_) => self.replay_end(),
-            Entry::Claimed(claimed) => {
-                if let Some(relays) = &mut self.relays {
-                    relays.opened_by.get_or_insert_with(|| claimed.by.clone());
-                }
-            }
+            Entry::Claimed(claimed) => self.taken_by(&claimed.by),
             Entry::Relayed(relayed) => self.relayed(relayed.execution, relayed.cancel),
             Entry::StepScheduled(_)
             | Entry::TimerSet(_)
@@ -330,7 +330,8 @@ impl Machine {
     }
 
     /// The journal is exhausted: what the code decides from here on is new.
-    fn finish_replay(&mut self, last_record: usize) -> Result<(), ReplayError> {
+    /// Only workers and operators have written anything from the record of the number `untouched` on.
+    fn finish_replay(&mut self, last_record: usize, untouched: usize) -> Result<(), ReplayError> {
         let new: VecDeque<Decision> = self.unconfirmed.take().unwrap_or_default();
         self.record += 1;
         if matches!(self.phase, Phase::Ended) {
@@ -344,18 +345,17 @@ impl Machine {
         }
         self.take_up_open_work();
         self.rebuilt = true;
-        let copied = self.control.copied > 0 && self.record as u64 == self.control.copied + 1;
-        if copied {
+        let is_copy = self.control.copied > 0 && untouched as u64 <= self.control.copied + 1;
+        let sessions = if is_copy { self.children.sessions() } else { Vec::new() };
+        if is_copy {
             self.start_copied();
         }
         for decision in new {
             self.decided(decision);
         }
-        if copied {
-            self.end_copied_sessions();
-        }
+        self.end_copied_sessions(sessions);
         if let Some(ending) = self.replayed_ending.take() {
-            self.apply_ending(ending);
+            self.apply_ending(*ending);
         }
         self.take_given(self.at);
         self.cancel_at_last();
@@ -400,6 +400,13 @@ impl Machine {
             self.undo_begun(&key.op);
         }
     }
+}
+
+/// The number of records before those at the end that only workers and operators have written.
+fn untouched_since(records: &[Record]) -> usize {
+    let aside =
+        |record: &&Record| record.entries.iter().all(|entry| matches!(entry, Entry::Claimed(_) | Entry::Repaired(_)));
+    records.len() - records.iter().rev().take_while(aside).count()
 }
 
 /// Whether a workflow makes it or is told of it. What an older build made of the last such entry is

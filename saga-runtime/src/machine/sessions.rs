@@ -5,10 +5,10 @@
 //! from the beginning. What it may not have sent on when it ended its parent sends itself: whoever
 //! gets that finds no session and says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use saga_store::message::{CancelRequest, EventMessage, MessageBody, Relay};
-use saga_store::wire::{Attempted, Conclusion, Entry, InSession, OpId, Payload, Relayed, StepFailed};
+use saga_store::wire::{Attempted, ChildEnd, Conclusion, Entry, InSession, OpId, Payload, Relayed, StepFailed};
 use saga_store::{ExecutionId, Target, Timestamp};
 
 use super::Machine;
@@ -49,9 +49,18 @@ impl Machine {
     }
 
     /// Sessions that were copied from another execution are over: their workers knew that one.
-    pub(super) fn end_copied_sessions(&mut self) {
+    pub(super) fn end_copied_sessions(&mut self, sessions: Vec<OpId>) {
+        for op in sessions {
+            if !self.has_ended() {
+                self.child_ended(&op, ChildEnd::Terminated, self.at);
+            }
+        }
+    }
+
+    /// The run ends, and nobody will use its sessions any more.
+    pub(super) fn end_sessions(&mut self) {
         for op in self.children.sessions() {
-            self.child_ended(&op, saga_store::wire::ChildEnd::Terminated, self.at);
+            self.cancel_child(&op);
         }
     }
 
@@ -93,6 +102,11 @@ impl Machine {
         self.relays.is_some()
     }
 
+    /// The run that has begun the session.
+    pub(crate) fn begun_by(&self) -> Option<ExecutionId> {
+        self.parent.as_ref().map(|parent| parent.execution)
+    }
+
     /// The worker that has the session, once one does.
     pub(crate) fn opened_by(&self) -> Option<&str> {
         self.relays.as_ref()?.opened_by.as_deref()
@@ -126,6 +140,15 @@ impl Machine {
         }
     }
 
+    /// A worker has the session from here on, if it has begun: what comes before is of those who left it
+    /// to others.
+    pub(super) fn taken_by(&mut self, worker: &str) {
+        let has_begun = self.unconfirmed.as_ref().is_none_or(VecDeque::is_empty);
+        if let Some(relays) = self.relays.as_mut().filter(|_| has_begun) {
+            relays.opened_by.get_or_insert_with(|| worker.to_owned());
+        }
+    }
+
     /// The session has sent this on.
     pub(super) fn relayed(&mut self, execution: ExecutionId, cancel: bool) {
         if let Some(relays) = self.relays.as_mut().filter(|_| cancel) {
@@ -141,6 +164,15 @@ impl Machine {
             self.drop_body();
             let message = format!("the session was {by}'s, which has gone or was stopped");
             self.conclude(Conclusion::Failed { error: Payload::json("null"), message });
+        }
+    }
+
+    /// The worker of a run that is bound to it stops.
+    pub(crate) fn unbind(&mut self, now: Timestamp) {
+        if self.is_session() {
+            self.lose_session(now);
+        } else {
+            self.leave_session(true, now);
         }
     }
 

@@ -101,6 +101,11 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    /// The run only waits: room that it may need later is given back.
+    pub(super) fn rest(&mut self) {
+        self.open.shrink();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

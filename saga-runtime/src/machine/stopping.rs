@@ -8,9 +8,12 @@ use saga_store::wire::Conclusion;
 
 use super::{Machine, TaskKey};
 
-/// What is being stopped, and what waits for that.
+/// What is being stopped, and what waits for that. Most runs never have any of it.
 #[derive(Debug, Default)]
-pub(super) struct Stopping {
+pub(super) struct Stopping(Option<Box<Parts>>);
+
+#[derive(Debug, Default)]
+struct Parts {
     attempts: BTreeSet<TaskKey>,
     /// Of those, the ones that are then to be attempted again.
     again: BTreeSet<TaskKey>,
@@ -22,7 +25,11 @@ pub(super) struct Stopping {
 
 impl Stopping {
     pub(super) fn is_empty(&self) -> bool {
-        self.attempts.is_empty()
+        self.0.as_ref().is_none_or(|parts| parts.attempts.is_empty())
+    }
+
+    fn parts(&mut self) -> &mut Parts {
+        self.0.get_or_insert_default()
     }
 }
 
@@ -34,33 +41,35 @@ impl Machine {
 
     /// Attempts to be told that their run shall stop, and whose end is still waited for.
     pub(crate) fn take_warned(&mut self) -> Vec<TaskKey> {
-        std::mem::take(&mut self.stopping.warned)
+        self.stopping.0.as_mut().map(|parts| std::mem::take(&mut parts.warned)).unwrap_or_default()
     }
 
     pub(super) fn stop_attempt(&mut self, key: TaskKey) {
-        self.stopping.attempts.insert(key.clone());
+        self.stopping.parts().attempts.insert(key.clone());
         self.aborts.push(key);
     }
 
     pub(super) fn warn_attempt(&mut self, key: TaskKey) {
-        self.stopping.warned.push(key);
+        self.stopping.parts().warned.push(key);
     }
 
     /// Lets a task be attempted, once its last attempt has stopped.
     pub(super) fn attempt_again(&mut self, key: TaskKey) {
-        if self.stopping.attempts.contains(&key) {
-            self.stopping.again.insert(key);
-        } else {
-            self.ready.push(key);
+        match &mut self.stopping.0 {
+            Some(parts) if parts.attempts.contains(&key) => drop(parts.again.insert(key)),
+            _ => self.ready.push(key),
         }
     }
 
     /// An attempt that was not wanted any more has stopped.
     pub(crate) fn stopped(&mut self, key: &TaskKey) {
-        if !self.stopping.attempts.remove(key) || self.has_ended() {
+        let Some(parts) = self.stopping.0.as_mut().filter(|parts| parts.attempts.contains(key)) else { return };
+        parts.attempts.remove(key);
+        let again = parts.again.remove(key);
+        if self.has_ended() {
             return;
         }
-        if self.stopping.again.remove(key) && self.steps.contains_key(&key.op) {
+        if again && self.steps.contains_key(&key.op) {
             self.ready.push(key.clone());
         }
         self.end_order();
@@ -70,10 +79,11 @@ impl Machine {
 
     /// Ends a run that makes attempts for another one and was asked to stop.
     pub(super) fn stop_order(&mut self, request: CancelRequest) {
-        if self.stopping.order.is_some() {
+        let order = &mut self.stopping.parts().order;
+        if order.is_some() {
             return;
         }
-        self.stopping.order = Some(request);
+        *order = Some(request);
         let running = self.steps.iter().filter(|(_, step)| step.is_running());
         let running: Vec<_> = running.map(|(op, _)| op.clone()).collect();
         for op in running {
@@ -86,7 +96,7 @@ impl Machine {
         if self.unconfirmed.is_some() || !self.stopping.is_empty() || self.has_ended() || self.is_undoing() {
             return;
         }
-        if let Some(request) = self.stopping.order.take() {
+        if let Some(request) = self.stopping.0.as_mut().and_then(|parts| parts.order.take()) {
             self.drop_body();
             self.conclude(Conclusion::Terminated(request));
         }

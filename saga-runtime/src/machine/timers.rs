@@ -1,7 +1,5 @@
 //! What is due at which moment: each timer by its moment, and the moment of each timer.
 
-use std::collections::BTreeSet;
-
 use saga_store::Timestamp;
 use saga_store::wire::OpId;
 
@@ -23,7 +21,7 @@ pub(super) enum TimerKey {
 /// Each timer has one moment.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    by_moment: BTreeSet<(Timestamp, TimerKey)>,
+    by_moment: FewMap<(Timestamp, TimerKey), ()>,
     moments: FewMap<TimerKey, Timestamp>,
 }
 
@@ -33,7 +31,7 @@ impl Timers {
         if let Some(before) = self.moments.insert(timer.clone(), due) {
             self.by_moment.remove(&(before, timer.clone()));
         }
-        self.by_moment.insert((due, timer));
+        self.by_moment.insert((due, timer), ());
     }
 
     pub(super) fn remove(&mut self, timer: &TimerKey) {
@@ -63,9 +61,15 @@ impl Timers {
         if self.first()? > now {
             return None;
         }
-        let (_, timer) = self.by_moment.pop_first()?;
+        let ((_, timer), ()) = self.by_moment.pop_first()?;
         self.moments.remove(&timer);
         Some(timer)
+    }
+
+    /// The run only waits: room that it may need later is given back.
+    pub(super) fn rest(&mut self) {
+        self.by_moment.shrink();
+        self.moments.shrink();
     }
 
     pub(super) fn clear(&mut self) {
@@ -79,13 +83,13 @@ impl Timers {
 
     /// Of these, the ones whose time has come.
     pub(super) fn due_retries(&self, now: Timestamp) -> Vec<TaskKey> {
-        let due = self.by_moment.iter().take_while(|(due, _)| *due <= now);
+        let due = self.by_moment.keys().take_while(|(due, _)| *due <= now);
         due.filter_map(|(_, timer)| if let TimerKey::Retry(key) = timer { Some(key.clone()) } else { None }).collect()
     }
 
     /// Removes all others.
     pub(super) fn keep_retries(&mut self) {
-        self.by_moment.retain(|(_, timer)| matches!(timer, TimerKey::Retry(_)));
+        self.by_moment.retain(|(_, timer), ()| matches!(timer, TimerKey::Retry(_)));
         self.moments.retain(|timer, _| matches!(timer, TimerKey::Retry(_)));
     }
 

@@ -23,7 +23,7 @@ impl Machine {
     /// something are undone, those whose undo needs an output are settled first. After a crash
     /// every open step may have been attempted.
     pub(super) fn enter_undo(&mut self, cause: UndoCause, after_crash: bool) {
-        self.phase = Phase::Undoing(cause);
+        self.phase = Phase::Undoing(Box::new(cause));
         self.timers.keep_retries();
         self.ready.keep_undos();
         self.closing = None;
@@ -48,7 +48,7 @@ impl Machine {
         }
         if self.undo.is_empty() && !self.has_orphans() && self.steps.is_empty() {
             let Phase::Undoing(cause) = &self.phase else { return };
-            let conclusion = match cause.clone() {
+            let conclusion = match (**cause).clone() {
                 UndoCause::Failed { error, message } => Conclusion::Failed { error, message },
                 UndoCause::Cancelled(request) => Conclusion::Cancelled(request),
             };

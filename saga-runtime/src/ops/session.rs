@@ -23,15 +23,23 @@ use crate::session::{self, Place, Session};
 /// gone. Steps of it that have not ended then fail with [`ActivityError::SessionLost`], as all later
 /// calls do. The workflow decides what to begin anew, in a new session; what had ended stays done, and is
 /// undone by its undo steps. A step that may have been attempted has an unknown outcome and is undone
-/// so: where that needs its output, it is first attempted again by any worker of the queue, so an activity
-/// that cannot do without its session should be undone by its input, or fail as transient. Undo steps
-/// are made where the workflow runs, as others are.
+/// so: where that needs its output, it is first attempted again, for as long as it takes, by any worker of the
+/// queue, and a permanent error of that attempt says that there is nothing to undo. So an activity that cannot do
+/// without its session should be undone by its input, or fail as transient where it has none. Undo steps are
+/// made where the workflow runs, as others are.
+///
+/// Bound how often you begin anew: a step that kills its process would kill one worker after another. A
+/// step for which the session's worker lacks the code is `SessionLost` as well, and so is one that was called
+/// just before the session was dropped and had not begun.
 ///
 /// Costs an entry in the workflow's next record, and a run for as long as it lasts: three records and two
 /// messages. Each step costs a record of the session and a message more than one of a
 /// [`queue`](crate::ActivityCall::queue). A crash of the workflow's own worker changes nothing about
 /// it, and a cancel ends it. Another execution of the run, by
 /// [`Client::fork`](crate::Client::fork) or a retry, finds a session that it has copied lost.
+///
+/// Builds that do not know sessions yet must not work on the same store while runs use them: they would start
+/// such a step anywhere.
 ///
 /// [`.session(&…)`]: crate::ActivityCall::session
 /// [`EngineBuilder::limit_sessions`]: crate::EngineBuilder::limit_sessions
@@ -57,6 +65,7 @@ use crate::session::{self, Place, Session};
 ///
 /// #[workflow]
 /// async fn film(scene: String) -> Result<u64, FilmError> {
+///     let mut left = 3;
 ///     loop {
 ///         let gpu = session("gpu");
 ///         let tried = attempt(async {
@@ -64,7 +73,7 @@ use crate::session::{self, Place, Session};
 ///             render(path).session(&gpu).await
 ///         });
 ///         match tried.await {
-///             Err(error) if error.is_session_lost() => continue,
+///             Err(error) if error.is_session_lost() && left > 0 => left -= 1,
 ///             rendered => return Ok(rendered?),
 ///         }
 ///     }

@@ -1,10 +1,11 @@
 //! Activities on workers of a queue: made there, recorded and undone as if they were made here.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Engine, EngineBuilder, Limit, RunHandle};
-use saga_store::Store;
+use saga_runtime::{Engine, EngineBuilder, Limit, Repair, RunHandle};
+use saga_store::{Query, Store};
 use saga_tests::steps::{SagaError, pay, step, undo_output, undo_step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
@@ -122,6 +123,7 @@ on_each_store!(
     a_bad_name_of_a_queue_is_an_error_of_the_step,
     another_worker_of_the_queue_takes_over_from_one_that_dies,
     the_run_that_waits_survives_its_own_worker,
+    a_run_that_was_dead_hears_when_it_is_repaired_what_became_of_its_steps,
     the_loser_of_a_race_is_settled_and_undone,
     a_loser_on_a_queue_is_taken_back_while_its_run_goes_on,
     past_a_point_of_no_return_on_a_queue_nothing_is_undone,
@@ -341,6 +343,38 @@ async fn the_run_that_waits_survives_its_own_worker(place: impl Place) {
     assert_eq!(there.log(), ["lease", "reserve", "render"]);
     second.shutdown().await;
     gpu.shutdown().await;
+}
+
+/// Whether the code of [`dies_beside_a_step`] is still wrong.
+static WRONG: AtomicU32 = AtomicU32::new(0);
+
+#[workflow]
+async fn dies_beside_a_step(mended: u32) -> Result<String, SagaError> {
+    let (film, _) = join!(render("render".to_owned()), async {
+        let _ = step("beside".to_owned()).await;
+        assert!(WRONG.load(Ordering::Acquire) & mended != 0, "the code is wrong");
+    })
+    .await;
+    Ok(film?)
+}
+
+async fn a_run_that_was_dead_hears_when_it_is_repaired_what_became_of_its_steps(place: impl Place) {
+    let two = Two::planned(&place, |_, there| there.plan("render", [Act::Wait])).await;
+    let mended = 1 << (two.store.kind().bytes().map(u32::from).sum::<u32>() % 31);
+    let client = two.home.client();
+    let run = client.start(dies_beside_a_step(mended)).id("A").await.unwrap();
+    assert!(matches!(run.outcome().await.unwrap(), Outcome::Dead(_)));
+    two.there.began("render").await;
+    two.there.open("render");
+    let all = Query { limit: 10, ..Query::default() };
+    while !client.list(&all).await.unwrap().runs.iter().all(|run| run.state.is_final()) {
+        tokio::task::yield_now().await;
+    }
+    WRONG.fetch_or(mended, Ordering::AcqRel);
+    client.repair("A", Repair::Resume).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "render!");
+    assert_eq!(two.there.attempts("render").len(), 1);
+    two.end().await;
 }
 
 async fn the_loser_of_a_race_is_settled_and_undone(place: impl Place) {

@@ -216,7 +216,7 @@ mod tests {
             }
             assert!(ours.iter().eq(&theirs));
             assert_eq!(ours.first(), theirs.keys().next());
-            if word % 7 == 0 {
+            if word.is_multiple_of(7) {
                 assert_eq!(ours.pop_first(), theirs.pop_first());
             }
             assert_eq!(ours.get(&key), theirs.get(&key));

@@ -45,7 +45,7 @@ pub(crate) async fn work(shared: Arc<Shared>) {
         if membership.holds_lease(shared.clock.elapsed()) {
             suspects = look(&shared, &membership, &suspects).await;
             match sessions::end_orphans(&shared, last_session).await {
-                Ok(last) => last_session = last,
+                Ok(session) => last_session = session,
                 Err(error) => tracing::warn!(%error, "whether its sessions are still wanted cannot be read now"),
             }
         }

@@ -350,7 +350,7 @@ static WRONG: AtomicU32 = AtomicU32::new(0);
 
 #[workflow]
 async fn dies_beside_a_step(mended: u32) -> Result<String, SagaError> {
-    let (film, _) = join!(render("render".to_owned()), async {
+    let (film, ()) = join!(render("render".to_owned()), async {
         let _ = step("beside".to_owned()).await;
         assert!(WRONG.load(Ordering::Acquire) & mended != 0, "the code is wrong");
     })

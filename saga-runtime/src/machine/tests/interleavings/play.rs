@@ -400,9 +400,10 @@ impl<'a> Play<'a> {
             self.look_at(execution);
         }
         let Some(session) = self.started.get(&execution).filter(|session| is_lost || session.cancelled) else { return };
-        let end = match is_lost {
-            true => ChildEnd::Failed { error: Payload::json("null"), message: "its worker has gone".to_owned() },
-            false => ChildEnd::Completed(Payload::json("null")),
+        let end = if is_lost {
+            ChildEnd::Failed { error: Payload::json("null"), message: "its worker has gone".to_owned() }
+        } else {
+            ChildEnd::Completed(Payload::json("null"))
         };
         self.log.push(format!("    session {}: {end:?}", session.op));
         self.mail.push(MessageBody::ChildEnded(ChildEnded { op: session.op.clone(), end, undo: None }));

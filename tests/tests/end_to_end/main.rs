@@ -37,6 +37,7 @@ mod restart;
 mod retention;
 mod retry;
 mod sends;
+mod session_ends;
 mod sessions;
 mod start_layers;
 mod starts;

@@ -1,12 +1,11 @@
 //! Steps of one worker: a session has them all, shares what it keeps, and is lost with its worker.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Client, Engine, EngineBuilder, Repair, RunHandle, WorkerSession};
-use saga_store::wire::{Entry, OpId, Parent, Payload, Record, RunStarted};
-use saga_store::{ExecutionId, NewRun, OnExisting, Query, RunId, RunState, Started, Store};
+use saga_runtime::{Client, Engine, EngineBuilder, RunHandle, WorkerSession};
+use saga_store::wire::Entry;
+use saga_store::{Query, RunState, Store};
 use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
@@ -18,7 +17,11 @@ struct Model(String);
 
 /// Keeps a model.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"))]
-async fn load(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn load(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     let loaded = world.attempt(cx, &name).await?;
     let session = cx.session().ok_or(StepError::Declined)?;
     session.insert(Model(name));
@@ -27,14 +30,18 @@ async fn load(#[state] world: &World, #[context] cx: &ActivityContext, name: Str
 
 /// Needs the model.
 #[activity(queue = "gpu", retry(initial = "1ms", max = "2ms"))]
-async fn infer(#[state] world: &World, #[context] cx: &ActivityContext, name: String) -> Result<String, StepError> {
+pub(crate) async fn infer(
+    #[state] world: &World,
+    #[context] cx: &ActivityContext,
+    name: String,
+) -> Result<String, StepError> {
     let model = cx.session().and_then(WorkerSession::get::<Model>).ok_or(StepError::Declined)?;
     Ok(format!("{} by {}", world.attempt(cx, &name).await?, model.0))
 }
 
 /// Begins anew what it has lost.
 #[workflow]
-async fn asks(model: String) -> Result<String, SagaError> {
+pub(crate) async fn asks(model: String) -> Result<String, SagaError> {
     pay("order".to_owned()).await?;
     loop {
         let tried = attempt(async {
@@ -92,26 +99,6 @@ async fn asks_again(rounds: u32) -> Result<u32, SagaError> {
     Ok(rounds)
 }
 
-/// Whether the code of [`panics_in_a_session`] is still wrong.
-static WRONG: AtomicU32 = AtomicU32::new(0);
-
-/// One of each store's tests is mended when it says so.
-#[workflow]
-async fn panics_in_a_session(mended: u32) -> Result<String, SagaError> {
-    loop {
-        let gpu = session("gpu");
-        let tried = attempt(async {
-            load("model".to_owned()).session(&gpu).await?;
-            assert!(WRONG.load(Ordering::Acquire) & mended != 0, "the code is wrong");
-            infer("first".to_owned()).session(&gpu).await
-        });
-        match tried.await {
-            Err(error) if error.is_session_lost() => {}
-            answer => return Ok(answer?),
-        }
-    }
-}
-
 on_each_store!(
     the_steps_of_a_session_are_made_by_one_worker_and_share_what_it_keeps,
     a_session_whose_worker_dies_is_lost_and_begun_anew_by_another,
@@ -126,24 +113,20 @@ on_each_store!(
     another_execution_finds_the_session_that_it_has_copied_lost,
     a_step_of_a_session_that_comes_again_later_stays_with_its_worker,
     each_execution_of_a_run_has_a_session_of_its_own,
-    a_fork_from_where_a_session_begins_has_one_that_ends,
-    a_dead_run_ends_its_sessions_and_begins_anew_when_it_is_repaired,
     a_worker_that_stops_says_itself_that_its_sessions_are_lost,
-    a_session_whose_run_is_gone_ends,
-    a_session_is_not_forked,
     the_end_of_a_session_leaves_nothing_live,
 );
 
 /// An engine that serves the queue, and nothing else.
-async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
+pub(crate) async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
     started(serving(store, world)).await
 }
 
-fn serving<S: Store + Clone>(store: &S, world: &World) -> EngineBuilder {
+pub(crate) fn serving<S: Store + Clone>(store: &S, world: &World) -> EngineBuilder {
     Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()
 }
 
-const ANSWER: &str = "first! by model, second! by model, third! by model";
+pub(crate) const ANSWER: &str = "first! by model, second! by model, third! by model";
 
 async fn the_steps_of_a_session_are_made_by_one_worker_and_share_what_it_keeps(place: impl Place) {
     let (here, one, two) = (World::default(), World::default(), World::default());
@@ -410,47 +393,6 @@ async fn each_execution_of_a_run_has_a_session_of_its_own(place: impl Place) {
     home.shutdown().await;
 }
 
-async fn a_fork_from_where_a_session_begins_has_one_that_ends(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let worker = started(serving(&store, &there).limit_sessions("gpu", 1)).await;
-    let home = home(&store, &here).await;
-    let client = home.client();
-    client.start(asks("model".to_owned())).id("A").await.unwrap().result().await.unwrap();
-    let session = entries(client, "A").await.into_iter().find_map(|entry| match entry {
-        Entry::ChildScheduled(session) => Some(session.op.to_string()),
-        _ => None,
-    });
-    client.fork("A", session.unwrap()).id("B").await.unwrap();
-    let run = client.attach::<asks>("B").await.unwrap();
-    assert_eq!(run.result().await.unwrap(), ANSWER);
-    assert_eq!(there.attempts("model").len(), 2);
-    over(client).await;
-    worker.shutdown().await;
-    home.shutdown().await;
-}
-
-async fn a_dead_run_ends_its_sessions_and_begins_anew_when_it_is_repaired(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let mended = 1 << (store.kind().bytes().map(u32::from).sum::<u32>() % 31);
-    let worker = started(serving(&store, &there).limit_sessions("gpu", 1)).await;
-    let home = home(&store, &here).await;
-    let client = home.client();
-    let run = client.start(panics_in_a_session(mended)).id("A").await.unwrap();
-    assert!(matches!(run.outcome().await.unwrap(), Outcome::Dead(_)));
-    // Its session ends, and makes room.
-    over(client).await;
-    let other = client.start(asks("model".to_owned())).await.unwrap();
-    assert_eq!(other.result().await.unwrap(), ANSWER);
-    WRONG.fetch_or(mended, Ordering::AcqRel);
-    client.repair("A", Repair::Resume).await.unwrap();
-    assert_eq!(run.result().await.unwrap(), "first! by model");
-    over(client).await;
-    worker.shutdown().await;
-    home.shutdown().await;
-}
-
 async fn a_worker_that_stops_says_itself_that_its_sessions_are_lost(place: impl Place) {
     let (here, there) = (World::default(), World::default());
     there.plan("lease", [Act::WaitForCancel]);
@@ -468,65 +410,8 @@ async fn a_worker_that_stops_says_itself_that_its_sessions_are_lost(place: impl 
     home.shutdown().await;
 }
 
-async fn a_session_whose_run_is_gone_ends(place: impl Place) {
-    let there = World::default();
-    let store = place.open().await;
-    let execution = |last| ExecutionId::from_bytes([1, 154, 0, 0, 0, 0, 112, 0, 128, 0, 0, 0, 0, 0, 0, last]);
-    let parent = Parent { execution: execution(1), op: OpId::from(&[0][..]), id: "gone".to_owned() };
-    let started_by = RunStarted {
-        workflow: "@session/gpu".to_owned(),
-        version: 1,
-        id: "gone/0".to_owned(),
-        input: Payload::json("null"),
-        seed: 1,
-        terms: None,
-        parent: Some(parent),
-    };
-    let first = Record::new(Timestamp::from_micros(1), vec![Entry::Started(Box::new(started_by))]).to_bytes();
-    let session = NewRun {
-        id: RunId::new("gone/0").unwrap(),
-        execution: execution(2),
-        workflow: "@session/gpu".to_owned(),
-        version: 1,
-        lane: String::new(),
-        priority: 0,
-        not_before: None,
-        attributes: Vec::new(),
-        memo: None,
-        input_digest: 0,
-        first,
-        nonce: saga_store::Nonce(1),
-        blobs: Vec::new(),
-        messages: Vec::new(),
-        claim_for: None,
-        on_existing: OnExisting::Return,
-    };
-    assert_eq!(store.start(vec![session]).await.unwrap(), [Started::New]);
-    let worker = started(serving(&store, &there).slow_poll(Duration::from_millis(100))).await;
-    over(worker.client()).await;
-    worker.shutdown().await;
-}
-
-async fn a_session_is_not_forked(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
-    let client = home.client();
-    client.start(asks("model".to_owned())).await.unwrap().result().await.unwrap();
-    over(client).await;
-    for workflow in ["@session/gpu", "@activity/gpu/load"] {
-        let query = Query { workflow: Some(workflow.to_owned()), limit: 1, ..Query::default() };
-        let page = client.list(&query).await.unwrap();
-        let refused = client.fork(page.runs[0].id.as_str(), "0").await.unwrap_err();
-        assert!(refused.to_string().contains("works for another run"), "{refused}");
-    }
-    worker.shutdown().await;
-    home.shutdown().await;
-}
-
 /// Waits until no run goes on; gives their number.
-async fn over(client: &Client) -> usize {
+pub(crate) async fn over(client: &Client) -> usize {
     loop {
         let page = client.list(&Query { limit: 100, ..Query::default() }).await.unwrap();
         if page.runs.iter().all(|run| run.state.is_final()) {

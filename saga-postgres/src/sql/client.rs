@@ -27,7 +27,7 @@ macro_rules! purge {
             SELECT count(*) FILTER (WHERE a.hidden) AS hidden, CASE count(*) FILTER (WHERE a.hidden) WHEN 0
                 THEN (extract(epoch FROM min(a.query_start) - interval '1 min') * 1000000)::bigint ELSE 0 END AS since
             FROM (
-                SELECT COALESCE(state, 'disabled') = 'disabled' AS hidden, query_start
+                SELECT state = 'disabled' OR (state IS NULL AND backend_type IS NULL) AS hidden, query_start
                 FROM pg_stat_activity
                 WHERE datname = current_database() AND (
                     (state = 'active' AND query LIKE '-- lean%' AND position(",

@@ -18,9 +18,7 @@ use serde_json::value::RawValue;
 use crate::codec::CodecError;
 use crate::context::{self, Arrival, Decision};
 use crate::hex;
-use crate::plan::Plan;
-use crate::shape::Described;
-use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition};
+use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition, built_in};
 
 /// What the names of errands' workflows begin with.
 const PREFIX: &str = "@activity/";
@@ -32,28 +30,7 @@ pub(crate) const VERSION: u32 = 1;
 const QUEUE_LIMIT: usize = 100;
 
 /// The workflow of all errands.
-pub(crate) static DEFINITION: WorkflowDefinition = WorkflowDefinition {
-    name: "@activity",
-    version: VERSION,
-    module: module_path!(),
-    plan: &Plan {
-        name: "@activity",
-        version: VERSION,
-        function: "",
-        module: module_path!(),
-        file: file!(),
-        line: line!(),
-        strict: false,
-        nodes: &[],
-    },
-    undone_by: "",
-    type_name: || "@activity",
-    describe: || ["input", "output", "error"].map(|what| (what, Described::of::<()>())),
-    begin,
-    aliases: &[],
-    undo_continues: false,
-    undo_from_output: |_, _| Ok(None),
-};
+pub(crate) static DEFINITION: WorkflowDefinition = built_in!("@activity", VERSION);
 
 /// The durable name of the workflow that runs this activity for this queue.
 pub(crate) fn workflow(queue: &str, activity: &str) -> String {

@@ -21,6 +21,7 @@ extern crate self as saga_runtime;
 pub mod __private;
 pub mod activity;
 mod awaited;
+mod built_in;
 mod call;
 mod classify;
 mod client;

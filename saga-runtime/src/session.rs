@@ -14,9 +14,7 @@ use saga_store::wire::{Entry, OpId, Payload};
 
 use crate::codec::CodecError;
 use crate::context::{self, Arrival};
-use crate::plan::Plan;
-use crate::shape::Described;
-use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition};
+use crate::workflow::{BodyEnd, BodyFuture, WorkflowDefinition, built_in};
 
 /// What the names of sessions' workflows begin with.
 const PREFIX: &str = "@session/";
@@ -28,28 +26,7 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const END: &str = "@end";
 
 /// The workflow of all sessions.
-pub(crate) static DEFINITION: WorkflowDefinition = WorkflowDefinition {
-    name: "@session",
-    version: VERSION,
-    module: module_path!(),
-    plan: &Plan {
-        name: "@session",
-        version: VERSION,
-        function: "",
-        module: module_path!(),
-        file: file!(),
-        line: line!(),
-        strict: false,
-        nodes: &[],
-    },
-    undone_by: "",
-    type_name: || "@session",
-    describe: || ["input", "output", "error"].map(|what| (what, Described::of::<()>())),
-    begin,
-    aliases: &[],
-    undo_continues: false,
-    undo_from_output: |_, _| Ok(None),
-};
+pub(crate) static DEFINITION: WorkflowDefinition = built_in!("@session", VERSION);
 
 /// The durable name of the workflow of this queue's sessions.
 pub(crate) fn workflow(queue: &str) -> String {

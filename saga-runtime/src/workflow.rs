@@ -187,3 +187,33 @@ fn undo_from_output<W: Workflow>(input: &Payload, output: &Payload) -> Result<Op
     let output = codec::decode::<W::Output>(output)?;
     Ok(input.undo_from_output(output))
 }
+
+/// The definition of a workflow that is built in: `begin`, in the module that calls this, begins it.
+macro_rules! built_in {
+    ($name:literal, $version:expr) => {
+        $crate::workflow::WorkflowDefinition {
+            name: $name,
+            version: $version,
+            module: module_path!(),
+            plan: &$crate::plan::Plan {
+                name: $name,
+                version: $version,
+                function: "",
+                module: module_path!(),
+                file: file!(),
+                line: line!(),
+                strict: false,
+                nodes: &[],
+            },
+            undone_by: "",
+            type_name: || $name,
+            describe: || ["input", "output", "error"].map(|what| (what, $crate::shape::Described::of::<()>())),
+            begin,
+            aliases: &[],
+            undo_continues: false,
+            undo_from_output: |_, _| Ok(None),
+        }
+    };
+}
+
+pub(crate) use built_in;

@@ -101,6 +101,8 @@ mod strict_returns_early;
 mod strict_sagas;
 #[path = "../ui/pass/strict_selects.rs"]
 mod strict_selects;
+#[path = "../ui/pass/strict_sessions.rs"]
+mod strict_sessions;
 #[path = "../ui/pass/the_order_saga.rs"]
 mod the_order_saga;
 #[path = "../ui/pass/undo_by_input_and_by_output.rs"]
@@ -171,6 +173,7 @@ cases!(
     strict_returns_early,
     strict_sagas,
     strict_selects,
+    strict_sessions,
     the_order_saga,
     undo_by_input_and_by_output,
     undo_steps_at_the_call_and_by_hand,

@@ -12,10 +12,9 @@ use saga_store::{
 
 use super::operate::{self, Place, Subject};
 use super::{Client, ClientError, repair, start};
+use crate::built_in;
 use crate::derive;
-use crate::errand;
 use crate::externalize::{externalize, internalize};
-use crate::session;
 
 /// A new execution about to be made: await it. See [`Client::fork`].
 #[must_use = "an execution is made when this is awaited: add `.await`"]
@@ -86,7 +85,7 @@ impl Fork {
         let of = RunId::new(&self.of)?;
         let parts = &self.client.parts;
         let view = self.client.get(&self.of).await?;
-        if errand::is_errand(&view.workflow) || session::is_session(&view.workflow) {
+        if built_in::definition(&view.workflow).is_some() {
             let why = "it works for another run, which is the one to fork or to retry".to_owned();
             return Err(ClientError::NotPossible { id: of, why });
         }

@@ -78,20 +78,11 @@ impl fmt::Debug for StartService {
     }
 }
 
-/// The innermost service: has the start made by the future that the caller awaits.
-#[derive(Clone)]
+/// The innermost: has the start made by the future that the caller awaits.
 struct AtTheDoor;
 
-impl Service<Start> for AtTheDoor {
-    type Response = Begun;
-    type Error = ClientError;
-    type Future = BoxFuture<'static, Begins>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, start: Start) -> Self::Future {
+impl Starting for AtTheDoor {
+    fn start(&self, start: Start) -> BoxFuture<'static, Begins> {
         Box::pin(Arc::clone(start.door()).ask(start))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::wire::{Care, Claimed, Conclusion, Entry, Parent, Payload, Record, encode, join_rows, split_rows};
-use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState, Seq, StateChange, Then};
+use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
 
 use super::driver::{Parting, Probation};
 use super::live::Mailbox;
@@ -96,8 +96,8 @@ async fn turn(
 /// shall have it.
 pub(super) async fn leave_to_others(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership) -> Parting {
     let next = Seq(run.journal.len() as u64);
-    if session::is_session(&run.view.workflow) && next > Seq::FIRST.plus(1) {
-        // It was its worker's, and is nobody's now.
+    if session::is_session(&run.view.workflow) && has_begun(run) {
+        // It was its worker's, and is nobody's now. One that waits for its first worker has awaited nothing yet.
         let message = "the session's worker has gone".to_owned();
         let lost = Conclusion::Failed { error: Payload::json("null"), message };
         return end(shared, run, membership, next, lost).await;
@@ -110,6 +110,12 @@ pub(super) async fn leave_to_others(shared: &Arc<Shared>, run: &LoadedRun, membe
         Ok(_) => Parting::Released,
         Err(parting) => parting,
     }
+}
+
+/// Whether a worker has driven a session: the first that it does is to await its end.
+fn has_begun(run: &LoadedRun) -> bool {
+    let records = join_rows(&run.journal).unwrap_or_default();
+    records.iter().flat_map(|record| &record.entries).any(|entry| matches!(entry, Entry::EventAwaited(..)))
 }
 
 /// This build cannot drive the run: another one may, if there is one; else the run is dead.
@@ -182,6 +188,7 @@ async fn die(shared: &Arc<Shared>, run: &LoadedRun, membership: &Membership, nex
     end(shared, run, membership, next, Conclusion::Dead { reason }).await
 }
 
+/// Records how the run has ended.
 async fn end(
     shared: &Arc<Shared>,
     run: &LoadedRun,
@@ -204,28 +211,13 @@ async fn append(
     entry: Entry,
     then: Then,
 ) -> Result<u64, Parting> {
-    let change = match &entry {
-        Entry::Concluded(conclusion) => {
-            Some(StateChange { state: RunState::of(conclusion), conclusion: Some(encode(conclusion)) })
-        }
-        _ => None,
-    };
     let now = shared.clock.now();
-    let outbox: Vec<Message> = match &entry {
+    let (change, outbox) = match &entry {
         Entry::Concluded(conclusion) => {
-            match join_rows(&run.journal) {
-                Ok(records) => farewells(run.view.execution, &records, conclusion, now),
-                // Its first record may be readable all the same.
-                Err(_) => {
-                    let parent = parent_of(run);
-                    parent
-                        .and_then(|parent| end_message(&parent, run.view.execution, conclusion, now))
-                        .into_iter()
-                        .collect()
-                }
-            }
+            let change = StateChange { state: RunState::of(conclusion), conclusion: Some(encode(conclusion)) };
+            (Some(change), last_words(run, conclusion, now))
         }
-        _ => Vec::new(),
+        _ => (None, Vec::new()),
     };
     let rows = split_rows(Record::new(now, vec![entry]).to_bytes());
     let count = rows.len() as u64;
@@ -258,6 +250,19 @@ async fn append(
             Err(Parting::Lost)
         }
         Err(_) => Err(Parting::Stopped),
+    }
+}
+
+/// What a run that has ended says to others.
+fn last_words(run: &LoadedRun, conclusion: &Conclusion, now: Timestamp) -> Vec<Message> {
+    let execution = run.view.execution;
+    match join_rows(&run.journal) {
+        Ok(records) => farewells(execution, &records, conclusion, now),
+        // Its first record may be readable all the same.
+        Err(_) => {
+            let parent = parent_of(run);
+            parent.and_then(|parent| end_message(&parent, execution, conclusion, now)).into_iter().collect()
+        }
     }
 }
 

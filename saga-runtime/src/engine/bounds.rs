@@ -75,9 +75,8 @@ impl EngineBuilder {
     /// How many [sessions](crate::session()) of one of its [`queues`](Self::queues) this process has at a
     /// time. Default: as many as come; each takes one of the [`max_runs`](Self::max_runs) for as long as it
     /// lasts, so that a worker which drives workflows as well should have fewer. Others wait for one to end, or
-    /// for another worker. Steps that are under way when their session ends go on to their end, beside the first of
-    /// the next one. A queue that is
-    /// not served is an error of the start.
+    /// for another worker. Steps that are under way when their session ends go on to their end, beside the
+    /// first of the next one. A queue that is not served is an error of the start.
     ///
     /// ```
     /// use saga_runtime::{Engine, MemoryStore};

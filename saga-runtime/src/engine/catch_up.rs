@@ -20,7 +20,11 @@ pub(super) async fn catch_up(shared: &Shared, machine: &mut Machine, missed: Vec
                     shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, %execution, "how it ended cannot be read; its parent waits");
+                    tracing::warn!(
+                        %error, %execution,
+                        "how this run ended cannot be read, and the repaired run that waits for it does not hear of it: \
+                         terminate or repair the one that waits once the store answers"
+                    );
                     break None;
                 }
             }
@@ -34,7 +38,17 @@ pub(super) async fn catch_up(shared: &Shared, machine: &mut Machine, missed: Vec
 async fn end_of(shared: &Shared, execution: ExecutionId) -> Result<Option<ChildEnd>, StoreError> {
     let ended = |view: RunView| view.conclusion.filter(|_| view.state.is_final());
     let Some(bytes) = shared.store.get_execution(execution).await?.and_then(ended) else { return Ok(None) };
-    let Ok(mut conclusion) = decode::<Conclusion>(&bytes) else { return Ok(None) };
+    let mut conclusion = match decode::<Conclusion>(&bytes) {
+        Ok(conclusion) => conclusion,
+        Err(error) => {
+            tracing::warn!(
+                %error, %execution,
+                "this build cannot read how this run ended, and the repaired run that waits for it does not hear of \
+                 it: repair that one again with a newer build"
+            );
+            return Ok(None);
+        }
+    };
     internalize_conclusion(&*shared.store, execution, &mut conclusion).await?;
     Ok(ChildEnd::of(&conclusion))
 }

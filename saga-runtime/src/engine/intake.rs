@@ -25,7 +25,7 @@ use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::slow;
 use crate::activity::Board;
-use crate::errand;
+use crate::built_in;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
 use crate::session;
@@ -401,8 +401,7 @@ async fn rebuild(
     let definition = definition
         .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))
         .or_else(|| shared.registry.workflow(&view.workflow, view.version))
-        .or_else(|| errand::is_errand(&view.workflow).then_some(&errand::DEFINITION))
-        .or_else(|| session::is_session(&view.workflow).then_some(&session::DEFINITION))
+        .or_else(|| built_in::definition(&view.workflow))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
         encoder: shared.environment.encoder,

@@ -72,10 +72,15 @@ pub(crate) async fn start(
             Err(error) => tracing::error!(%error, child = %group[0].1.0.id, "the store refuses a child; it is left"),
         }
     }
-    for order in orders {
+    for order in orders.iter().filter(|order| may_have_a_seat(order, birth)) {
         shared.let_go(order.child.execution);
     }
     answers
+}
+
+/// Whether this worker may have kept room for the child while its start was under way.
+fn may_have_a_seat(start: &ChildStart, birth: Birth) -> bool {
+    birth == Birth::Here || start.child.terms.as_ref().is_some_and(|terms| terms.session.is_some())
 }
 
 /// The child as the store takes it, and its first record with large payloads in their places.
@@ -128,7 +133,8 @@ fn new_run(shared: &Arc<Shared>, order: &ChildStart, birth: Birth) -> Result<(Ne
 /// has this deadline.
 pub(super) fn run_terms(said: &StartTerms, deadline: Option<i64>) -> Option<RunTerms> {
     let deadline = said.deadline.or(deadline);
-    let StartTerms { begin, undo_continues, session, .. } = said.clone();
+    let StartTerms { begin, undo_continues, session, .. } = said;
+    let (begin, undo_continues, session) = (*begin, *undo_continues, session.clone());
     let terms = RunTerms { begin, deadline, undo_continues, session, ..RunTerms::default() };
     (terms != RunTerms::default()).then_some(terms)
 }

@@ -19,14 +19,13 @@ use super::sessions::Sessions;
 use super::tally::Counts;
 use super::unanswered::Unanswered;
 use super::ward::Ward;
+use crate::built_in;
 use crate::clock::Clock;
 use crate::endings::Endings;
 use crate::entropy::Entropy;
 use crate::erased::AnyStore;
-use crate::errand;
 use crate::machine::{Resolve, ResolveWorkflow};
 use crate::registry::Registry;
-use crate::session;
 use crate::spawn::Spawner;
 
 pub(crate) struct Shared {
@@ -78,8 +77,7 @@ impl Shared {
     /// Whether this worker drives such runs, once it has one. One whose code it lacks it
     /// tries, to say so in the journal.
     pub(crate) fn may_drive(&self, workflow: &str, version: u32) -> bool {
-        let built_in = errand::is_errand(workflow) || session::is_session(workflow);
-        let known = built_in || self.registry.workflow(workflow, version).is_some();
+        let known = built_in::definition(workflow).is_some() || self.registry.workflow(workflow, version).is_some();
         !known || self.serves(workflow, version)
     }
 

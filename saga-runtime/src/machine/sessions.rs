@@ -193,7 +193,9 @@ impl Machine {
         let attempt = step.map_or(0, |(_, step)| step.attempts);
         let (op, activity) = step.map_or((OpId::root(), "it"), |(op, step)| (op.clone(), &*step.activity));
         let perhaps = if unknown { "it may have been attempted" } else { "it was not attempted" };
-        let message = format!("`{activity}`: the session is over, or its worker has gone; {perhaps}");
+        let message = format!(
+            "`{activity}`: the session is over, or its worker has gone; {perhaps}; begin another session for what is left"
+        );
         self.open_turn(now);
         self.drop_body();
         match errand::lost(op, attempt, unknown, message.clone()) {

@@ -138,7 +138,11 @@ pub(crate) async fn home<S: Store + Clone>(store: &S, world: &World) -> Engine {
 
 /// An engine that serves the queue, and nothing else.
 pub(crate) async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
-    started(Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()).await
+    started(serving(store, world)).await
+}
+
+pub(crate) fn serving<S: Store + Clone>(store: &S, world: &World) -> EngineBuilder {
+    Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()
 }
 
 pub(crate) async fn started(builder: EngineBuilder) -> Engine {
@@ -150,24 +154,33 @@ pub(crate) async fn started(builder: EngineBuilder) -> Engine {
 }
 
 /// Two engines over one store, with a world each.
-struct Two<S> {
+pub(crate) struct Two<S> {
     store: S,
-    here: World,
-    there: World,
-    home: Engine,
-    gpu: Engine,
+    pub(crate) here: World,
+    pub(crate) there: World,
+    pub(crate) home: Engine,
+    pub(crate) gpu: Engine,
 }
 
 impl<S: Store + Clone> Two<S> {
-    async fn over(place: &impl Place<Store = S>) -> Self {
+    pub(crate) async fn over(place: &impl Place<Store = S>) -> Self {
         Self::planned(place, |_, _| {}).await
     }
 
-    async fn planned(place: &impl Place<Store = S>, plan: impl FnOnce(&World, &World)) -> Self {
+    pub(crate) async fn planned(place: &impl Place<Store = S>, plan: impl FnOnce(&World, &World)) -> Self {
+        Self::with(place, |gpu| gpu, plan).await
+    }
+
+    /// With more said of the one that serves the queue.
+    pub(crate) async fn with(
+        place: &impl Place<Store = S>,
+        build: impl FnOnce(EngineBuilder) -> EngineBuilder,
+        plan: impl FnOnce(&World, &World),
+    ) -> Self {
         let (here, there) = (World::default(), World::default());
         plan(&here, &there);
         let store = place.open().await;
-        let gpu = gpu(&store, &there).await;
+        let gpu = started(build(serving(&store, &there))).await;
         let home = home(&store, &here).await;
         Self { store, here, there, home, gpu }
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Client, Engine, EngineBuilder, RunHandle, WorkerSession};
+use saga_runtime::{Client, Engine, RunHandle, WorkerSession};
 use saga_store::wire::Entry;
 use saga_store::{Query, RunState, Store};
 use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
 use crate::journal::entries;
-use crate::queues::{burn, home, lease, reserve, started};
+use crate::queues::{Two, burn, gpu, home, lease, reserve, started};
 
 /// What a worker keeps from one step to the next.
 struct Model(String);
@@ -117,13 +117,9 @@ on_each_store!(
     the_end_of_a_session_leaves_nothing_live,
 );
 
-/// An engine that serves the queue, and nothing else.
-pub(crate) async fn gpu<S: Store + Clone>(store: &S, world: &World) -> Engine {
-    started(serving(store, world)).await
-}
-
-pub(crate) fn serving<S: Store + Clone>(store: &S, world: &World) -> EngineBuilder {
-    Engine::builder(store.clone()).state(world.clone()).queues(["gpu"]).only_activities()
+/// A worker of the queue that has one session at a time, and one of its workflows.
+async fn one_session<S: Store + Clone>(place: &impl Place<Store = S>, plan: impl FnOnce(&World, &World)) -> Two<S> {
+    Two::with(place, |gpu| gpu.limit_sessions("gpu", 1), plan).await
 }
 
 pub(crate) const ANSWER: &str = "first! by model, second! by model, third! by model";
@@ -213,11 +209,8 @@ async fn a_session_outlives_the_worker_of_its_run(place: impl Place) {
 }
 
 async fn a_worker_has_no_more_sessions_than_it_may_and_takes_the_next_when_one_has_ended(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    there.plan("first", [Act::Wait; 2]);
-    let store = place.open().await;
-    let worker = started(serving(&store, &there).limit_sessions("gpu", 1)).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        one_session(&place, |_, there| there.plan("first", [Act::Wait; 2])).await;
     let one = home.client().start(asks("model".to_owned())).await.unwrap();
     there.began("first").await;
     let two = home.client().start(asks("model".to_owned())).await.unwrap();
@@ -238,11 +231,8 @@ async fn a_worker_has_no_more_sessions_than_it_may_and_takes_the_next_when_one_h
 }
 
 async fn a_cancel_ends_the_session_and_undoes_its_steps(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    there.plan("reserve", [Act::Wait]);
-    let store = place.open().await;
-    let worker = started(serving(&store, &there).limit_sessions("gpu", 1)).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        one_session(&place, |_, there| there.plan("reserve", [Act::Wait])).await;
     let run = home.client().start(holds("then".to_owned())).await.unwrap();
     there.began("reserve").await;
     run.cancel().await.unwrap();
@@ -306,10 +296,7 @@ async fn a_point_of_no_return_in_a_lost_session_is_settled_elsewhere(place: impl
 }
 
 async fn a_call_after_the_end_of_its_session_is_an_error(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } = Two::over(&place).await;
     let run = home.client().start(comes_too_late("gpu".to_owned())).await.unwrap();
     let outcome = run.outcome().await.unwrap();
     assert!(matches!(&outcome, Outcome::Failed(SagaError::Step(error)) if error.is_session_lost()), "{outcome:?}");
@@ -332,11 +319,8 @@ async fn a_call_for_another_queue_than_the_sessions_is_an_error(place: impl Plac
 }
 
 async fn another_execution_finds_the_session_that_it_has_copied_lost(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    here.plan("then", [Act::Decline]);
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
     let client = home.client();
     let run = client.start(asks("model".to_owned())).id("A").await.unwrap();
     assert_eq!(run.result().await.unwrap(), ANSWER);
@@ -355,11 +339,8 @@ async fn another_execution_finds_the_session_that_it_has_copied_lost(place: impl
 }
 
 async fn a_step_of_a_session_that_comes_again_later_stays_with_its_worker(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    there.plan("model", [Act::Postpone(Duration::from_secs(3600))]);
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        Two::planned(&place, |_, there| there.plan("model", [Act::Postpone(Duration::from_secs(3600))])).await;
     let client = home.client();
     let run = client.start(asks("model".to_owned())).await.unwrap();
     there.began("model").await;
@@ -381,10 +362,7 @@ async fn a_step_of_a_session_that_comes_again_later_stays_with_its_worker(place:
 }
 
 async fn each_execution_of_a_run_has_a_session_of_its_own(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    let store = place.open().await;
-    let worker = started(serving(&store, &there).limit_sessions("gpu", 1)).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } = one_session(&place, |_, _| {}).await;
     let run = home.client().start(asks_again(4)).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 1);
     assert_eq!(there.attempts("model").len(), 4);
@@ -394,11 +372,8 @@ async fn each_execution_of_a_run_has_a_session_of_its_own(place: impl Place) {
 }
 
 async fn a_worker_that_stops_says_itself_that_its_sessions_are_lost(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    there.plan("lease", [Act::WaitForCancel]);
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        Two::planned(&place, |_, there| there.plan("lease", [Act::WaitForCancel])).await;
     let run = home.client().start(holds("then".to_owned())).await.unwrap();
     there.began("lease").await;
     // Nobody else serves the queue.
@@ -422,11 +397,8 @@ pub(crate) async fn over(client: &Client) -> usize {
 }
 
 async fn the_end_of_a_session_leaves_nothing_live(place: impl Place) {
-    let (here, there) = (World::default(), World::default());
-    here.plan("then", [Act::Decline]);
-    let store = place.open().await;
-    let worker = gpu(&store, &there).await;
-    let home = home(&store, &here).await;
+    let Two { here, there, home, gpu: worker, .. } =
+        Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
     let client = home.client();
     let good = client.start(asks("model".to_owned())).await.unwrap();
     let bad = client.start(holds("then".to_owned())).await.unwrap();

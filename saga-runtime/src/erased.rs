@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Hint, HintStream,
-    InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged, Query, RunCommit,
-    RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
+    Beat, BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId, Gathering, Hint,
+    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Purged,
+    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp, Transacted, TxLimits, TxStep,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +23,11 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn leave(&self, incarnation: Incarnation) -> Answer<'_, ()>;
     fn start(&self, runs: Vec<NewRun>) -> Answer<'_, Vec<Started>>;
     fn commit(&self, commits: Vec<RunCommit>) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>>;
+    fn commit_gathering(
+        &self,
+        commits: Vec<RunCommit>,
+        gathering: Arc<dyn Gathering>,
+    ) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>>;
     fn transact(&self, step: TxStep, limits: TxLimits) -> Answer<'_, Transacted>;
     fn start_within(&self, run: &mut NewRun) -> Option<&str>;
     fn tell(&self, hint: Hint);
@@ -71,6 +77,14 @@ impl<S: Store> AnyStore for S {
 
     fn commit(&self, commits: Vec<RunCommit>) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>> {
         Box::pin(Store::commit(self, commits))
+    }
+
+    fn commit_gathering(
+        &self,
+        commits: Vec<RunCommit>,
+        gathering: Arc<dyn Gathering>,
+    ) -> BoxFuture<'_, Result<Vec<CommitOutcome>, CommitError>> {
+        Box::pin(Store::commit_gathering(self, commits, gathering))
     }
 
     fn transact(&self, step: TxStep, limits: TxLimits) -> Answer<'_, Transacted> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use saga_store::{
     Beat, BlobId, BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, Differences, ExecutionId,
-    HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page, Peer, Purged,
-    Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
+    Gathering, HintStream, InboxMessage, Incarnation, Joined, LoadedRun, Message, MessageId, NewRun, NodeInfo, Page,
+    Peer, Purged, Query, RunCommit, RunId, RunView, Started, Store, StoreError, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -90,6 +90,20 @@ impl SqliteStore {
         answered.await.map_err(|_| closed())?
     }
 
+    async fn commit_group(
+        &self,
+        commits: Vec<RunCommit>,
+        gathering: Option<Arc<dyn Gathering>>,
+    ) -> Result<Vec<CommitOutcome>, CommitError> {
+        let (reply, answered) = oneshot::channel();
+        self.db.submit(Box::new(write::commit::CommitJob::new(&self.core, commits, gathering, reply)));
+        match answered.await {
+            Ok(answer) => answer,
+            // Only a writer that has panicked outside of any job drops one unanswered.
+            Err(_) => Err(CommitError { error: closed(), commits: Vec::new() }),
+        }
+    }
+
     fn lock_for_engines(&self) -> Result<(), StoreError> {
         let mut members = self.core.members();
         if members.lock.is_none() {
@@ -165,13 +179,15 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        let (reply, answered) = oneshot::channel();
-        self.db.submit(Box::new(write::commit::CommitJob::new(&self.core, commits, reply)));
-        match answered.await {
-            Ok(answer) => answer,
-            // Only a writer that has panicked outside of any job drops one unanswered.
-            Err(_) => Err(CommitError { error: closed(), commits: Vec::new() }),
-        }
+        self.commit_group(commits, None).await
+    }
+
+    async fn commit_gathering(
+        &self,
+        commits: Vec<RunCommit>,
+        gathering: Arc<dyn Gathering>,
+    ) -> Result<Vec<CommitOutcome>, CommitError> {
+        self.commit_group(commits, Some(gathering)).await
     }
 
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {

@@ -90,6 +90,13 @@ pub struct Applied {
     pub stay: bool,
 }
 
+/// Commits that gather while a call of [`Store::commit_gathering`](crate::Store::commit_gathering) waits for its turn.
+pub trait Gathering: Send + Sync {
+    /// Adds those that have come by now to the call's own, at their end. Whoever takes them answers
+    /// them with the others, in this order.
+    fn take_into(&self, commits: &mut Vec<RunCommit>);
+}
+
 /// A batch that got no answer: it may or may not have been applied.
 #[derive(Debug)]
 pub struct CommitError {

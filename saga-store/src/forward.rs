@@ -66,6 +66,14 @@ macro_rules! __forward_verb {
         ) -> Result<Vec<$crate::CommitOutcome>, $crate::CommitError> {
             self.inner.commit(commits).await
         }
+
+        async fn commit_gathering(
+            &self,
+            commits: Vec<$crate::RunCommit>,
+            gathering: std::sync::Arc<dyn $crate::Gathering>,
+        ) -> Result<Vec<$crate::CommitOutcome>, $crate::CommitError> {
+            self.inner.commit_gathering(commits, gathering).await
+        }
     };
     (join) => { $crate::__forward_verb!(@ join(node: &$crate::NodeInfo) -> $crate::Joined); };
     (beat) => { $crate::__forward_verb!(@ beat(incarnation: $crate::Incarnation) -> $crate::Beat); };

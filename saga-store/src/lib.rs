@@ -31,7 +31,7 @@ pub mod conformance;
 
 #[doc(hidden)]
 pub use bytes::Bytes as __Bytes;
-pub use commit::{Applied, CommitError, CommitOutcome, RunCommit, StateChange, Then};
+pub use commit::{Applied, CommitError, CommitOutcome, Gathering, RunCommit, StateChange, Then};
 pub use error::{ErrorKind, StoreError};
 pub use ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, Nonce, RunId, RunIdError, Seq, Timestamp};
 pub use message::{Delivery, InboxMessage, Message, MessageBody, Target};

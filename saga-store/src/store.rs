@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::commit::{CommitError, CommitOutcome, RunCommit};
+use crate::commit::{CommitError, CommitOutcome, Gathering, RunCommit};
 use crate::error::StoreError;
 use crate::ids::{BlobId, BuildId, ExecutionId, Incarnation, MessageId, RunId, Timestamp};
 use crate::message::{Delivery, InboxMessage, Message};
@@ -151,6 +152,20 @@ pub trait Store: Send + Sync + 'static {
     /// never stays, and such marks add up. Deaths are cleared by the second commit after a
     /// takeover: a claim record is no progress.
     fn commit(&self, commits: Vec<RunCommit>) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send;
+
+    /// The same for a call that may grow until it has its turn: a store that begins to write later than
+    /// it is asked can take what gathers meanwhile, right before it does, so that groups are as large as
+    /// they can be. What it has taken it owes an outcome, or gives back with the error.
+    ///
+    /// As it is, nothing is taken.
+    fn commit_gathering(
+        &self,
+        commits: Vec<RunCommit>,
+        gathering: Arc<dyn Gathering>,
+    ) -> impl Future<Output = Result<Vec<CommitOutcome>, CommitError>> + Send {
+        drop(gathering);
+        self.commit(commits)
+    }
 
     /// Runs the code of a step that awaits, in a transaction of its own, and leaves that open.
     /// The second, optional part of the contract: a store without such transactions leaves it out.

@@ -2,13 +2,14 @@
 //! the next commits gather; an idle store commits at once.
 //!
 //! As many calls are under way as the store takes at a time ([`saga_store::Store::commit_lanes`]):
-//! while the store works on one group, the runs of the other are driven on. A run has one commit
-//! under way, so that two calls never contain the same run.
+//! while the store works on one group, the runs of the other are driven on. A call that waits for its
+//! turn in the store grows until then ([`saga_store::Gathering`]). A run has one commit under way, so that
+//! two calls never contain the same run.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use saga_store::{CommitError, CommitOutcome, RunCommit};
+use saga_store::{CommitError, CommitOutcome, Gathering, RunCommit};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::pace::Backoff;
@@ -43,10 +44,10 @@ impl Committer {
     ) -> (Self, impl Iterator<Item = impl Future<Output = ()> + Send + use<>> + use<>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let intake = Arc::new(Mutex::new(Intake { jobs: receiver, usual: 0, spawner: spawner.clone() }));
+        let lane = move || Arc::new(Lane { intake: Arc::clone(&intake), answers: std::sync::Mutex::default() });
         let (store, clock, counts) = (Arc::clone(store), Arc::clone(clock), Arc::clone(counts));
         let lanes = store.commit_lanes().max(1);
-        let work = (0..lanes)
-            .map(move |_| work(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&intake), Arc::clone(&counts)));
+        let work = (0..lanes).map(move |_| work(Arc::clone(&store), Arc::clone(&clock), lane(), Arc::clone(&counts)));
         (Self { jobs }, work)
     }
 
@@ -83,38 +84,87 @@ impl Intake {
                 group.push(job);
             }
         }
-        self.usual = group.len().max(self.usual / 2);
+        self.has_gathered(group.len());
         true
+    }
+
+    fn has_gathered(&mut self, commits: usize) {
+        self.usual = commits.max(self.usual / 2);
     }
 }
 
-async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, intake: Arc<Mutex<Intake>>, counts: Arc<Counts>) {
-    let mut gathered = Vec::new();
-    while intake.lock().await.gather(&mut gathered).await {
-        let (mut commits, mut answers) = (Vec::with_capacity(gathered.len()), Vec::with_capacity(gathered.len()));
-        for Job { commit, answer } in gathered.drain(..) {
+/// One of the calls that are under way at a time.
+struct Lane {
+    intake: Arc<Mutex<Intake>>,
+    /// Where the outcomes of its call go, in the order of the commits.
+    answers: std::sync::Mutex<Vec<oneshot::Sender<CommitOutcome>>>,
+}
+
+impl Lane {
+    fn answers(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<CommitOutcome>>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gathering for Lane {
+    fn take_into(&self, commits: &mut Vec<RunCommit>) {
+        // Another lane that has it takes what there is.
+        let Ok(mut intake) = self.intake.try_lock() else { return };
+        let mut answers = self.answers();
+        while commits.len() < GROUP_LIMIT
+            && let Ok(Job { commit, answer }) = intake.jobs.try_recv()
+        {
             commits.push(commit);
             answers.push(answer);
         }
-        let outcomes = commit_all(&*store, &*clock, commits).await;
-        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+        intake.has_gathered(commits.len());
+    }
+}
+
+async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, lane: Arc<Lane>, counts: Arc<Counts>) {
+    let mut gathered = Vec::new();
+    while lane.intake.lock().await.gather(&mut gathered).await {
+        let mut commits = Vec::with_capacity(gathered.len());
+        {
+            let mut answers = lane.answers();
+            for Job { commit, answer } in gathered.drain(..) {
+                commits.push(commit);
+                answers.push(answer);
+            }
+        }
+        let outcomes = commit_all(&*store, &*clock, commits, &lane).await;
+        let mut answers = std::mem::take(&mut *lane.answers());
+        for (answer, outcome) in answers.drain(..).zip(outcomes) {
             if matches!(outcome, CommitOutcome::Refused { .. }) {
                 counts.refused_commits.add(1);
             }
             // A run that was dropped meanwhile does not mind.
             let _ = answer.send(outcome);
         }
+        // Its room serves for the next.
+        *lane.answers() = answers;
     }
 }
 
 /// Commits until there is an answer for each: an outage is waited out, a culprit is found by
 /// halving the group.
-async fn commit_all(store: &dyn AnyStore, clock: &dyn Clock, commits: Vec<RunCommit>) -> Vec<CommitOutcome> {
-    let mut outcomes = Vec::with_capacity(commits.len());
+async fn commit_all(
+    store: &dyn AnyStore,
+    clock: &dyn Clock,
+    commits: Vec<RunCommit>,
+    lane: &Arc<Lane>,
+) -> Vec<CommitOutcome> {
+    let mut outcomes = Vec::new();
     let mut groups = VecDeque::from([commits]);
     let mut backoff = Backoff::new();
+    // A call that is repeated does not grow, so that the outcomes stay in order.
+    let mut gathering = Some(Arc::<Lane>::clone(lane));
     while let Some(group) = groups.pop_front() {
-        match store.commit(group).await {
+        let answer = match gathering.take() {
+            Some(gathering) => store.commit_gathering(group, gathering).await,
+            None => store.commit(group).await,
+        };
+        match answer {
             Ok(answers) => {
                 backoff.answered();
                 outcomes.extend(answers);

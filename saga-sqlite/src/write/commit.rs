@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::params;
 use saga_store::{
-    Applied, CommitError, CommitOutcome, Hint, Message, Nonce, Row, RunCommit, Seq, StoreError, Target, Then,
+    Applied, CommitError, CommitOutcome, Gathering, Hint, Message, Nonce, Row, RunCommit, Seq, StoreError, Target, Then,
 };
 use tokio::sync::oneshot;
 
@@ -21,6 +21,8 @@ use crate::writer::{Job, Mode};
 pub(crate) struct CommitJob {
     core: Arc<Core>,
     commits: Vec<RunCommit>,
+    /// What gathers until the job has its turn.
+    gathering: Option<Arc<dyn Gathering>>,
     /// How steps ended that must not run again, by the index of their commit.
     ended: Vec<(usize, StepEnd)>,
     outcomes: Vec<CommitOutcome>,
@@ -33,10 +35,11 @@ impl CommitJob {
     pub(crate) fn new(
         core: &Arc<Core>,
         commits: Vec<RunCommit>,
+        gathering: Option<Arc<dyn Gathering>>,
         reply: oneshot::Sender<Result<Vec<CommitOutcome>, CommitError>>,
     ) -> Self {
-        let outcomes = Vec::with_capacity(commits.len());
-        Self { core: Arc::clone(core), commits, ended: Vec::new(), outcomes, hints: Vec::new(), rows: 0, reply }
+        let (core, ended, outcomes, hints) = (Arc::clone(core), Vec::new(), Vec::new(), Vec::new());
+        Self { core, commits, gathering, ended, outcomes, hints, rows: 0, reply }
     }
 }
 
@@ -46,7 +49,11 @@ impl Job for CommitJob {
     }
 
     fn run(&mut self, session: &Session<'_>, mode: Mode) -> Result<(), Abort> {
+        if let Some(gathering) = self.gathering.take() {
+            gathering.take_into(&mut self.commits);
+        }
         self.outcomes.clear();
+        self.outcomes.reserve(self.commits.len());
         self.hints.clear();
         self.rows = 0;
         let now = self.core.clock.now();

@@ -21,6 +21,20 @@ pub(crate) trait Clock: Send + Sync + 'static {
     fn elapsed(&self) -> Duration;
     /// The store has just said what time it is.
     fn learn(&self, store_now: Timestamp);
+
+    /// Both, of one look at the clock: on the hot path each look counts.
+    fn read(&self) -> Reading {
+        Reading { now: self.now(), elapsed: self.elapsed() }
+    }
+}
+
+/// What a clock said at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// [`Clock::now`].
+    pub(crate) now: Timestamp,
+    /// [`Clock::elapsed`].
+    pub(crate) elapsed: Duration,
 }
 
 /// The clock of a real engine.
@@ -43,7 +57,13 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.store_begun.load(Ordering::Relaxed)).after(self.begun.elapsed())
+        self.read().now
+    }
+
+    fn read(&self) -> Reading {
+        let elapsed = self.begun.elapsed();
+        let now = Timestamp::from_micros(self.store_begun.load(Ordering::Relaxed)).after(elapsed);
+        Reading { now, elapsed }
     }
 
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {

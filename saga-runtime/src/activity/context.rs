@@ -106,16 +106,15 @@ impl ContextParts {
 /// Where an attempt's signs of life go.
 pub(crate) struct Beats {
     pub(crate) board: Arc<Board>,
+    /// In microseconds; nothing is asked of an attempt before it [begins](ActivityContext::begins).
     last: AtomicI64,
     /// The attempt was dropped; its thread may go on.
     dropped: AtomicBool,
 }
 
 impl Beats {
-    /// The attempt begins with a sign of life.
     pub(crate) fn new(board: &Arc<Board>) -> Self {
-        let last = AtomicI64::new(board.now().as_micros());
-        Self { board: Arc::clone(board), last, dropped: AtomicBool::new(false) }
+        Self { board: Arc::clone(board), last: AtomicI64::new(i64::MIN), dropped: AtomicBool::new(false) }
     }
 }
 
@@ -306,7 +305,8 @@ impl ActivityContext {
         codec::decode(&memo).map(Some)
     }
 
-    /// The attempt's time begins now: what waited before, in a layer further out, was no silence.
+    /// The attempt's time begins now, with a sign of life: what waited before, in a layer further out, was
+    /// no silence.
     pub(crate) fn begins(&self) {
         if let Some(beats) = &self.parts.beats {
             beats.last.fetch_max(beats.board.now().as_micros(), Ordering::Relaxed);
@@ -320,7 +320,7 @@ impl ActivityContext {
         }
     }
 
-    /// When the attempt last gave a sign of life; `None` if it is not asked for any.
+    /// When the attempt that has begun last gave a sign of life; `None` if it is not asked for any.
     pub(crate) fn last_beat(&self) -> Option<Timestamp> {
         let beats = self.parts.beats.as_ref()?;
         Some(Timestamp::from_micros(beats.last.load(Ordering::Relaxed)))

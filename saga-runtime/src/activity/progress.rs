@@ -70,7 +70,7 @@ impl Board {
         Self { clock, listener, used: AtomicBool::new(false), tasks: Mutex::default() }
     }
 
-    /// The time by which beats count.
+    /// The time by which signs of life count.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -101,10 +101,11 @@ impl Board {
     }
 
     /// What is to be recorded by now.
-    pub(crate) fn take_due(&self, now: Timestamp) -> Vec<Said> {
+    pub(crate) fn take_due(&self) -> Vec<Said> {
         if !self.is_used() {
             return Vec::new();
         }
+        let now = self.clock.now();
         let mut tasks = self.lock();
         let due = tasks.iter_mut().filter(|(_, spoken)| spoken.due().is_some_and(|due| due <= now));
         let said = due.filter_map(|((op, undo), spoken)| {
@@ -164,7 +165,7 @@ mod tests {
         let mut moments = Vec::new();
         for second in 0..seconds {
             board.say(&OpId::root(), false, 1, Payload::json(second.to_string()), &AtomicBool::new(false));
-            for said in board.take_due(clock.now()) {
+            for said in board.take_due() {
                 assert_eq!(said.progress, Payload::json(second.to_string()), "the last word counts");
                 moments.push(second);
             }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_store::{ExecutionId, RunId};
+use saga_store::{ExecutionId, RunId, Timestamp, TxStep};
 
 use super::limits::Limits;
 use super::membership::Membership;
 use super::open::OpenSteps;
 use super::pace::LEASE_CHECK;
 use crate::activity::{
-    ActivityContext, AttemptEnd, Beats, Board, Code, ContextParts, Courier, Lifeline, Sent, WorkerSession,
+    ActivityContext, AsyncTxJob, AttemptEnd, Beats, Board, Code, ContextParts, Courier, Lifeline, Sent, WorkerSession,
 };
 use crate::clock::Clock;
 use crate::codec::Encoder;
-use crate::erased::AnyStore;
+use crate::erased::{AnyStore, BoxFuture};
 use crate::errand;
 use crate::layer::{Attempt, AttemptStack, Stage};
 use crate::machine::AttemptStart;
@@ -93,6 +93,14 @@ impl AttemptEnvironment {
         Lifeline::renewed(spare, self.limits.apply_to(activity, errand::queue_of(&run.workflow)))
     }
 
+    /// How the activity's code gets a transaction of its own, if it has one and is run.
+    pub(crate) fn transaction(&self, start: &AttemptStart) -> Option<fn(AsyncTxJob) -> TxStep> {
+        match (&self.stage, start.definition.code) {
+            (None, Code::AsyncTransaction { pack, .. }) => Some(pack),
+            _ => None,
+        }
+    }
+
     /// Makes an attempt, as soon as there is a place for it.
     pub(crate) async fn attempt(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
         if !lifeline.waits() {
@@ -109,10 +117,21 @@ impl AttemptEnvironment {
     }
 
     async fn make(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
-        if let (None, Code::AsyncTransaction { pack, .. }) = (&self.stage, start.definition.code) {
-            return self.in_transaction(run, &start, pack).await;
+        match self.transaction(&start) {
+            Some(pack) => self.in_transaction(run, &start, pack).await,
+            None => self.through_layers(run, lifeline, start, self.clock.now()).await,
         }
-        let attempt = Attempt {
+    }
+
+    /// The way of an attempt to the activity's code, which begins now.
+    pub(crate) fn through_layers(
+        &self,
+        run: &AttemptRun,
+        lifeline: Arc<Lifeline>,
+        start: AttemptStart,
+        now: Timestamp,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        self.layers.attempt(Attempt {
             context: self.context(run, &start, Some(lifeline)),
             definition: start.definition,
             input: start.input,
@@ -120,9 +139,9 @@ impl AttemptEnvironment {
             default_timeout: start.default_timeout,
             step: start.key.op,
             workflow: Arc::clone(&run.workflow),
+            begun: now,
             clock: Arc::clone(&self.clock),
             grace: self.grace,
-        };
-        self.layers.attempt(attempt).await
+        })
     }
 }

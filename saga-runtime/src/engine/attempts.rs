@@ -142,6 +142,11 @@ impl Attempts {
         self.stopping.remove(key).is_some()
     }
 
+    /// Whether some were told to stop that nobody waits for.
+    pub(crate) fn some_stop(&self) -> bool {
+        !self.stopping.is_empty()
+    }
+
     /// When the first of those that were told to stop has had its time.
     pub(crate) fn stops_by(&self) -> Option<Timestamp> {
         self.stopping.values().min().copied()
@@ -149,9 +154,6 @@ impl Attempts {
 
     /// Drops those that have had their time to stop.
     pub(crate) fn drop_overdue(&mut self, now: Timestamp) -> Vec<TaskKey> {
-        if self.stopping.is_empty() {
-            return Vec::new();
-        }
         let overdue =
             |(key, until): (&TaskKey, &Timestamp)| (*until <= now && self.lifeline(key).is_some()).then(|| key.clone());
         let overdue: Vec<TaskKey> = self.stopping.iter().filter_map(overdue).collect();

@@ -46,11 +46,12 @@ impl Driver {
     /// Takes the machine's turn and hands in its commit. Not within the future, which would keep
     /// room for both.
     fn begin_commit(&mut self, stopping: bool) -> Begin<'_> {
-        let turn = self.machine.take_turn(self.shared.clock.now());
+        let moment = self.shared.clock.read();
+        let turn = self.machine.take_turn(moment.now);
         if turn.change.is_none()
             && turn.outbox.is_empty()
             && !stopping
-            && self.membership.holds_lease(self.shared.clock.elapsed())
+            && self.membership.holds_lease(moment.elapsed)
             && let Some(start) = self.machine.dispatch_transaction()
         {
             return Begin::Transaction(if start.definition.runs_in_commit() {

@@ -155,17 +155,19 @@ impl Driver {
 
     /// Starts what is ready, unless the lease is over.
     async fn dispatch(&mut self) -> Option<Parting> {
-        if !self.membership.holds_lease(self.shared.clock.elapsed())
-            && let Some(instead) = Box::pin(self.lease()).await
-        {
-            return instead;
+        let mut moment = self.shared.clock.read();
+        if !self.membership.holds_lease(moment.elapsed) {
+            if let Some(instead) = Box::pin(self.lease()).await {
+                return instead;
+            }
+            moment = self.shared.clock.read();
         }
         let mut starts = self.machine.dispatch();
         let (first, second) = (starts.next(), starts.next());
         let alone = second.is_none();
         for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
-            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, moment.now);
             self.attempts.start(key, alone, lifeline, attempt);
         }
         match self.machine.next_transaction() {
@@ -175,10 +177,10 @@ impl Driver {
     }
 
     /// Feeds the machine, which polls the workflow, and reports it if that took long.
-    pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine) -> R) -> R {
-        let (begun, from) = (self.shared.clock.elapsed(), self.machine.line());
-        let answer = feed(&mut self.machine);
-        slow::report(&*self.shared.clock, begun, &self.run.id, &self.run.workflow, (from, self.machine.line()));
+    pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine, Timestamp) -> R) -> R {
+        let (begun, from) = (self.shared.clock.read(), self.machine.line());
+        let answer = feed(&mut self.machine, begun.now);
+        slow::report(&*self.shared.clock, begun.elapsed, &self.run.id, &self.run.workflow, (from, self.machine.line()));
         answer
     }
 
@@ -241,6 +243,7 @@ impl Driver {
         }
         if self.attempts.is_empty() {
             self.machine.rest();
+            self.arrived = Vec::new();
         }
         let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
@@ -273,21 +276,26 @@ impl Driver {
 
     /// Feeds what has arrived into the machine, one at a time.
     fn feed(&mut self) {
-        let clock = Arc::clone(&self.shared.clock);
         while self.arrived.len() < ARRIVALS_A_TURN
             && let Some(done) = self.attempts.try_next()
         {
             self.arrived.push(done);
         }
-        // What waits for its record within a transaction has its turn in `settle`.
-        let (open, ended): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.arrived).into_iter().partition(|(key, _)| self.run.open.has(key));
-        self.arrived = open;
-        for (key, end) in ended {
-            self.attempt_ended(&key, end);
+        let mut arrived = std::mem::take(&mut self.arrived);
+        for (key, end) in arrived.drain(..) {
+            if self.run.open.has(&key) {
+                // What waits for its record within a transaction has its turn in `settle`.
+                self.arrived.push((key, end));
+            } else {
+                self.attempt_ended(&key, end);
+            }
         }
-        if !self.machine.has_ended() {
-            self.fed(|machine| machine.fire(clock.now()));
+        if self.arrived.is_empty() {
+            // Its room serves for the next.
+            self.arrived = arrived;
+        }
+        if !self.machine.has_ended() && self.machine.has_timers() {
+            self.fed(Machine::fire);
         }
     }
 

@@ -62,9 +62,9 @@ impl Driver {
                     tracing::error!(run = %self.run.id, event = event.name, %why, "an event is refused");
                     self.machine.refuse_event(event, why.to_string(), now);
                 }
-                None => self.fed(|machine| machine.receive(MessageBody::Event(event), now)),
+                None => self.fed(|machine, now| machine.receive(MessageBody::Event(event), now)),
             },
-            message => self.fed(|machine| machine.receive(message, now)),
+            message => self.fed(|machine, now| machine.receive(message, now)),
         }
     }
 }

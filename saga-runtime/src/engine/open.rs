@@ -144,7 +144,7 @@ impl Driver {
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (lifeline, mut attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        let (lifeline, mut attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, held.at);
         if self.schedule(&held).rows.len() > 1 {
             let parting = self.commit_schedule(&held).await;
             self.attempts.start(key, true, lifeline, attempt);
@@ -259,7 +259,7 @@ impl Driver {
         self.conflicts = 0;
         let applied = CommitOutcome::Applied(Applied::default());
         let parting = self.acknowledged(Some(applied), kept.rows as u64, None, false);
-        self.fed(|machine| machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_deref(), kept.at));
+        self.fed(|machine, _| machine.transaction_kept(&kept.start.key, kept.output, kept.undo.as_deref(), kept.at));
         parting
     }
 
@@ -312,7 +312,8 @@ impl Driver {
             return Some(parting);
         }
         let key = start.key.clone();
-        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        let now = self.shared.clock.now();
+        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, now);
         self.attempts.start(key, true, lifeline, attempt);
         None
     }

@@ -82,7 +82,7 @@ impl Driver {
         match (outcome, left) {
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Ok(output), undo, rows })) => {
                 let parting = self.acknowledged(Some(CommitOutcome::Applied(applied)), rows, None, false);
-                self.fed(|machine| machine.transaction_kept(&start.key, output, undo.as_deref(), at));
+                self.fed(|machine, _| machine.transaction_kept(&start.key, output, undo.as_deref(), at));
                 parting
             }
             (Some(CommitOutcome::Applied(applied)), Some(TxEnd { ended: Err(failure), .. })) => {

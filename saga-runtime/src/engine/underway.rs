@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use saga_store::Timestamp;
+
 use super::attempt::AttemptRun;
 use super::driver::Driver;
 use super::shared::Shared;
@@ -16,17 +18,25 @@ pub(super) fn begin(
     run: &Arc<AttemptRun>,
     spare: Option<Arc<Lifeline>>,
     start: AttemptStart,
+    now: Timestamp,
 ) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
-    let (shared, run) = (Arc::clone(shared), Arc::clone(run));
-    let lifeline = shared.environment.lifeline(&run, start.definition.name, spare);
+    let environment = &shared.environment;
+    let lifeline = environment.lifeline(run, start.definition.name, spare);
     let own = Arc::clone(&lifeline);
-    (lifeline, Box::pin(async move { shared.environment.attempt(&run, own, start).await }))
+    let attempt = if !lifeline.waits() && environment.transaction(&start).is_none() {
+        // Most are made at once: their way through the layers is all that there is of them.
+        environment.through_layers(run, own, start, now)
+    } else {
+        let (shared, run) = (Arc::clone(shared), Arc::clone(run));
+        Box::pin(async move { shared.environment.attempt(&run, own, start).await })
+    };
+    (lifeline, attempt)
 }
 
 impl Driver {
     /// Records what attempts say of how far they are, where that is due.
     pub(super) fn take_progress(&mut self) {
-        for Said { op, undo, attempt, progress } in self.run.board.take_due(self.shared.clock.now()) {
+        for Said { op, undo, attempt, progress } in self.run.board.take_due() {
             self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
         }
     }
@@ -34,12 +44,16 @@ impl Driver {
     /// Stops attempts that are no longer wanted. What depends on their having stopped goes on when
     /// they have: at once for those that are just dropped, so that it is part of the same record.
     pub(super) fn stop_attempts(&mut self) {
-        let now = self.shared.clock.now();
-        let until = now.after(self.shared.grace);
         for key in self.machine.take_warned() {
             self.attempts.tell(&key);
         }
-        for key in self.machine.take_aborts() {
+        let aborts = self.machine.take_aborts();
+        if aborts.is_empty() && !self.attempts.some_stop() {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let until = now.after(self.shared.grace);
+        for key in aborts {
             self.run.open.abort(&key);
             if self.attempts.stop(&key, until) {
                 self.has_stopped(&key);
@@ -69,8 +83,8 @@ impl Driver {
             self.machine.progressed(key, attempt, progress, stopping);
         }
         if !(stopping && end.is_err()) {
-            let (now, luck) = (self.shared.clock.now(), self.shared.entropy.unit());
-            self.fed(|machine| machine.attempt_ended(key, end, now, luck));
+            let luck = self.shared.entropy.unit();
+            self.fed(|machine, now| machine.attempt_ended(key, end, now, luck));
         }
     }
 

@@ -77,8 +77,7 @@ where
             attempt = line.attempt,
             undo = line.undo,
         );
-        let clock = Arc::clone(&attempt.clock);
-        let begun = clock.now();
+        let (clock, begun) = (Arc::clone(&attempt.clock), attempt.begun);
         let inner = span.in_scope(|| self.inner.call(attempt));
         LoggedFuture { inner, span, line, clock, begun }
     }
@@ -100,7 +99,8 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for LoggedFuture<F> {
         let this = &mut *self;
         let polled = this.span.in_scope(|| Pin::new(&mut this.inner).poll(cx));
         if let Poll::Ready(end) = &polled {
-            this.line.log(end, this.clock.now().since(this.begun));
+            let took = || this.clock.now().since(this.begun);
+            this.line.log(end, took);
         }
         polled
     }
@@ -118,7 +118,7 @@ struct Line {
 }
 
 impl Line {
-    fn log(&self, end: &AttemptEnd, duration: Duration) {
+    fn log(&self, end: &AttemptEnd, took: impl Fn() -> Duration) {
         macro_rules! line {
             ($level:ident, $outcome:literal, $($field:tt)*) => {
                 tracing::$level!(
@@ -130,7 +130,7 @@ impl Line {
                     attempt = self.attempt,
                     undo = self.undo,
                     outcome = $outcome,
-                    ?duration,
+                    duration = ?took(),
                     $($field)*
                 )
             };

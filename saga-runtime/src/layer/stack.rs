@@ -1,8 +1,8 @@
 //! The layers of an engine, and the service that they make.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::future::{poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -24,6 +24,9 @@ pub struct AttemptService {
 /// Any service for attempts, as one type.
 trait Attempting: Send + Sync {
     fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
+
+    /// The same for the outermost.
+    fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
 }
 
 impl<S> Attempting for S
@@ -32,12 +35,26 @@ where
     S::Future: Send,
 {
     fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
-        let mut service = self.clone();
-        Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx)).await?;
-            service.call(attempt).await
-        })
+        Box::pin(ready_and_call(self.clone(), attempt))
     }
+
+    fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        match catch_unwind(AssertUnwindSafe(|| self.clone())) {
+            Ok(service) => {
+                let making = AssertUnwindSafe(ready_and_call(service, attempt)).catch_unwind();
+                Box::pin(making.map(|end| end.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))))
+            }
+            Err(panic) => Box::pin(ready(Err(panicked(panic.as_ref())))),
+        }
+    }
+}
+
+async fn ready_and_call<S>(mut service: S, attempt: Attempt) -> AttemptEnd
+where
+    S: Service<Attempt, Response = Payload, Error = AttemptFailure>,
+{
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(attempt).await
 }
 
 impl AttemptService {
@@ -147,9 +164,8 @@ impl fmt::Debug for Layers {
 pub(crate) struct AttemptStack(AttemptService);
 
 impl AttemptStack {
-    /// Makes an attempt. A panic of a layer is the attempt's, like one of the code.
-    pub(crate) async fn attempt(&self, attempt: Attempt) -> AttemptEnd {
-        let making = AssertUnwindSafe(async { self.0.inner.attempt(attempt).await });
-        making.catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    /// A panic of a layer is a failure of the attempt, as one of its code is.
+    pub(crate) fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        self.0.inner.attempt_caught(attempt)
     }
 }

@@ -186,6 +186,11 @@ impl Machine {
         }
     }
 
+    /// Whether there is anything to [fire](Self::fire), now or later.
+    pub(crate) fn has_timers(&self) -> bool {
+        self.rebuilt || self.timers.first().is_some()
+    }
+
     /// Feeds what is due.
     pub(crate) fn fire(&mut self, now: Timestamp) {
         self.doubt_retries(now);

@@ -74,16 +74,33 @@ thread_local! {
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Takes what is written in small pieces: most of a record is single bytes.
+struct Writer(Vec<u8>);
+
+impl minicbor::encode::Write for Writer {
+    type Error = std::convert::Infallible;
+
+    #[inline]
+    fn write_all(&mut self, piece: &[u8]) -> Result<(), Self::Error> {
+        match piece {
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(piece),
+        }
+        Ok(())
+    }
+}
+
 /// Longer values keep the memory that they were written in.
 const SHORT: usize = 4 * 1024;
 
 /// The bytes of a value of this format, in as much memory as they need.
 pub fn encode<T: minicbor::Encode<()>>(value: &T) -> Bytes {
-    let mut out = ROOM.take();
-    out.clear();
-    if let Err(error) = minicbor::encode(value, &mut out) {
+    let mut writer = Writer(ROOM.take());
+    writer.0.clear();
+    if let Err(error) = minicbor::encode(value, &mut writer) {
         unreachable!("writing CBOR to memory cannot fail: {error}");
     }
+    let Writer(out) = writer;
     if out.len() > SHORT {
         return Bytes::from(out);
     }

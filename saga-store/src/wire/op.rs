@@ -11,16 +11,27 @@ use smallvec::SmallVec;
 /// of a `join!` that is the fifth operation.
 ///
 /// It depends on the code's path alone, never on timing, so that a replay finds the same ids.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct OpId(SmallVec<[u32; 4]>);
+
+/// A step copies its place fifteen times, and most places have one number.
+impl Clone for OpId {
+    #[inline]
+    fn clone(&self) -> Self {
+        match self.path() {
+            [only] => Self(SmallVec::from_buf_and_len([*only, 0, 0, 0], 1)),
+            path => Self(SmallVec::from_slice(path)),
+        }
+    }
+}
 
 impl OpId {
     /// The place with this number directly below the scope `self`.
     #[must_use]
     pub fn child(&self, number: u32) -> Self {
-        let mut path = self.0.clone();
-        path.push(number);
-        Self(path)
+        let mut child = self.clone();
+        child.0.push(number);
+        child
     }
 
     /// The scope of the body itself, which has no number.

@@ -1,5 +1,6 @@
 //! What the store's callers and its writer share.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Members {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     epoch: u64,
-    heads: HashMap<ExecutionId, Head>,
+    heads: HashMap<ExecutionId, Head, foldhash::fast::RandomState>,
     /// The lane that was served last.
     pub(crate) last_lane: Option<String>,
 }
@@ -138,10 +139,8 @@ impl Memory {
             self.heads.clear();
         }
         match self.heads.entry(execution) {
-            std::collections::hash_map::Entry::Occupied(known) => Ok(Some(known.into_mut())),
-            std::collections::hash_map::Entry::Vacant(unknown) => {
-                Ok(read_head(session, execution)?.map(|head| unknown.insert(head)))
-            }
+            Entry::Occupied(known) => Ok(Some(known.into_mut())),
+            Entry::Vacant(unknown) => Ok(read_head(session, execution)?.map(|head| unknown.insert(head))),
         }
     }
 

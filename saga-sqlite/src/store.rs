@@ -98,7 +98,7 @@ impl SqliteStore {
         let (reply, answered) = oneshot::channel();
         self.db.submit(Box::new(write::commit::CommitJob::new(&self.core, commits, gathering, reply)));
         match answered.await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.map(|(outcomes, _)| outcomes),
             // Only a writer that has panicked outside of any job drops one unanswered.
             Err(_) => Err(CommitError { error: closed(), commits: Vec::new() }),
         }

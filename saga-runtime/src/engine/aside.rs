@@ -9,7 +9,7 @@ use saga_store::wire::{Care, Claimed, Conclusion, Entry, Parent, Payload, Record
 use saga_store::{BuildId, CommitOutcome, LoadedRun, Message, RunCommit, RunState, Seq, StateChange, Then, Timestamp};
 
 use super::driver::{Parting, Probation};
-use super::live::Mailbox;
+use super::mailbox::Mailbox;
 use super::membership::{Membership, Tenure};
 use super::pace::OUTAGE_POLL;
 use super::shared::Shared;

@@ -9,7 +9,7 @@ use saga_store::{Applied, CommitOutcome, ExecutionId, RunCommit, Seq, Timestamp}
 
 use super::attempt::AttemptRun;
 use super::attempts::Attempts;
-use super::live::{Mail, Mailbox};
+use super::mailbox::{Mail, Mailbox};
 use super::membership::Membership;
 use super::pace::LEASE_CHECK;
 use super::shared::Shared;

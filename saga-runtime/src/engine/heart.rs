@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use saga_store::{BuildId, ErrorKind, Incarnation, Joined, NodeInfo, StoreError};
 
 use super::intake;
-use super::live::Mailbox;
+use super::mailbox::Mailbox;
 use super::membership::Membership;
 use super::observer::Observer;
 use super::shared::Shared;

@@ -21,6 +21,7 @@ mod letterbox;
 mod limits;
 mod live;
 mod local;
+mod mailbox;
 mod membership;
 mod messenger;
 mod observer;
@@ -57,7 +58,7 @@ pub use tally::Tally;
 
 use crate::client::Client;
 use crate::spawn::Task;
-use live::Mailbox;
+use mailbox::Mailbox;
 use saga_store::Store;
 use shared::Shared;
 

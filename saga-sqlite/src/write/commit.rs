@@ -17,6 +17,9 @@ use crate::sql;
 use crate::tx::{SqliteTransactions, StepEnd, run_step};
 use crate::writer::{Job, Mode};
 
+/// The outcomes, and what was committed: whoever has asked drops it, since the writer is what all wait for.
+type Answer = Result<(Vec<CommitOutcome>, Vec<RunCommit>), CommitError>;
+
 /// A call of [`saga_store::Store::commit`].
 pub(crate) struct CommitJob {
     core: Arc<Core>,
@@ -28,7 +31,7 @@ pub(crate) struct CommitJob {
     outcomes: Vec<CommitOutcome>,
     hints: Vec<Hint>,
     rows: u64,
-    reply: oneshot::Sender<Result<Vec<CommitOutcome>, CommitError>>,
+    reply: oneshot::Sender<Answer>,
 }
 
 impl CommitJob {
@@ -36,7 +39,7 @@ impl CommitJob {
         core: &Arc<Core>,
         commits: Vec<RunCommit>,
         gathering: Option<Arc<dyn Gathering>>,
-        reply: oneshot::Sender<Result<Vec<CommitOutcome>, CommitError>>,
+        reply: oneshot::Sender<Answer>,
     ) -> Self {
         let (core, ended, outcomes, hints) = (Arc::clone(core), Vec::new(), Vec::new(), Vec::new());
         Self { core, commits, gathering, ended, outcomes, hints, rows: 0, reply }
@@ -73,7 +76,7 @@ impl Job for CommitJob {
             Ok(()) => {
                 self.core.counters.rows.fetch_add(self.rows, Ordering::Relaxed);
                 self.core.send_hints(self.hints);
-                Ok(self.outcomes)
+                Ok((self.outcomes, self.commits))
             }
             Err(error) => Err(CommitError { error, commits: self.commits }),
         };

@@ -10,6 +10,7 @@ mod values;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use saga_store::wire::{ChildEnd, Continued, Entry, EventMessage, Failure, OpId, Payload, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
@@ -33,14 +34,14 @@ pub(crate) const ROOM_KEPT: usize = 16;
 pub(crate) enum Arrival {
     /// A step's output, or an event's value.
     Value(Payload),
-    /// A step's failure.
-    Failure(Failure),
+    /// A step's failure. What is rare has a box: each place that is waited for has room for an arrival.
+    Failure(Box<Failure>),
     /// A timer.
     Fired,
     /// The end of a child.
-    Child(ChildEnd),
+    Child(Box<ChildEnd>),
     /// The failure of a step that this run attempts for another.
-    Unsuccessful(StepFailed),
+    Unsuccessful(Box<StepFailed>),
 }
 
 /// What an operation decided: an entry, and for a step the code to run.
@@ -79,7 +80,7 @@ enum Slot {
 pub(crate) struct Context {
     execution: ExecutionId,
     /// The name under which the workflow was started.
-    workflow: String,
+    workflow: Arc<str>,
     now: Timestamp,
     seed: u64,
     scope: OpId,
@@ -108,7 +109,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(execution: ExecutionId, workflow: String, seed: u64, now: Timestamp, encoder: Encoder) -> Self {
+    pub(crate) fn new(execution: ExecutionId, workflow: Arc<str>, seed: u64, now: Timestamp, encoder: Encoder) -> Self {
         Self {
             execution,
             workflow,

@@ -290,7 +290,7 @@ impl Future for Body {
                 Some(Arrival::Value(output)) => Poll::Ready(BodyEnd::Returned(output)),
                 Some(Arrival::Unsuccessful(failed)) => {
                     let message = failed.failure.message.clone();
-                    Poll::Ready(match report(failed) {
+                    Poll::Ready(match report(*failed) {
                         Ok(error) => BodyEnd::Failed { error, message },
                         Err(error) => BodyEnd::Unrecordable(format!("\"{message}\" cannot be recorded: {error}")),
                     })

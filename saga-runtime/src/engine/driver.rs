@@ -17,6 +17,7 @@ use super::slow;
 use super::underway::begin;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
+use crate::erased::BoxFuture;
 use crate::machine::{Machine, TaskKey};
 
 /// A run whose next timer is at least this far away leaves memory.
@@ -120,7 +121,8 @@ impl Driver {
                 }
             } else if !self.machine.needs_commit()
                 && self.arrived.is_empty()
-                && let Some(parting) = self.dispatch().await
+                && let Some(started) = self.dispatch()
+                && let Some(parting) = started.await
             {
                 return parting;
             }
@@ -153,27 +155,32 @@ impl Driver {
         }
     }
 
-    /// Starts what is ready, unless the lease is over.
-    async fn dispatch(&mut self) -> Option<Parting> {
-        let mut moment = self.shared.clock.read();
-        if !self.membership.holds_lease(moment.elapsed) {
-            if let Some(instead) = Box::pin(self.lease()).await {
+    /// Starts what is ready, once the lease is sure; gives what is still to be waited for.
+    fn dispatch(&mut self) -> Option<BoxFuture<'_, Option<Parting>>> {
+        let moment = self.shared.clock.read();
+        if self.membership.holds_lease(moment.elapsed) {
+            return self.start_ready(moment.now);
+        }
+        Some(Box::pin(async {
+            if let Some(instead) = self.lease().await {
                 return instead;
             }
-            moment = self.shared.clock.read();
-        }
+            let now = self.shared.clock.now();
+            self.start_ready(now)?.await
+        }))
+    }
+
+    fn start_ready(&mut self, now: Timestamp) -> Option<BoxFuture<'_, Option<Parting>>> {
         let mut starts = self.machine.dispatch();
         let (first, second) = (starts.next(), starts.next());
         let alone = second.is_none();
         for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
-            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, moment.now);
+            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, now);
             self.attempts.start(key, alone, lifeline, attempt);
         }
-        match self.machine.next_transaction() {
-            Some(start) => Box::pin(self.commit_transaction(None, start)).await,
-            None => None,
-        }
+        let start = self.machine.next_transaction()?;
+        Some(Box::pin(self.commit_transaction(None, start)))
     }
 
     /// Feeds the machine, which polls the workflow, and reports it if that took long.

@@ -222,8 +222,10 @@ pub(crate) fn launch(
         mailbox.stop();
     }
     let place = kept.or_else(|| shared.queues.enter(&run.view.workflow));
-    let (id, workflow) = (run.view.id.clone(), run.view.workflow.clone());
-    let prepared = Box::pin(prepare(Arc::clone(shared), run, Arc::clone(&mailbox), definition, tenure.clone()));
+    let (id, workflow) = (run.view.id.clone(), Arc::<str>::from(&*run.view.workflow));
+    let prepared =
+        prepare(Arc::clone(shared), run, Arc::clone(&workflow), Arc::clone(&mailbox), definition, tenure.clone());
+    let prepared = Box::pin(prepared);
     let shared = Arc::clone(shared);
     let spawner = shared.spawner.clone();
     spawner.spawn(async move {
@@ -231,7 +233,7 @@ pub(crate) fn launch(
         // its place among the live ones: it is found to be undriven, and tried again.
         let driven = AssertUnwindSafe(drive(prepared)).catch_unwind().await;
         let parting = driven.unwrap_or_else(|_| {
-            tracing::error!(run = %id, workflow, "the driver of a run has panicked; please report this");
+            tracing::error!(run = %id, workflow = &*workflow, "the driver of a run has panicked; please report this");
             Parting::Lost
         });
         if session::is_session(&workflow) && !matches!(parting, Parting::Reload) {
@@ -319,6 +321,7 @@ async fn drive(prepared: Pin<Box<impl Future<Output = Result<Box<Driver>, Partin
 async fn prepare(
     shared: Arc<Shared>,
     mut run: LoadedRun,
+    workflow: Arc<str>,
     mailbox: Arc<Mailbox>,
     definition: Option<&'static WorkflowDefinition>,
     tenure: Tenure,
@@ -334,7 +337,7 @@ async fn prepare(
         (Seq(run.journal.len() as u64), None)
     };
     let memo = run.view.memo.take().map(Arc::new);
-    let (mut machine, tried) = match rebuild(shared, &mut run, definition, memo.clone()).await {
+    let (mut machine, tried) = match rebuild(shared, &mut run, &workflow, definition, memo.clone()).await {
         Ok(rebuilt) => rebuilt,
         Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
     };
@@ -346,7 +349,6 @@ async fn prepare(
     }
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());
-    let workflow = run.view.workflow.as_str().into();
     let board = Arc::new(Board::new(Arc::clone(&shared.clock), Arc::<Mailbox>::clone(&mailbox)));
     let mut driver = Box::new(Driver {
         membership: Arc::clone(membership),
@@ -384,6 +386,7 @@ async fn prepare(
 async fn rebuild(
     shared: &Arc<Shared>,
     run: &mut LoadedRun,
+    workflow: &Arc<str>,
     definition: Option<&'static WorkflowDefinition>,
     memo: Option<Arc<Bytes>>,
 ) -> Result<(Machine, bool), String> {
@@ -409,7 +412,7 @@ async fn rebuild(
         memo,
         id: view.id.clone(),
         execution,
-        workflow: view.workflow.clone(),
+        workflow: Arc::clone(workflow),
         resolve: Arc::clone(&shared.resolve),
         workflows: Arc::clone(&shared.workflows),
     });

@@ -348,7 +348,7 @@ impl Machine {
                 self.drop_body();
                 self.conclude(Conclusion::Dead { reason });
             }
-            end => self.resume(op, Arrival::Child(end)),
+            end => self.resume(op, Arrival::Child(Box::new(end))),
         }
     }
 

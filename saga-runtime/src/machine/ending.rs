@@ -115,7 +115,7 @@ impl Machine {
             continued: *continued,
             of: self.identity.execution,
             id: self.identity.id.as_str().to_owned(),
-            workflow: self.identity.workflow.clone(),
+            workflow: self.identity.workflow.to_string(),
             seed: derive::seed(self.identity.execution, &op),
             deadline: self.control.deadline,
             parent: self.parent.as_deref().cloned(),

@@ -272,7 +272,7 @@ impl Machine {
         }));
         self.let_go_late(op);
         if !self.cancel_at_last() {
-            self.resume(op, Arrival::Failure(failure));
+            self.resume(op, Arrival::Failure(Box::new(failure)));
         }
     }
 
@@ -342,7 +342,7 @@ impl Machine {
         self.push(Entry::StepFailed(failed.clone()));
         self.note_failed(position, &failed.op, failed.unknown, step);
         if !self.cancel_at_last() {
-            self.resume(&failed.op, Arrival::Failure(failed.failure));
+            self.resume(&failed.op, Arrival::Failure(Box::new(failed.failure)));
         }
     }
 
@@ -414,8 +414,8 @@ impl Machine {
     /// How the failure of a step comes to the workflow.
     pub(super) fn failure_arrives(&self, failed: &StepFailed) -> Arrival {
         match self.order {
-            Some(_) => Arrival::Unsuccessful(failed.clone()),
-            None => Arrival::Failure(failed.failure.clone()),
+            Some(_) => Arrival::Unsuccessful(Box::new(failed.clone())),
+            None => Arrival::Failure(Box::new(failed.failure.clone())),
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) type ResolveWorkflow = dyn Fn(&str, u32) -> Option<&'static WorkflowD
 pub(crate) struct Identity {
     pub(crate) id: RunId,
     pub(crate) execution: ExecutionId,
-    pub(crate) workflow: String,
+    pub(crate) workflow: Arc<str>,
     pub(crate) encoder: Encoder,
     /// What is noted beside the run, as the store has it.
     pub(crate) memo: Option<Arc<Bytes>>,

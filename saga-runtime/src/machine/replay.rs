@@ -113,7 +113,7 @@ impl Machine {
                 ReplayError(format!("`{}` cannot read its recorded input: {error}", definition.name))
             })?;
             let mut context =
-                Box::new(Context::new(identity.execution, identity.workflow.clone(), *seed, at, identity.encoder));
+                Box::new(Context::new(identity.execution, Arc::clone(&identity.workflow), *seed, at, identity.encoder));
             context.set_recorded(
                 entries()
                     .filter_map(|entry| match entry {
@@ -201,7 +201,7 @@ impl Machine {
             }
             Entry::StepFailed(failed) if self.is_late(failed) => {
                 self.let_go_late(&failed.op);
-                self.replay_arrival(&failed.op, Arrival::Failure(failed.failure.clone()));
+                self.replay_arrival(&failed.op, Arrival::Failure(Box::new(failed.failure.clone())));
             }
             Entry::StepFailed(failed) => {
                 if let Some(step) = self.steps.remove(&failed.op) {
@@ -220,7 +220,7 @@ impl Machine {
             Entry::EventReceived(event) => self.take_event(event.clone()),
             Entry::ChildEnded(ended) => {
                 self.close_child(position, &ended.op, &ended.end, ended.undo.as_deref());
-                self.replay_arrival(&ended.op, Arrival::Child(ended.end.clone()));
+                self.replay_arrival(&ended.op, Arrival::Child(Box::new(ended.end.clone())));
             }
             Entry::UndoEnded(op, _) => self.undo_done(op),
             Entry::UndoBegan(cause) => self.enter_undo(cause.clone(), true),

@@ -97,7 +97,7 @@ fn identity() -> Arc<Identity> {
         encoder: crate::codec::Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),
-        workflow: branches::NAME.to_owned(),
+        workflow: branches::NAME.into(),
         resolve: Arc::new(resolve),
         workflows: Arc::new(|_, _| None),
     })

@@ -268,6 +268,7 @@ impl<W: Workflow> Future for BorrowedChildFuture<W> {
 fn take<W: Workflow>(op: &OpId) -> Poll<Result<W::Output, ChildError<W::Error>>> {
     context::with(W::NAME, |cx| {
         let Some(Arrival::Child(end)) = cx.take(op) else { return Poll::Pending };
+        let end = *end;
         match result::<W>(end) {
             Ok(result) => Poll::Ready(result),
             Err(error) => {

@@ -296,7 +296,7 @@ mod tests {
         fn of(branches: usize) -> Self {
             let mut context = Box::new(RunContext::new(
                 saga_store::ExecutionId::from_bytes([1; 16]),
-                String::new(),
+                "".into(),
                 1,
                 Timestamp::from_micros(0),
                 crate::codec::Encoder::default(),

@@ -59,7 +59,7 @@ impl<A: Activity> Future for StepFuture<A> {
                     Poll::Pending
                 }
             },
-            Some(Arrival::Failure(failure)) => match ActivityError::from_failure(failure) {
+            Some(Arrival::Failure(failure)) => match ActivityError::from_failure(*failure) {
                 Ok(error) => Poll::Ready(Err(error)),
                 Err(error) => {
                     cx.fail(format!("the recorded error of step {op} `{}` cannot be read: {error}", A::NAME));

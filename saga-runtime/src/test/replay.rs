@@ -115,7 +115,7 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
         encoder: crate::codec::Encoder::default(),
         id: RunId::new(&history.run).map_err(ReplayMismatch::before)?,
         execution: execution_of(&records),
-        workflow: history.workflow.clone(),
+        workflow: history.workflow.as_str().into(),
         resolve: Arc::new(move |name: &str| registry.activity(name, "memory")),
         workflows: Arc::new(|_, _| None),
     };

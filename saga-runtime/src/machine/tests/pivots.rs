@@ -38,7 +38,7 @@ fn replay(records: &[Record]) -> Machine {
         encoder: crate::codec::Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),
-        workflow: sealed::NAME.to_owned(),
+        workflow: sealed::NAME.into(),
         resolve: Arc::new(resolve),
         workflows: Arc::new(|_, _| None),
     };

@@ -100,7 +100,7 @@ fn replay(definition: &'static WorkflowDefinition, records: &[Record]) -> Machin
         encoder: crate::codec::Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),
-        workflow: definition.name.to_owned(),
+        workflow: definition.name.into(),
         resolve: Arc::new(resolve),
         workflows: Arc::new(|_, _| None),
     };

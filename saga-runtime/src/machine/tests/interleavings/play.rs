@@ -86,7 +86,7 @@ fn identity(case: &Case) -> Arc<Identity> {
         encoder: Encoder::default(),
         id: RunId::new("test").unwrap(),
         execution: ExecutionId::from_bytes([7; 16]),
-        workflow: (case.definition)().name.to_owned(),
+        workflow: (case.definition)().name.into(),
         resolve: Arc::new(table::activity),
         workflows: Arc::new(table::workflow),
     })

@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{hold_writer, send_all};
 use saga_sqlite::{SqliteStore, rusqlite};
 use saga_store::conformance::lab::{Lab, row};
-use saga_store::{Applied, CommitOutcome, ErrorKind, RunCommit, Store};
+use saga_store::{Applied, CommitOutcome, ErrorKind, Gathering, RunCommit, Store};
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
 
@@ -30,6 +31,44 @@ async fn what_gathers_while_the_writer_is_busy_is_one_transaction() {
     // One is the closure that held the writer up.
     assert_eq!(after.transactions - before.transactions, 2);
     assert_eq!((after.rows - before.rows, after.calls - before.calls), (64, 65));
+}
+
+/// Commits that come while a call waits.
+#[derive(Default)]
+struct Late(Mutex<Vec<RunCommit>>);
+
+impl Gathering for Late {
+    fn take_into(&self, commits: &mut Vec<RunCommit>) {
+        commits.append(&mut self.0.lock().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_call_grows_until_the_writer_begins_with_it() {
+    let (_folder, lab) = common::lab().await;
+    let worker = lab.worker().await;
+    let (first, second) = (lab.owned("ORD-1", worker).await, lab.owned("ORD-2", worker).await);
+    let late = Arc::new(Late::default());
+    let (release, held) = hold_writer(&lab.store).await;
+    let before = lab.store.db().stats();
+    let call = lab.store.commit_gathering(vec![lab.append(first, worker, 1)], Arc::<Late>::clone(&late));
+    let comes = || {
+        late.0.lock().unwrap().push(lab.append(second, worker, 1));
+        drop(release);
+    };
+    let answers = send_all(vec![call], comes).await;
+    held.await.unwrap();
+    assert_eq!(*answers[0].as_ref().unwrap(), [APPLIED, APPLIED]);
+    assert_eq!(lab.store.db().stats().transactions - before.transactions, 2, "one of them held the writer");
+    // What a call has taken comes back with its error.
+    lab.store.db().limit_pages(Some(60)).await.unwrap();
+    let rows = vec![row(vec![7; 250_000]), row(vec![7; 250_000])];
+    late.0.lock().unwrap().push(RunCommit { rows, ..lab.append(second, worker, 2) });
+    let call = vec![lab.append(first, worker, 2)];
+    let unsent = lab.store.commit_gathering(call, Arc::<Late>::clone(&late)).await.unwrap_err();
+    assert_eq!(unsent.commits.iter().map(|commit| commit.execution).collect::<Vec<_>>(), [first, second]);
+    lab.store.db().limit_pages(None).await.unwrap();
+    assert_eq!(lab.store.commit(unsent.commits).await.unwrap(), [APPLIED, APPLIED]);
 }
 
 /// Makes the file refuse blobs with these bytes, which are written after the rows.

@@ -1,12 +1,14 @@
 //! What a commit brings with its rows.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 
 use super::lab::{HOUR, Lab, again, executions, row};
 use crate::wire::RECORD_LIMIT;
 use crate::{
-    Applied, BlockingTxFn, CommitOutcome, JournalRow, Row, RunCommit, RunState, Seq, StateChange, Store, Then,
-    TxFamily, TxStep, TxVerdict,
+    Applied, BlockingTxFn, CommitOutcome, Gathering, JournalRow, Row, RunCommit, RunState, Seq, StateChange, Store,
+    Then, TxFamily, TxStep, TxVerdict,
 };
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
@@ -24,6 +26,38 @@ pub async fn rows_are_kept_in_order_with_their_marks<S: Store>(lab: &Lab<S>) {
     let expected = |seq, body: &Bytes| JournalRow { seq: Seq(seq), nonce, more: false, body: body.clone() };
     assert_eq!(journal[1..3], [expected(1, &bodies[0]), expected(2, &bodies[1])]);
     assert_eq!(journal[3].body, "record 3");
+}
+
+pub async fn what_gathers_for_a_call_is_taken_with_it_and_answered_in_its_place<S: Store>(lab: &Lab<S>) {
+    let worker = lab.worker().await;
+    let mut runs = Vec::new();
+    for id in ["ORD-1", "ORD-2", "ORD-3"] {
+        runs.push(lab.owned(id, worker).await);
+    }
+    // The second comes too late, at a place that is taken.
+    let late: Vec<RunCommit> =
+        [(runs[1], 0), (runs[2], 1)].map(|(run, seq)| lab.append(run, worker, seq)).into_iter().collect();
+    let gathering = Arc::new(Gathers(Mutex::new(late)));
+    let call = vec![lab.append(runs[0], worker, 1)];
+    let answers = lab.store.commit_gathering(call, Arc::<Gathers>::clone(&gathering)).await.unwrap();
+    let left = std::mem::take(&mut *gathering.0.lock().unwrap());
+    let expected = [APPLIED, CommitOutcome::Refused { head: Some(Seq(0)) }, APPLIED];
+    assert_eq!(answers, expected[..3 - left.len()], "all that was taken is answered, in the order in which it was");
+    // A store need not take any.
+    for commit in left {
+        lab.commit(commit).await;
+    }
+    for (run, rows) in runs.iter().zip([2, 1, 2]) {
+        assert_eq!(lab.load(*run).await.journal.len(), rows);
+    }
+}
+
+struct Gathers(Mutex<Vec<RunCommit>>);
+
+impl Gathering for Gathers {
+    fn take_into(&self, commits: &mut Vec<RunCommit>) {
+        commits.append(&mut self.0.lock().unwrap());
+    }
 }
 
 pub async fn a_record_may_go_on_over_many_rows<S: Store>(lab: &Lab<S>) {

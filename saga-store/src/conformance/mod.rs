@@ -135,6 +135,7 @@ macro_rules! __conformance_list {
             }
             commit {
                 rows_are_kept_in_order_with_their_marks
+                what_gathers_for_a_call_is_taken_with_it_and_answered_in_its_place
                 a_record_may_go_on_over_many_rows
                 blobs_are_kept_with_the_commit
                 a_change_of_state_is_seen_by_clients

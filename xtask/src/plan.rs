@@ -81,7 +81,7 @@ pub(crate) fn rivals() -> Vec<Step> {
     const BUILD: &str = "build rivals";
     const MANIFEST: &str = "--manifest-path=bench/rivals/Cargo.toml";
     const OURS: &[&str] =
-        &["run", "--release", "-p", "saga-bench", "--", "rivals", "target/rivals/release/saga-rivals"];
+        &["run", "--profile", "shipped", "-p", "saga-bench", "--", "rivals", "target/rivals/release/saga-rivals"];
     vec![
         Step::cargo(BUILD, &["build", "--release", "--locked", MANIFEST, "--target-dir=target/rivals"]),
         Step::cargo("rivals", OURS).after(BUILD),
@@ -100,7 +100,7 @@ pub(crate) fn orders(arguments: &[&str]) -> Vec<Step> {
 
 /// The ratios that a release must keep.
 pub(crate) fn bench_gate() -> Vec<Step> {
-    vec![Step::cargo("gate", &["run", "--release", "-p", "saga-bench", "--", "gate"])]
+    vec![Step::cargo("gate", &["run", "--profile", "shipped", "-p", "saga-bench", "--", "gate"])]
 }
 
 /// How long each target of the fuzzers is fed in CI, in seconds.

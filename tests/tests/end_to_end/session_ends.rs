@@ -12,8 +12,8 @@ use saga_tests::steps::SagaError;
 use saga_tests::{Place, World, on_each_store};
 
 use crate::journal::entries;
-use crate::queues::{Two, gpu, home, serving, started};
-use crate::sessions::{ANSWER, asks, infer, load, over};
+use crate::queues::{Two, home, serving, started};
+use crate::sessions::{ANSWER, asks, infer, load, one_session, over};
 
 /// Whether the code of [`panics_in_a_session`] is still wrong.
 static WRONG: AtomicU32 = AtomicU32::new(0);
@@ -43,7 +43,7 @@ on_each_store!(
 );
 
 async fn a_fork_from_where_a_session_begins_has_one_that_ends(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } = one_session(&place, |_, _| {}).await;
+    let Two { there, home, gpu: worker, .. } = one_session(&place, |_, _| {}).await;
     let client = home.client();
     client.start(asks("model".to_owned())).id("A").await.unwrap().result().await.unwrap();
     let session = entries(client, "A").await.into_iter().find_map(|entry| match entry {
@@ -120,7 +120,7 @@ async fn a_session_whose_run_is_gone_ends(place: impl Place) {
 }
 
 async fn a_session_is_not_forked(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } = Two::over(&place).await;
+    let Two { home, gpu: worker, .. } = Two::over(&place).await;
     let client = home.client();
     client.start(asks("model".to_owned())).await.unwrap().result().await.unwrap();
     over(client).await;

@@ -10,7 +10,7 @@ use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
 use crate::journal::entries;
-use crate::queues::{Two, burn, gpu, home, lease, reserve, started};
+use crate::queues::{Two, burn, gpu, home, lease, reserve};
 
 /// What a worker keeps from one step to the next.
 struct Model(String);
@@ -118,7 +118,10 @@ on_each_store!(
 );
 
 /// A worker of the queue that has one session at a time, and one of its workflows.
-async fn one_session<S: Store + Clone>(place: &impl Place<Store = S>, plan: impl FnOnce(&World, &World)) -> Two<S> {
+pub(crate) async fn one_session<S: Store + Clone>(
+    place: &impl Place<Store = S>,
+    plan: impl FnOnce(&World, &World),
+) -> Two<S> {
     Two::with(place, |gpu| gpu.limit_sessions("gpu", 1), plan).await
 }
 
@@ -296,7 +299,7 @@ async fn a_point_of_no_return_in_a_lost_session_is_settled_elsewhere(place: impl
 }
 
 async fn a_call_after_the_end_of_its_session_is_an_error(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } = Two::over(&place).await;
+    let Two { there, home, gpu: worker, .. } = Two::over(&place).await;
     let run = home.client().start(comes_too_late("gpu".to_owned())).await.unwrap();
     let outcome = run.outcome().await.unwrap();
     assert!(matches!(&outcome, Outcome::Failed(SagaError::Step(error)) if error.is_session_lost()), "{outcome:?}");
@@ -319,8 +322,7 @@ async fn a_call_for_another_queue_than_the_sessions_is_an_error(place: impl Plac
 }
 
 async fn another_execution_finds_the_session_that_it_has_copied_lost(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } =
-        Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
+    let Two { there, home, gpu: worker, .. } = Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
     let client = home.client();
     let run = client.start(asks("model".to_owned())).id("A").await.unwrap();
     assert_eq!(run.result().await.unwrap(), ANSWER);
@@ -339,7 +341,7 @@ async fn another_execution_finds_the_session_that_it_has_copied_lost(place: impl
 }
 
 async fn a_step_of_a_session_that_comes_again_later_stays_with_its_worker(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } =
+    let Two { there, home, gpu: worker, .. } =
         Two::planned(&place, |_, there| there.plan("model", [Act::Postpone(Duration::from_secs(3600))])).await;
     let client = home.client();
     let run = client.start(asks("model".to_owned())).await.unwrap();
@@ -362,7 +364,7 @@ async fn a_step_of_a_session_that_comes_again_later_stays_with_its_worker(place:
 }
 
 async fn each_execution_of_a_run_has_a_session_of_its_own(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } = one_session(&place, |_, _| {}).await;
+    let Two { there, home, gpu: worker, .. } = one_session(&place, |_, _| {}).await;
     let run = home.client().start(asks_again(4)).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 1);
     assert_eq!(there.attempts("model").len(), 4);
@@ -397,8 +399,7 @@ pub(crate) async fn over(client: &Client) -> usize {
 }
 
 async fn the_end_of_a_session_leaves_nothing_live(place: impl Place) {
-    let Two { here, there, home, gpu: worker, .. } =
-        Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
+    let Two { home, gpu: worker, .. } = Two::planned(&place, |here, _| here.plan("then", [Act::Decline])).await;
     let client = home.client();
     let good = client.start(asks("model".to_owned())).await.unwrap();
     let bad = client.start(holds("then".to_owned())).await.unwrap();

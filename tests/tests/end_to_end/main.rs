@@ -44,4 +44,5 @@ mod starts;
 mod status;
 mod stopping;
 mod stranded;
+mod two;
 mod undo;

@@ -5,7 +5,7 @@ use saga_runtime::prelude::*;
 use saga_tests::steps::SagaError;
 use saga_tests::{Act, Place, StepError, World, engine, on_each_store};
 
-use crate::queues::{gpu, home};
+use crate::two::{gpu, home};
 
 async fn attempt(world: &World, cx: &ActivityContext, name: &str) -> Result<String, StepError> {
     let who = cx.memo::<String>().map_err(|_| StepError::Declined)?;

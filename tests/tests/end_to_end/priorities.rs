@@ -6,7 +6,8 @@ use saga_store::Query;
 use saga_tests::steps::{SagaError, step};
 use saga_tests::{Place, StepError, World, on_each_store};
 
-use crate::queues::{home, render, started};
+use crate::queues::render;
+use crate::two::{home, started};
 
 #[workflow]
 async fn renders_by_priority() -> Result<Vec<String>, SagaError> {

@@ -12,8 +12,8 @@ use saga_tests::steps::SagaError;
 use saga_tests::{Place, World, on_each_store};
 
 use crate::journal::entries;
-use crate::queues::{Two, home, serving, started};
 use crate::sessions::{ANSWER, asks, infer, load, one_session, over};
+use crate::two::{Two, home, serving, started};
 
 /// Whether the code of [`panics_in_a_session`] is still wrong.
 static WRONG: AtomicU32 = AtomicU32::new(0);

@@ -10,7 +10,8 @@ use saga_tests::steps::{SagaError, pay, step};
 use saga_tests::{Act, Place, StepError, World, on_each_store};
 
 use crate::journal::entries;
-use crate::queues::{Two, burn, gpu, home, lease, reserve};
+use crate::queues::{burn, lease, reserve};
+use crate::two::{Two, gpu, home};
 
 /// What a worker keeps from one step to the next.
 struct Model(String);

@@ -1,5 +1,8 @@
 //! The workflows and steps that are run. The steps do nothing: what is measured is the engine.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use saga_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -57,9 +60,23 @@ pub async fn listener(count: u32) -> saga_runtime::Result<u32> {
     let mut last = 0;
     for _ in 0..count {
         last = event::<Ping>().await.number;
+        has_woken();
         set_last(last).await?;
     }
     Ok(last)
+}
+
+/// When a listener's code went on last, in microseconds since 1970. It is looked at from outside, and no
+/// workflow asks: a replay would set it again.
+pub static WOKEN: AtomicU64 = AtomicU64::new(0);
+
+fn has_woken() {
+    WOKEN.store(u64::try_from(since_1970().as_micros()).unwrap_or(u64::MAX), Ordering::Release);
+}
+
+/// One machine has one clock, whichever process asks.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A step by which a listener shows that it is awake: see [`AWAKE`].

@@ -1,7 +1,8 @@
 //! How long after an event is sent the run that waits for it goes on, in this process and in
 //! another.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use saga_runtime::Client;
@@ -10,7 +11,10 @@ use tokio::process::Command;
 
 use super::Common;
 use crate::figures::{Figures, millis, percentile};
-use crate::work::{AWAKE, Ping, listener};
+use crate::work::{AWAKE, Ping, WOKEN, listener, since_1970};
+
+/// So long after another a hint goes out to other processes at once: those that come sooner gather.
+const APART: Duration = Duration::from_millis(100);
 
 /// What `events` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,17 +34,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let engine = opened.engine().start().await?;
     let run = engine.client().start(listener(options.events)).id("HERE").await?;
-    let (mut whole, mut after_send) = (Vec::new(), Vec::new());
+    let mut times = Times::default();
     for number in 0..options.events {
-        let (begun, sent) = send(engine.client(), "HERE", number).await?;
+        let sent = send(engine.client(), "HERE", number).await?;
         AWAKE.subscribe().wait_for(|last| *last == number).await?;
-        let awake = since_1970();
-        whole.push(awake.saturating_sub(begun));
-        after_send.push(awake.saturating_sub(sent));
+        times.add(sent, woken(), since_1970());
     }
     run.result().await?;
     engine.shutdown().await;
-    add(&mut figures, ["here_send_to_wake", "here_p99", "here_sent_to_wake"], &mut whole, &mut after_send);
+    times.add_to(&mut figures, ["here_sent_to_wake", "here_p99", "here_sent_to_step", "here_send_to_step"]);
 
     let mut child = Command::new(std::env::current_exe()?)
         .args(["listen-worker", "--events", &options.events.to_string()])
@@ -51,28 +53,58 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut lines = BufReader::new(child.stdout.take().context("its output is a pipe")?).lines();
     anyhow::ensure!(lines.next_line().await?.is_some_and(|line| line == "ready"), "the worker did not start");
     let client = opened.client();
-    let (mut whole, mut after_send) = (Vec::new(), Vec::new());
+    let mut times = Times::default();
     for number in 0..options.events {
-        let (begun, sent) = send(&client, "THERE", number).await?;
+        tokio::time::sleep(APART).await;
+        let sent = send(&client, "THERE", number).await?;
         let line = lines.next_line().await?.context("the worker has ended")?;
-        let (last, micros) = line.split_once(' ').context("a number and a moment")?;
-        anyhow::ensure!(last.parse::<u32>()? == number, "an event was missed");
-        let awake = Duration::from_micros(micros.parse()?);
-        whole.push(awake.saturating_sub(begun));
-        after_send.push(awake.saturating_sub(sent));
+        let [last, woken, awake] = line.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>()?[..] else {
+            anyhow::bail!("the worker said {line:?}");
+        };
+        anyhow::ensure!(last == u64::from(number), "an event was missed");
+        times.add(sent, Duration::from_micros(woken), Duration::from_micros(awake));
     }
     child.wait().await?;
     place.clear().await?;
-    add(&mut figures, ["there_send_to_wake", "there_p99", "there_sent_to_wake"], &mut whole, &mut after_send);
+    times.add_to(&mut figures, ["there_sent_to_wake", "there_p99", "there_sent_to_step", "there_send_to_step"]);
     figures.print(options.common.json);
     Ok(())
 }
 
-fn add(figures: &mut Figures, names: [&'static str; 3], whole: &mut [Duration], after_send: &mut [Duration]) {
-    figures
-        .add(names[0], millis(percentile(whole, 0.5)), "ms from before the send (median)")
-        .add(names[1], millis(percentile(whole, 0.99)), "ms from before the send")
-        .add(names[2], millis(percentile(after_send, 0.5)), "ms from when the send was answered (median)");
+/// How long it took, of each event.
+#[derive(Default)]
+struct Times {
+    /// From when the send was answered until the workflow's code went on.
+    to_wake: Vec<Duration>,
+    /// Until its next step began, which is after the run's next commit.
+    to_step: Vec<Duration>,
+    /// The same, from before the send.
+    whole: Vec<Duration>,
+}
+
+impl Times {
+    fn add(&mut self, (begun, sent): (Duration, Duration), woken: Duration, awake: Duration) {
+        self.to_wake.push(woken.saturating_sub(sent));
+        self.to_step.push(awake.saturating_sub(sent));
+        self.whole.push(awake.saturating_sub(begun));
+    }
+
+    fn add_to(mut self, figures: &mut Figures, names: [&'static str; 4]) {
+        figures
+            .add(
+                names[0],
+                millis(percentile(&mut self.to_wake, 0.5)),
+                "ms until the code goes on, of a sent event (median)",
+            )
+            .add(names[1], millis(percentile(&mut self.to_wake, 0.99)), "ms")
+            .add(names[2], millis(percentile(&mut self.to_step, 0.5)), "ms until its next step begins (median)")
+            .add(names[3], millis(percentile(&mut self.whole, 0.5)), "ms, from before the send (median)");
+    }
+}
+
+/// When the listener of this process went on last.
+fn woken() -> Duration {
+    Duration::from_micros(WOKEN.load(Ordering::Acquire))
 }
 
 /// When it was begun, and when it was answered.
@@ -81,11 +113,6 @@ async fn send(client: &Client, id: &str, number: u32) -> anyhow::Result<(Duratio
     let begun = since_1970();
     run.send(Ping { number }).await?;
     Ok((begun, since_1970()))
-}
-
-/// One machine has one clock, whichever process asks.
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The other process: it says when it was woken by which event.
@@ -97,7 +124,7 @@ pub async fn worker(options: Options) -> anyhow::Result<()> {
     println!("ready");
     for number in 0..options.events {
         awake.wait_for(|last| *last == number).await?;
-        println!("{number} {}", since_1970().as_micros());
+        println!("{number} {} {}", woken().as_micros(), since_1970().as_micros());
     }
     run.result().await?;
     engine.shutdown().await;

@@ -53,14 +53,14 @@ pub(crate) fn ci() -> Vec<Step> {
     ];
     steps.extend(test());
     steps.push(fuzz(CI_FUZZ, 1).after(BUILD_TESTS));
-    // With the tests' build, and rounds short enough to end when their minute does.
+    // With the tests' build, and rounds short enough to end when their two minutes do.
     let chaos = |name, store| Step::built(name, "chaos", CI_CHAOS).with(&["--store", store]).after(BUILD_TESTS);
     steps.extend([chaos("chaos: sqlite", "sqlite"), chaos("chaos: postgres", "postgres")]);
     steps
 }
 
 /// How long CI does what is worth doing for hours.
-const CI_CHAOS: &[&str] = &["--minutes", "1", "--orders", "2000"];
+const CI_CHAOS: &[&str] = &["--minutes", "2", "--orders", "2000"];
 
 /// Which lines no test runs.
 pub(crate) fn coverage() -> Vec<Step> {
@@ -184,8 +184,8 @@ mod tests {
         assert_eq!(test.last().unwrap(), "cargo test --workspace --no-fail-fast");
         let proofs = &ci[ci.len() - 3..];
         assert!(proofs[0].starts_with("SAGA_FUZZ_SECONDS=\"30\""), "{proofs:?}");
-        assert_eq!(proofs[1], "chaos --minutes 1 --orders 2000 --store sqlite");
-        assert_eq!(proofs[2], "chaos --minutes 1 --orders 2000 --store postgres");
+        assert_eq!(proofs[1], "chaos --minutes 2 --orders 2000 --store sqlite");
+        assert_eq!(proofs[2], "chaos --minutes 2 --orders 2000 --store postgres");
     }
 
     #[test]

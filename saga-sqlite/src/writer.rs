@@ -148,8 +148,11 @@ impl Writer<'_> {
 
     fn run_one(&self, job: &mut Box<dyn Job>) -> Result<(), StoreError> {
         let mut mode = Mode::Alone;
-        // Each item can ask for one repetition, since it is remembered what must not run again.
-        for _ in 0..job.weight() + 3 {
+        // Each item can ask for one repetition, since it is remembered what must not run again. Counted
+        // anew each time: a job may have grown when it began.
+        let mut turns = 0;
+        while turns < job.weight() + 3 {
+            turns += 1;
             self.begin().map_err(|error| error::store_error(error, &self.path))?;
             match self.transact(std::slice::from_mut(job), mode) {
                 Err(Abort::Again) => {}

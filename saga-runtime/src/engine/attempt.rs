@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_store::{ExecutionId, RunId, Timestamp, TxStep};
+use saga_store::{ExecutionId, RunId, TxStep};
 
 use super::limits::Limits;
 use super::membership::Membership;
@@ -119,17 +119,16 @@ impl AttemptEnvironment {
     async fn make(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
         match self.transaction(&start) {
             Some(pack) => self.in_transaction(run, &start, pack).await,
-            None => self.through_layers(run, lifeline, start, self.clock.now()).await,
+            None => self.through_layers(run, lifeline, start).await,
         }
     }
 
-    /// The way of an attempt to the activity's code, which begins now.
+    /// The way of an attempt to the activity's code.
     pub(crate) fn through_layers(
         &self,
         run: &AttemptRun,
         lifeline: Arc<Lifeline>,
         start: AttemptStart,
-        now: Timestamp,
     ) -> BoxFuture<'static, AttemptEnd> {
         self.layers.attempt(Attempt {
             context: self.context(run, &start, Some(lifeline)),
@@ -139,7 +138,6 @@ impl AttemptEnvironment {
             default_timeout: start.default_timeout,
             step: start.key.op,
             workflow: Arc::clone(&run.workflow),
-            begun: now,
             clock: Arc::clone(&self.clock),
             grace: self.grace,
         })

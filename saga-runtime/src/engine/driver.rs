@@ -157,26 +157,24 @@ impl Driver {
 
     /// Starts what is ready, once the lease is sure; gives what is still to be waited for.
     fn dispatch(&mut self) -> Option<BoxFuture<'_, Option<Parting>>> {
-        let moment = self.shared.clock.read();
-        if self.membership.holds_lease(moment.elapsed) {
-            return self.start_ready(moment.now);
+        if self.membership.holds_lease(self.shared.clock.elapsed()) {
+            return self.start_ready();
         }
         Some(Box::pin(async {
             if let Some(instead) = self.lease().await {
                 return instead;
             }
-            let now = self.shared.clock.now();
-            self.start_ready(now)?.await
+            self.start_ready()?.await
         }))
     }
 
-    fn start_ready(&mut self, now: Timestamp) -> Option<BoxFuture<'_, Option<Parting>>> {
+    fn start_ready(&mut self) -> Option<BoxFuture<'_, Option<Parting>>> {
         let mut starts = self.machine.dispatch();
         let (first, second) = (starts.next(), starts.next());
         let alone = second.is_none();
         for start in first.into_iter().chain(second).chain(starts) {
             let key = start.key.clone();
-            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, now);
+            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
             self.attempts.start(key, alone, lifeline, attempt);
         }
         let start = self.machine.next_transaction()?;

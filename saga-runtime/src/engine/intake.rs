@@ -345,7 +345,7 @@ async fn prepare(
     let session = shared.sessions.bind(run.view.execution, &mut machine, membership, tried, now);
     let missed = machine.asks_after();
     if !missed.is_empty() {
-        Box::pin(catch_up(shared, &mut machine, missed)).await;
+        Box::pin(catch_up(shared, &run.view.id, &mut machine, missed)).await;
     }
     let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
     machine.status_is(status.as_ref());

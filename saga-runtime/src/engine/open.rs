@@ -144,7 +144,7 @@ impl Driver {
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (lifeline, mut attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, held.at);
+        let (lifeline, mut attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
         if self.schedule(&held).rows.len() > 1 {
             let parting = self.commit_schedule(&held).await;
             self.attempts.start(key, true, lifeline, attempt);
@@ -312,8 +312,7 @@ impl Driver {
             return Some(parting);
         }
         let key = start.key.clone();
-        let now = self.shared.clock.now();
-        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start, now);
+        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
         self.attempts.start(key, true, lifeline, attempt);
         None
     }

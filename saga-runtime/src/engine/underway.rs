@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use saga_store::Timestamp;
-
 use super::attempt::AttemptRun;
 use super::driver::Driver;
 use super::shared::Shared;
@@ -18,14 +16,13 @@ pub(super) fn begin(
     run: &Arc<AttemptRun>,
     spare: Option<Arc<Lifeline>>,
     start: AttemptStart,
-    now: Timestamp,
 ) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
     let environment = &shared.environment;
     let lifeline = environment.lifeline(run, start.definition.name, spare);
     let own = Arc::clone(&lifeline);
     let attempt = if !lifeline.waits() && environment.transaction(&start).is_none() {
         // Most are made at once: their way through the layers is all that there is of them.
-        environment.through_layers(run, own, start, now)
+        environment.through_layers(run, own, start)
     } else {
         let (shared, run) = (Arc::clone(shared), Arc::clone(run));
         Box::pin(async move { shared.environment.attempt(&run, own, start).await })

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::Timestamp;
 use saga_store::wire::{OpId, Payload};
 use serde_json::Value;
 
@@ -22,8 +21,6 @@ pub struct Attempt {
     pub(crate) default_timeout: bool,
     pub(crate) step: OpId,
     pub(crate) workflow: Arc<str>,
-    /// When it left its run.
-    pub(crate) begun: Timestamp,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) grace: Duration,
 }

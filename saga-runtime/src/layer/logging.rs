@@ -77,7 +77,8 @@ where
             attempt = line.attempt,
             undo = line.undo,
         );
-        let (clock, begun) = (Arc::clone(&attempt.clock), attempt.begun);
+        let clock = Arc::clone(&attempt.clock);
+        let begun = clock.now();
         let inner = span.in_scope(|| self.inner.call(attempt));
         LoggedFuture { inner, span, line, clock, begun }
     }

@@ -25,7 +25,7 @@ pub struct AttemptService {
 trait Attempting: Send + Sync {
     fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
 
-    /// The same for the outermost.
+    /// The same for the outermost: a panic on the way is a failure of the attempt, as one of its code is.
     fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
 }
 
@@ -164,7 +164,6 @@ impl fmt::Debug for Layers {
 pub(crate) struct AttemptStack(AttemptService);
 
 impl AttemptStack {
-    /// A panic of a layer is a failure of the attempt, as one of its code is.
     pub(crate) fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
         self.0.inner.attempt_caught(attempt)
     }

@@ -2,13 +2,13 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{hold_writer, send_all};
 use saga_sqlite::{SqliteStore, rusqlite};
-use saga_store::conformance::lab::{Lab, row};
-use saga_store::{Applied, CommitOutcome, ErrorKind, Gathering, RunCommit, Store};
+use saga_store::conformance::lab::{Lab, Late, row};
+use saga_store::{Applied, CommitOutcome, ErrorKind, RunCommit, Store};
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
 
@@ -31,16 +31,6 @@ async fn what_gathers_while_the_writer_is_busy_is_one_transaction() {
     // One is the closure that held the writer up.
     assert_eq!(after.transactions - before.transactions, 2);
     assert_eq!((after.rows - before.rows, after.calls - before.calls), (64, 65));
-}
-
-/// Commits that come while a call waits.
-#[derive(Default)]
-struct Late(Mutex<Vec<RunCommit>>);
-
-impl Gathering for Late {
-    fn take_into(&self, commits: &mut Vec<RunCommit>) {
-        commits.append(&mut self.0.lock().unwrap());
-    }
 }
 
 #[tokio::test]

@@ -91,9 +91,21 @@ pub struct Applied {
 }
 
 /// Commits that gather while a call of [`Store::commit_gathering`](crate::Store::commit_gathering) waits for its turn.
+///
+/// ```
+/// use saga_store::{Gathering, RunCommit};
+///
+/// /// What a store writes once it has its turn.
+/// fn group(mut commits: Vec<RunCommit>, gathering: &dyn Gathering) -> Vec<RunCommit> {
+///     gathering.take_into(&mut commits);
+///     commits
+/// }
+/// # drop(group);
+/// ```
 pub trait Gathering: Send + Sync {
     /// Adds those that have come by now to the call's own, at their end. Whoever takes them answers
-    /// them with the others, in this order.
+    /// them with the others, in this order; so it is asked within the call and not after. It may add none, and
+    /// waits for nothing: any thread can ask.
     fn take_into(&self, commits: &mut Vec<RunCommit>);
 }
 

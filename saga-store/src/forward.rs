@@ -1,7 +1,7 @@
 //! Verbs that a store around a store hands on as they are.
 
 /// Hands these verbs of [`Store`](crate::Store) on to the field `inner`, within the `impl` of a store
-/// that is around another.
+/// that is around another; with `commit` goes `commit_gathering`.
 ///
 /// ```
 /// use saga_store::{Beat, Incarnation, Store, StoreError};

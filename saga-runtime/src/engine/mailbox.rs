@@ -101,3 +101,45 @@ impl Listener for Mailbox {
         self.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn news_is_heard_once_whether_it_came_before_the_driver_waited_or_after() {
+        let mailbox = Mailbox::default();
+        assert!(mailbox.raised().now_or_never().is_none());
+        mailbox.inbox();
+        mailbox.stop();
+        assert!(mailbox.raised().now_or_never().is_some(), "it came while nobody waited");
+        assert!(mailbox.raised().now_or_never().is_none(), "two at once are one piece of news");
+        assert_eq!(mailbox.take(), Mail { inbox: true, stop: true, lost: false, ended: false });
+        assert_eq!(mailbox.take(), Mail { inbox: false, stop: true, lost: false, ended: false });
+        mailbox.wake();
+        assert!(mailbox.raised().now_or_never().is_some());
+        assert!(!mailbox.peek().inbox, "a wake says nothing new");
+    }
+
+    #[test]
+    fn who_waits_is_woken() {
+        let (mailbox, woken) = (Mailbox::default(), std::sync::Arc::new(Counts::default()));
+        let waker = std::task::Waker::from(std::sync::Arc::clone(&woken));
+        let mut raised = std::pin::pin!(mailbox.raised());
+        assert!(raised.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+        mailbox.lost();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(raised.poll(&mut std::task::Context::from_waker(&waker)).is_ready());
+    }
+
+    #[derive(Default)]
+    struct Counts(AtomicU8);
+
+    impl std::task::Wake for Counts {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

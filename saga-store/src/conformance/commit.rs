@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::lab::{HOUR, Lab, again, executions, row};
+use super::lab::{HOUR, Lab, Late, again, executions, row};
 use crate::wire::RECORD_LIMIT;
 use crate::{
-    Applied, BlockingTxFn, CommitOutcome, Gathering, JournalRow, Row, RunCommit, RunState, Seq, StateChange, Store,
-    Then, TxFamily, TxStep, TxVerdict,
+    Applied, BlockingTxFn, CommitOutcome, JournalRow, Row, RunCommit, RunState, Seq, StateChange, Store, Then,
+    TxFamily, TxStep, TxVerdict,
 };
 
 const APPLIED: CommitOutcome = CommitOutcome::Applied(Applied { stay: false });
@@ -35,11 +35,10 @@ pub async fn what_gathers_for_a_call_is_taken_with_it_and_answered_in_its_place<
         runs.push(lab.owned(id, worker).await);
     }
     // The second comes too late, at a place that is taken.
-    let late: Vec<RunCommit> =
-        [(runs[1], 0), (runs[2], 1)].map(|(run, seq)| lab.append(run, worker, seq)).into_iter().collect();
-    let gathering = Arc::new(Gathers(Mutex::new(late)));
+    let late = vec![lab.append(runs[1], worker, 0), lab.append(runs[2], worker, 1)];
+    let gathering = Arc::new(Late(Mutex::new(late)));
     let call = vec![lab.append(runs[0], worker, 1)];
-    let answers = lab.store.commit_gathering(call, Arc::<Gathers>::clone(&gathering)).await.unwrap();
+    let answers = lab.store.commit_gathering(call, Arc::<Late>::clone(&gathering)).await.unwrap();
     let left = std::mem::take(&mut *gathering.0.lock().unwrap());
     let expected = [APPLIED, CommitOutcome::Refused { head: Some(Seq(0)) }, APPLIED];
     assert_eq!(answers, expected[..3 - left.len()], "all that was taken is answered, in the order in which it was");
@@ -49,14 +48,6 @@ pub async fn what_gathers_for_a_call_is_taken_with_it_and_answered_in_its_place<
     }
     for (run, rows) in runs.iter().zip([2, 1, 2]) {
         assert_eq!(lab.load(*run).await.journal.len(), rows);
-    }
-}
-
-struct Gathers(Mutex<Vec<RunCommit>>);
-
-impl Gathering for Gathers {
-    fn take_into(&self, commits: &mut Vec<RunCommit>) {
-        commits.append(&mut self.0.lock().unwrap());
     }
 }
 

@@ -4,15 +4,16 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{
-    Applied, Blob, BlobId, BuildId, Claim, ClaimedRun, CommitOutcome, Delivery, ExecutionId, Filter, Incarnation,
-    LoadedRun, Message, MessageId, NewRun, NodeInfo, Nonce, OnExisting, Query, Row, RunCommit, RunId, RunState,
-    RunView, Seq, Started, StateChange, Store, Target, Then, Timestamp,
+    Applied, Blob, BlobId, BuildId, Claim, ClaimedRun, CommitOutcome, Delivery, ExecutionId, Filter, Gathering,
+    Incarnation, LoadedRun, Message, MessageId, NewRun, NodeInfo, Nonce, OnExisting, Query, Row, RunCommit, RunId,
+    RunState, RunView, Seq, Started, StateChange, Store, Target, Then, Timestamp,
 };
 
 /// The workflow of all runs that do not say otherwise.
@@ -356,6 +357,16 @@ pub fn run_id(id: &str) -> RunId {
 /// A row that is a record.
 pub fn row(body: impl Into<Bytes>) -> Row {
     Row { body: body.into(), more: false }
+}
+
+/// Commits that come while a call waits for its turn.
+#[derive(Debug, Default)]
+pub struct Late(pub Mutex<Vec<RunCommit>>);
+
+impl Gathering for Late {
+    fn take_into(&self, commits: &mut Vec<RunCommit>) {
+        commits.append(&mut self.0.lock().expect("no test panics while it holds it"));
+    }
 }
 
 /// The same commit once more, as after a lost answer. (It must have no transactional step.)

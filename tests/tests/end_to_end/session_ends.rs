@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use saga_runtime::Repair;
 use saga_runtime::prelude::*;
-use saga_store::wire::{Entry, OpId, Parent, Payload, Record, RunStarted};
-use saga_store::{ExecutionId, NewRun, OnExisting, Query, RunId, Started, Store};
+use saga_store::wire::{Claimed, Entry, OpId, Parent, Payload, Record, RunStarted, split_rows};
+use saga_store::{
+    BuildId, CommitOutcome, ExecutionId, Incarnation, NewRun, NodeInfo, OnExisting, Query, RunCommit, RunId, Seq,
+    Started, Store, Then,
+};
 use saga_tests::steps::SagaError;
 use saga_tests::{Place, World, on_each_store};
 
@@ -39,6 +42,7 @@ on_each_store!(
     a_fork_from_where_a_session_begins_has_one_that_ends,
     a_dead_run_ends_its_sessions_and_begins_anew_when_it_is_repaired,
     a_session_whose_run_is_gone_ends,
+    a_session_that_no_worker_has_driven_is_left_to_others,
     a_session_is_not_forked,
 );
 
@@ -80,9 +84,8 @@ async fn a_dead_run_ends_its_sessions_and_begins_anew_when_it_is_repaired(place:
     home.shutdown().await;
 }
 
-async fn a_session_whose_run_is_gone_ends(place: impl Place) {
-    let there = World::default();
-    let store = place.open().await;
+/// A session of a run that is not there.
+fn of_nobody(claim_for: Option<Incarnation>) -> NewRun {
     let execution = |last| ExecutionId::from_bytes([1, 154, 0, 0, 0, 0, 112, 0, 128, 0, 0, 0, 0, 0, 0, last]);
     let parent = Parent { execution: execution(1), op: OpId::from(&[0][..]), id: "gone".to_owned() };
     let started_by = RunStarted {
@@ -95,7 +98,7 @@ async fn a_session_whose_run_is_gone_ends(place: impl Place) {
         parent: Some(parent),
     };
     let first = Record::new(Timestamp::from_micros(1), vec![Entry::Started(Box::new(started_by))]).to_bytes();
-    let session = NewRun {
+    NewRun {
         id: RunId::new("gone/0").unwrap(),
         execution: execution(2),
         workflow: "@session/gpu".to_owned(),
@@ -110,10 +113,54 @@ async fn a_session_whose_run_is_gone_ends(place: impl Place) {
         nonce: saga_store::Nonce(1),
         blobs: Vec::new(),
         messages: Vec::new(),
-        claim_for: None,
+        claim_for,
         on_existing: OnExisting::Return,
-    };
+    }
+}
+
+async fn a_session_that_no_worker_has_driven_is_left_to_others(place: impl Place) {
+    let (here, there) = (World::default(), World::default());
+    let store = place.open().await;
+    let gone = Incarnation::from_bytes([9; 16]);
+    let (build, lease) = (BuildId("gone".into()), Duration::from_millis(500));
+    store.join(&NodeInfo { name: "gone".to_owned(), incarnation: gone, build, lease }).await.unwrap();
+    let session = of_nobody(Some(gone));
+    let execution = session.execution;
     assert_eq!(store.start(vec![session]).await.unwrap(), [Started::New]);
+    // Its worker has taken it over from another, and dies before it has begun with it.
+    let record = Record::new(Timestamp::from_micros(2), vec![Entry::Claimed(Claimed::by(gone.to_string()))]);
+    let claimed = RunCommit {
+        execution,
+        owner: gone,
+        seq: Seq(1),
+        nonce: saga_store::Nonce(2),
+        rows: split_rows(record.to_bytes()),
+        blobs: Vec::new(),
+        inbox_seen: None,
+        outbox: Vec::new(),
+        sent: Vec::new(),
+        change: None,
+        status: None,
+        then: Then::Keep,
+        tx: None,
+    };
+    assert!(matches!(store.commit(vec![claimed]).await.unwrap()[..], [CommitOutcome::Applied(_)]));
+    let home = home(&store, &here).await;
+    while entries(home.client(), "gone/0").await.len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let state = home.client().get("gone/0").await.unwrap().state;
+    assert!(!state.is_final(), "it is nobody's, and not lost: {state:?}");
+    let worker = started(serving(&store, &there).slow_poll(Duration::from_millis(100))).await;
+    over(home.client()).await;
+    worker.shutdown().await;
+    home.shutdown().await;
+}
+
+async fn a_session_whose_run_is_gone_ends(place: impl Place) {
+    let there = World::default();
+    let store = place.open().await;
+    assert_eq!(store.start(vec![of_nobody(None)]).await.unwrap(), [Started::New]);
     let worker = started(serving(&store, &there).slow_poll(Duration::from_millis(100))).await;
     over(worker.client()).await;
     worker.shutdown().await;

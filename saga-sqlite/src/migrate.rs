@@ -50,8 +50,10 @@ impl Schema {
         let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let file = path.display();
         let refuse = |message| Err(StoreError::new(ErrorKind::Incompatible, message));
-        let (owner, version) = number("application_id")
-            .and_then(|owner| Ok((owner, number("user_version")?)))
+        // In this order: both are set in one transaction, which may come in between. A file that has an owner
+        // and, as it seems, no version is looked at again before anything is written.
+        let (version, owner) = number("user_version")
+            .and_then(|version| Ok((version, number("application_id")?)))
             .map_err(|error| open_error(error, path))?;
         if owner != 0 && owner != i64::from(self.application_id) {
             return refuse(format!("{file} belongs to another program (application_id {owner:#x}); name another file"));

@@ -102,3 +102,31 @@ async fn a_beat_waits_for_no_commit_that_is_held_up() {
     locker.batch_execute("ROLLBACK").await.unwrap();
     commit.await;
 }
+
+#[tokio::test]
+async fn a_claim_waits_for_no_flush_and_the_next_append_flushes_it() {
+    // The server's own processes stay out of the log.
+    let quiet = "wal_writer_delay = 10s\nwal_writer_flush_after = 1GB\nautovacuum = off";
+    let server = TestServer::start_private(quiet);
+    let schema = common::fresh_name();
+    let lab = Lab::new(PostgresStore::builder(&server.url()).schema(&schema).connect().await.unwrap());
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let end_of_log =
+        async || -> String { client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0) };
+    let is_flushed_behind = async |place: String| -> bool {
+        let sql = "SELECT pg_current_wal_flush_lsn() > $1::text::pg_lsn";
+        client.query_one(sql, &[&place]).await.unwrap().get(0)
+    };
+    let worker = lab.worker().await;
+    let before = end_of_log().await;
+    lab.pending("ORD-1").await;
+    assert!(is_flushed_behind(before).await, "a start is flushed before it is answered");
+
+    let before = end_of_log().await;
+    let claimed = lab.claim(worker).await;
+    assert!(end_of_log().await != before, "a claim is written");
+    assert!(!is_flushed_behind(before.clone()).await, "nothing is lost with a claim");
+    lab.apply(lab.append(claimed[0].execution, worker, 1)).await;
+    assert!(is_flushed_behind(before).await, "what a worker appends is flushed, and with it its claim");
+}

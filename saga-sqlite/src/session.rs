@@ -28,6 +28,9 @@ const ROLLBACK_TO: Sql = Sql { slot: 4, text: "ROLLBACK TO saga_item" };
 const DATA_VERSION: Sql = Sql { slot: 5, text: "PRAGMA data_version" };
 const FOREIGN_KEY_CHECK: Sql = Sql { slot: 6, text: "PRAGMA foreign_key_check" };
 
+/// What `PRAGMA synchronous` says of `FULL`.
+const SYNCHRONOUS_FULL: i64 = 2;
+
 /// The first slot that [`crate::sql`] uses.
 pub(crate) const FIRST_FREE_SLOT: usize = 8;
 
@@ -38,16 +41,25 @@ pub(crate) struct Session<'c> {
     guard: Arc<Guard>,
     epoch: Cell<u64>,
     version: Cell<i64>,
+    /// Whether a transaction may be left to a later one to flush: in a write-ahead log, which is
+    /// flushed from its end, of a connection that flushes each commit.
+    may_defer: bool,
+    /// Whether the connection is set to flush.
+    flushes: Cell<bool>,
 }
 
 impl<'c> Session<'c> {
     pub(crate) fn new(conn: &'c Connection, guard: Arc<Guard>) -> rusqlite::Result<Self> {
+        let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let synchronous: i64 = conn.pragma_query_value(None, "synchronous", |row| row.get(0))?;
         let session = Self {
             conn,
             statements: (0..SLOTS).map(|_| RefCell::new(None)).collect(),
             guard,
             epoch: Cell::new(0),
             version: Cell::new(0),
+            may_defer: mode == "wal" && synchronous == SYNCHRONOUS_FULL,
+            flushes: Cell::new(true),
         };
         session.version.set(session.data_version()?);
         Ok(session)
@@ -108,8 +120,14 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Begins a write transaction. True if another connection wrote since the last one.
-    pub(crate) fn begin(&self) -> rusqlite::Result<bool> {
+    /// Begins a write transaction, which is flushed as it is committed, or by the first after it that is.
+    /// True if another connection wrote since the last one.
+    pub(crate) fn begin(&self, flush: bool) -> rusqlite::Result<bool> {
+        let flush = flush || !self.may_defer;
+        if flush != self.flushes.get() {
+            self.conn.pragma_update(None, "synchronous", if flush { "FULL" } else { "NORMAL" })?;
+            self.flushes.set(flush);
+        }
         self.run(&BEGIN, [])?;
         self.notice_others()
     }

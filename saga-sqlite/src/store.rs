@@ -19,7 +19,7 @@ use crate::error::{Abort, closed};
 use crate::hints::Hints;
 use crate::lock::EngineLock;
 use crate::options::{Options, SqliteBuilder};
-use crate::write::{self, Call, Cx};
+use crate::write::{self, Call, Cx, Flush};
 use crate::writer::Watcher;
 use crate::{KIND, migrate, read, reconcile, url};
 
@@ -85,7 +85,16 @@ impl SqliteStore {
         weight: usize,
         verb: impl FnMut(&mut Cx<'_, '_>) -> Result<T, Abort> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answered) = Call::job(&self.core, weight, verb);
+        self.call_flushed(weight, Flush::Now, verb).await
+    }
+
+    async fn call_flushed<T: Send + 'static>(
+        &self,
+        weight: usize,
+        flush: Flush,
+        verb: impl FnMut(&mut Cx<'_, '_>) -> Result<T, Abort> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answered) = Call::job(&self.core, weight, flush, verb);
         self.db.submit(job);
         answered.await.map_err(|_| closed())?
     }
@@ -197,8 +206,10 @@ impl Store for SqliteStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
         // Inside of a group a refusal would cost the others their transaction.
         self.core.require_member(claim.incarnation)?;
-        let claim = claim.clone();
-        self.call(claim.slots.min(MAX_WEIGHT), move |cx| write::claim::claim(cx, &claim)).await
+        let (claim, slots) = (claim.clone(), claim.slots.min(MAX_WEIGHT));
+        // What the worker does with the run is flushed, and the claim with it.
+        let claim_it = move |cx: &mut Cx<'_, '_>| write::claim::claim(cx, &claim);
+        self.call_flushed(slots, Flush::WithTheNext, claim_it).await
     }
 
     async fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Result<Vec<ClaimedRun>, StoreError> {

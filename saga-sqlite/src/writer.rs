@@ -42,10 +42,17 @@ pub(crate) trait Job: Send {
         1
     }
 
+    /// Whether it is answered only when it is on the disk. What can be lost with the machine, as
+    /// long as nothing that came after it is kept, need not be.
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
     /// Writes, inside of a transaction. Called again if the transaction had to be undone.
     fn run(&mut self, session: &Session<'_>, mode: Mode) -> Result<(), Abort>;
 
-    /// Answers: the transaction is durable, or nothing of this job was applied.
+    /// Answers: the transaction is committed, and on the disk if that was asked for, or nothing of this job
+    /// was applied.
     fn finish(self: Box<Self>, end: Result<(), StoreError>);
 }
 
@@ -115,7 +122,7 @@ impl Writer<'_> {
     }
 
     fn run_group(&self, group: &mut Vec<Box<dyn Job>>) {
-        if let Err(error) = self.begin() {
+        if let Err(error) = self.begin(group.iter().any(|job| job.is_flushed())) {
             for job in group.drain(..) {
                 job.finish(Err(error::store_error(copy(&error), &self.path)));
             }
@@ -153,7 +160,7 @@ impl Writer<'_> {
         let mut turns = 0;
         while turns < job.weight() + 3 {
             turns += 1;
-            self.begin().map_err(|error| error::store_error(error, &self.path))?;
+            self.begin(job.is_flushed()).map_err(|error| error::store_error(error, &self.path))?;
             match self.transact(std::slice::from_mut(job), mode) {
                 Err(Abort::Again) => {}
                 Err(Abort::Sqlite(error)) if mode == Mode::Alone && error::is_of_the_row(&error) => {
@@ -165,8 +172,8 @@ impl Writer<'_> {
         Err(Abort::Again.into_store_error(&self.path))
     }
 
-    fn begin(&self) -> rusqlite::Result<()> {
-        match self.session.begin() {
+    fn begin(&self, flush: bool) -> rusqlite::Result<()> {
+        match self.session.begin(flush) {
             Ok(others) => {
                 if let Some(watcher) = self.watcher.as_deref().filter(|_| others) {
                     watcher.others_wrote();
@@ -238,5 +245,76 @@ fn copy(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
         _ => rusqlite::Error::InvalidQuery,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::guard::Guard;
+
+    /// Tells how its transaction is flushed.
+    struct Asks {
+        flush: bool,
+        said: Arc<std::sync::Mutex<Vec<i64>>>,
+    }
+
+    impl Job for Asks {
+        fn is_flushed(&self) -> bool {
+            self.flush
+        }
+
+        fn run(&mut self, session: &Session<'_>, _: Mode) -> Result<(), Abort> {
+            let synchronous = session.conn().pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            self.said.lock().unwrap().push(synchronous);
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>, end: Result<(), StoreError>) {
+            end.unwrap();
+        }
+    }
+
+    /// What jobs are told of their transactions: those of a group share one.
+    fn told(settings: &str, groups: &[&[bool]]) -> Vec<i64> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut conn = Connection::open(&path).unwrap();
+        conn.execute_batch(settings).unwrap();
+        let guard = Guard::install(&mut conn).unwrap();
+        let session = Session::new(&conn, guard).unwrap();
+        let writer = Writer { session, path, counters: Arc::default(), watcher: None };
+        let said = Arc::default();
+        for group in groups {
+            let (sender, requests) = channel();
+            for flush in *group {
+                sender.send(Request::Job(Box::new(Asks { flush: *flush, said: Arc::clone(&said) }))).unwrap();
+            }
+            drop(sender);
+            writer.work(&requests);
+        }
+        Arc::into_inner(said).unwrap().into_inner().unwrap()
+    }
+
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+
+    #[test]
+    fn a_group_is_flushed_if_one_of_its_jobs_is_to_be() {
+        let groups: [&[bool]; 5] = [&[true], &[false, false], &[false, true], &[false], &[true]];
+        let said = told("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", &groups);
+        assert_eq!(said, [FULL, NORMAL, NORMAL, FULL, FULL, NORMAL, FULL]);
+    }
+
+    #[test]
+    fn nothing_is_put_off_where_a_later_flush_is_not_one_of_all_before_it() {
+        let said = told("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL", &[&[false], &[true]]);
+        assert_eq!(said, [FULL, FULL]);
+        let said = told("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", &[&[false], &[true]]);
+        assert_eq!(said, [NORMAL, NORMAL], "the user said so");
     }
 }

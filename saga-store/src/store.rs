@@ -111,8 +111,8 @@ pub struct Purged {
 ///   is written only if its rows were.
 /// - **A commit is atomic for one run.** Nothing needs a transaction over two, but a store may
 ///   (and should) put many into one.
-/// - **Acknowledged means durable.** An error means *unknown*: the caller sends the same again,
-///   and a row with the caller's own nonce at that place means applied.
+/// - **Acknowledged means durable**, but for a [claim](Store::claim). An error means *unknown*: the
+///   caller sends the same again, and a row with the caller's own nonce at that place means applied.
 /// - **One bad row fails no neighbour.** It is answered with `Rejected`.
 /// - **Answers come in the order of the requests**, one each.
 ///
@@ -200,6 +200,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// One that is marked "not this build" is left to others, as long as a living member is of a
     /// build that it is not marked with: else nobody would ever have it, and whoever asks may.
+    ///
+    /// A claim need not be flushed before it is answered, if it is before all that comes after it: a crash
+    /// that undoes it has then undone all that was done with the run.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
 
     /// Takes up to `max` runs of a dead worker for `by`.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use saga_runtime::Client;
+use saga_runtime::RunHandle;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
@@ -15,6 +15,9 @@ use crate::work::{AWAKE, Ping, WOKEN, listener, since_1970};
 
 /// So long after another a hint goes out to other processes at once: those that come sooner gather.
 const APART: Duration = Duration::from_millis(100);
+
+/// After so long a run that was started waits for its event, and no commit of it is under way.
+const REST: Duration = Duration::from_millis(20);
 
 /// What `events` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,14 +36,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut figures = Figures::new(format!("{}: {} events to a waiting run", place.kind(), options.events));
 
     let engine = opened.engine().start().await?;
-    let run = engine.client().start(listener(options.events)).id("HERE").await?;
     let mut times = Times::default();
     for number in 0..options.events {
-        let sent = send(engine.client(), "HERE", number).await?;
+        let run = engine.client().start(listener(1)).await?;
+        tokio::time::sleep(REST).await;
+        let sent = send(&run, number).await?;
         AWAKE.subscribe().wait_for(|last| *last == number).await?;
         times.add(sent, woken(), since_1970());
+        run.result().await?;
     }
-    run.result().await?;
     engine.shutdown().await;
     times.add_to(&mut figures, ["here_sent_to_wake", "here_p99", "here_sent_to_step", "here_send_to_step"]);
 
@@ -55,16 +59,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let client = opened.client();
     let mut times = Times::default();
     for number in 0..options.events {
+        let run = client.start(listener(1)).await?;
         tokio::time::sleep(APART).await;
-        let sent = send(&client, "THERE", number).await?;
+        let sent = send(&run, number).await?;
         let line = lines.next_line().await?.context("the worker has ended")?;
         let [last, woken, awake] = line.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>()?[..] else {
             anyhow::bail!("the worker said {line:?}");
         };
         anyhow::ensure!(last == u64::from(number), "an event was missed");
         times.add(sent, Duration::from_micros(woken), Duration::from_micros(awake));
+        run.result().await?;
     }
-    child.wait().await?;
+    child.kill().await?;
     place.clear().await?;
     times.add_to(&mut figures, ["there_sent_to_wake", "there_p99", "there_sent_to_step", "there_send_to_step"]);
     figures.print(options.common.json);
@@ -108,25 +114,21 @@ fn woken() -> Duration {
 }
 
 /// When it was begun, and when it was answered.
-async fn send(client: &Client, id: &str, number: u32) -> anyhow::Result<(Duration, Duration)> {
-    let run = client.attach::<listener>(id).await?;
+async fn send(run: &RunHandle<listener>, number: u32) -> anyhow::Result<(Duration, Duration)> {
     let begun = since_1970();
     run.send(Ping { number }).await?;
     Ok((begun, since_1970()))
 }
 
-/// The other process: it says when it was woken by which event.
+/// The other process: it says when it was woken by which event, until it is killed.
 pub async fn worker(options: Options) -> anyhow::Result<()> {
     let opened = options.common.place().await?.open().await?;
-    let engine = opened.engine().start().await?;
-    let run = engine.client().start(listener(options.events)).id("THERE").await?;
+    let _engine = opened.engine().start().await?;
     let mut awake = AWAKE.subscribe();
     println!("ready");
     for number in 0..options.events {
         awake.wait_for(|last| *last == number).await?;
         println!("{number} {} {}", woken().as_micros(), since_1970().as_micros());
     }
-    run.result().await?;
-    engine.shutdown().await;
-    Ok(())
+    std::future::pending().await
 }

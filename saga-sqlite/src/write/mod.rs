@@ -56,10 +56,20 @@ impl Cx<'_, '_> {
     }
 }
 
+/// When what a verb has written is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Before it is answered.
+    Now,
+    /// With the next that is flushed. A crash of the machine may undo it, and then all that came after it.
+    WithTheNext,
+}
+
 /// A verb with one answer, as a job.
 pub(crate) struct Call<T, F> {
     core: Arc<Core>,
     weight: usize,
+    flush: Flush,
     verb: F,
     answer: Option<T>,
     hints: Vec<Hint>,
@@ -75,11 +85,12 @@ where
     pub(crate) fn job(
         core: &Arc<Core>,
         weight: usize,
+        flush: Flush,
         verb: F,
     ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answered) = oneshot::channel();
         let core = Arc::clone(core);
-        (Box::new(Self { core, weight, verb, answer: None, hints: Vec::new(), reply }), answered)
+        (Box::new(Self { core, weight, flush, verb, answer: None, hints: Vec::new(), reply }), answered)
     }
 }
 
@@ -90,6 +101,10 @@ where
 {
     fn weight(&self) -> usize {
         self.weight
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.flush == Flush::Now
     }
 
     fn run(&mut self, session: &Session<'_>, mode: Mode) -> Result<(), Abort> {

@@ -4,7 +4,7 @@
 //! before it taken: there is no takeover to note, no deaths to clear, and the owner is known. So
 //! most commits touch no row but their own.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use saga_store::{ExecutionId, Incarnation, Seq};
@@ -18,7 +18,7 @@ struct Head {
 
 /// The heads of the runs that workers of this process own.
 #[derive(Debug, Default)]
-pub(crate) struct Heads(Mutex<BTreeMap<ExecutionId, Head>>);
+pub(crate) struct Heads(Mutex<HashMap<ExecutionId, Head>>);
 
 impl Heads {
     /// Whether the row of this owner is the next one of a settled run.
@@ -54,7 +54,7 @@ impl Heads {
         self.lock().retain(|_, head| head.owner != owner);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ExecutionId, Head>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Head>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -279,6 +279,42 @@ async fn two_commits_of_one_run_in_one_batch_are_applied_in_order() {
 }
 
 #[tokio::test]
+async fn ends_and_rows_in_one_batch_are_applied_each_on_its_own() {
+    let (schema, lab) = common::lab().await;
+    let owner = lab.worker().await;
+    let mut runs = Vec::new();
+    for number in 0..6 {
+        runs.push(lab.owned(&format!("ORD-{number}"), owner).await);
+    }
+    let session = common::session().await;
+    // Of one that goes on and of one that ends the row before is lost.
+    let lose = format!("DELETE FROM {schema}.journal WHERE execution IN ('{}', '{}')", runs[0], runs[1]);
+    session.batch_execute(&lose).await.unwrap();
+    let rows = [0, 2, 4].map(|at| lab.append(runs[at], owner, 1));
+    let batch = rows.into_iter().chain([1, 3, 5].map(|at| lab.end(runs[at], owner, 1))).collect();
+    let refused = CommitOutcome::Refused { head: None };
+    let expected = [refused.clone(), APPLIED, APPLIED, refused, APPLIED, APPLIED];
+    assert_eq!(lab.store.commit(batch).await.unwrap(), expected);
+    let states = async || {
+        let mut states = Vec::new();
+        for run in &runs {
+            states.push(lab.view(*run).await.state);
+        }
+        states
+    };
+    let (running, ended) = (RunState::Running, RunState::Completed);
+    assert_eq!(states().await, [running, running, running, ended, running, ended]);
+
+    // The place of one is taken.
+    let take = format!("INSERT INTO {schema}.journal VALUES ('{}', 2, 7, false, '')", runs[2]);
+    session.batch_execute(&take).await.unwrap();
+    let next = [lab.append(runs[2], owner, 2), lab.end(runs[4], owner, 2)].into();
+    let answers = lab.store.commit(next).await.unwrap();
+    assert_eq!(answers, [CommitOutcome::Refused { head: Some(Seq(2)) }, APPLIED]);
+    assert_eq!(states().await, [running, running, running, ended, ended, ended]);
+}
+
+#[tokio::test]
 async fn a_large_batch_is_applied_whole() {
     let (_, lab) = common::lab().await;
     let owner = lab.worker().await;

@@ -5,8 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Hold, until_blocked};
-use saga_store::conformance::lab::Lab;
-use saga_store::{Claim, ErrorKind, Hint, NewRun, Query, Started, Store};
+use saga_postgres::PostgresStore;
+use saga_store::conformance::lab::{Lab, executions, run_id};
+use saga_store::{Claim, ErrorKind, Hint, NewRun, Query, RunState, Started, Store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_starts_of_a_thousand_ids_by_eight_clients_are_a_thousand_runs() {
@@ -148,14 +149,36 @@ async fn what_another_process_writes_gives_a_hint() {
     }
 }
 
+/// A run whose id is its execution's.
+fn unnamed(lab: &Lab<PostgresStore>) -> NewRun {
+    let run = lab.new_run("x");
+    NewRun { id: run_id(&run.execution.to_string()), ..run }
+}
+
+#[tokio::test]
+async fn of_starts_in_one_call_those_whose_worker_has_gone_wait_for_another() {
+    let (_, lab) = common::lab().await;
+    let (here, gone) = (lab.worker().await, lab.worker().await);
+    lab.store.leave(gone).await.unwrap();
+    let of = |worker| NewRun { claim_for: Some(worker), ..unnamed(&lab) };
+    let runs = [of(here), of(gone), of(here), of(gone)];
+    assert_eq!(lab.store.start(runs.to_vec()).await.unwrap(), [const { Started::New }; 4]);
+    let claimed: BTreeSet<_> = executions(&lab.claim(here).await).into_iter().collect();
+    assert_eq!(claimed, [runs[1].execution, runs[3].execution].into());
+    for run in &runs {
+        lab.apply(lab.append(run.execution, here, 1)).await;
+        assert_eq!(lab.view(run.execution).await.state, RunState::Running);
+    }
+    // The answer was lost: all are there once.
+    let again = lab.store.start(runs.to_vec()).await.unwrap();
+    let is_there = |(run, answer): (&NewRun, &Started)| matches!(answer, Started::Existing { execution, same_input: true, .. } if *execution == run.execution);
+    assert!(runs.iter().zip(&again).all(is_there), "{again:?}");
+}
+
 #[tokio::test]
 async fn a_start_that_nobody_named_is_new_once_and_fails_no_neighbour_when_it_is_sent_again() {
     let (_, lab) = common::lab().await;
-    let unnamed = || {
-        let run = lab.new_run("x");
-        saga_store::NewRun { id: saga_store::conformance::lab::run_id(&run.execution.to_string()), ..run }
-    };
-    let (first, second) = (unnamed(), unnamed());
+    let (first, second) = (unnamed(&lab), unnamed(&lab));
     assert_eq!(lab.store.start(vec![first.clone()]).await.unwrap(), [Started::New]);
     let again = lab.store.start(vec![first.clone(), second]).await.unwrap();
     assert!(matches!(again[0], Started::Existing { execution, .. } if execution == first.execution), "{again:?}");

@@ -1,21 +1,11 @@
 //! Appends to journals.
 
-use super::statements;
+use super::{of_all, statements};
 
 /// Whether the row before is there: it is not after a failover that lost it, or a purge.
 macro_rules! follows {
     () => {
         "EXISTS (SELECT FROM @.journal p WHERE p.execution = c.execution AND p.seq = c.seq - 1)"
-    };
-}
-
-/// Which were applied; not named if all were.
-macro_rules! of_all {
-    ($applied:literal) => {
-        concat!(
-            "SELECT CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(execution) END, count(*) FROM ",
-            $applied
-        )
     };
 }
 
@@ -125,6 +115,12 @@ macro_rules! full {
     };
 }
 
+/// Ends the transaction of a step: as long as this is under way the append before it may be one of
+/// which nobody else sees anything yet.
+pub(crate) fn step_commit(schema: &str) -> String {
+    super::fill("-- lean @.journal\nCOMMIT", schema)
+}
+
 statements! { 0;
     /// Commits of one row each and nothing else, of runs whose heads are known: the common case.
     ///
@@ -141,29 +137,35 @@ statements! { 0;
             RETURNING execution)
         ", of_all!("appended"));
 
-    /// The last commits of runs whose heads are known: a row each, and how they ended.
-    CLOSE = concat!("-- close
+    /// The same together with the last commits of such runs: a row each, and how they ended. One
+    /// statement, since each is a transaction with a flush of its own.
+    ///
+    /// The rows of `live` are changed first, in the order of `c`, which locks them until the end, so
+    /// that no run is purged meanwhile; before the journal's keys, as by all who lock both.
+    LEAN_CLOSE = concat!("-- lean_close
         WITH t AS MATERIALIZED (SELECT @now AS now),
         c AS MATERIALIZED (
-            SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[], $5::int2[], $6::bytea[])
-                AS c (execution, seq, nonce, body, state, conclusion)),
-        l AS MATERIALIZED (
-            SELECT c.* FROM c JOIN @.live l ON l.execution = c.execution ORDER BY c.execution FOR UPDATE OF l),
-        appended AS (
-            INSERT INTO @.journal (execution, seq, nonce, more, body)
-            SELECT c.execution, c.seq, c.nonce, false, c.body FROM l AS c
-            WHERE ", follows!(), "
-            RETURNING execution),
-        ended AS MATERIALIZED (SELECT * FROM c WHERE (c.execution IN (SELECT execution FROM appended)) IS TRUE),
+            SELECT c.*
+            FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[], $5::int2[], $6::bytea[])
+                AS c (execution, seq, nonce, body, state, conclusion)
+            WHERE ", follows!(), "),
         closed AS (
-            UPDATE @.live l SET owner = NULL, ended = 1 FROM ended e WHERE l.execution = e.execution),
+            UPDATE @.live l SET owner = NULL, ended = 1 FROM c
+            WHERE c.state IS NOT NULL AND l.execution = c.execution
+            RETURNING c.execution, c.state, c.conclusion),
         changed AS (
             UPDATE @.runs r SET
-                state = e.state,
-                conclusion = e.conclusion,
+                state = c.state,
+                conclusion = c.conclusion,
                 updated_at = (SELECT now FROM t),
                 ended_at = (SELECT now FROM t)
-            FROM ended e WHERE r.execution = e.execution)
+            FROM closed c WHERE r.execution = c.execution),
+        appended AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body)
+            SELECT execution, seq, nonce, false, body FROM c
+            WHERE (SELECT count(*) FROM closed) >= 0
+                AND (c.state IS NULL OR (c.execution IN (SELECT execution FROM closed)) IS TRUE)
+            RETURNING execution)
         ", of_all!("appended"));
 
     /// Commits with all that they can bring. What belongs to a commit is a slice of the arrays
@@ -203,6 +205,17 @@ statements! { 0;
             WHERE l.execution = f.execution AND (l.owner IS DISTINCT FROM $3::uuid OR l.ended <> 0 OR l.deaths <> 0
                 OR l.claim_due OR l.unreleased))
         SELECT 1 / count(*) FROM first");
+
+    /// The same for one row of a run of which nothing is to be settled. The values are made so that
+    /// it fails if the row before is not there, or if this is not the transaction that was begun;
+    /// if the place is taken it fails by itself. (It is found as lean commits are, by who wants to
+    /// delete a run, and [`step_commit`] is as well.)
+    STEP_LEAN = "-- lean step
+        INSERT INTO @.journal (execution, seq, nonce, more, body) VALUES ($1::uuid, $2::int8, $3::int8,
+            CASE current_setting('saga.step', true) WHEN 'open'
+                THEN 1 / (EXISTS (SELECT FROM @.journal p WHERE p.execution = $1::uuid AND p.seq = $2::int8 - 1))::int = 0
+                ELSE COALESCE('not ' || current_setting('saga.step', true), 'not open')::bool END,
+            $4::bytea)";
 
     /// Why commits were not applied: the head, the mark at their place, and whose the run is.
     PLACES = "-- places

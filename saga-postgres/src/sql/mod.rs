@@ -85,6 +85,17 @@ pub(crate) const STEP_SESSION: &str = "
     SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
+/// Which of the executions `$1` were applied; not named if all were.
+macro_rules! of_all {
+    ($applied:literal) => {
+        concat!(
+            "SELECT CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(execution) END, count(*) FROM ",
+            $applied
+        )
+    };
+}
+use of_all;
+
 /// Makes a constant of each statement, counted from `$first`.
 macro_rules! statements {
     ($first:expr; $($(#[$doc:meta])* $name:ident = $text:expr;)+) => {

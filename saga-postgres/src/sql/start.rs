@@ -1,6 +1,6 @@
 //! Starts of runs, and messages to them.
 
-use super::{commit, statements};
+use super::{commit, of_all, statements};
 
 /// A start, but for what happens when the id or the execution exists already.
 macro_rules! start {
@@ -80,6 +80,27 @@ statements! { commit::END;
     /// exists, and so leaves the finished one the newest. A row that goes in on condition costs
     /// more: each index is searched twice, and one record more is logged.
     START_NEW = start!("");
+
+    /// Starts runs that are new and whose worker is there, and that bring nothing but their first
+    /// record: the common case. Fails if an id or an execution exists; those whose worker has gone
+    /// are left out.
+    START_LEAN = concat!("-- start_lean
+        WITH t AS MATERIALIZED (SELECT @now AS now, set_config('lock_timeout', $11, true)),
+        c AS MATERIALIZED (
+            SELECT c.*, (SELECT now FROM t) AS now
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::int2[], $7::int8[],
+                    $8::bytea[], $9::int8[], $10::uuid[])
+                AS c (execution, id, workflow, version, lane, priority, digest, body, nonce, owner)
+            JOIN @.workers w ON w.incarnation = c.owner AND NOT w.dead),
+        added AS (
+            INSERT INTO @.runs (execution, id, newest, workflow, version, lane, priority, state,
+                created_at, updated_at, input_digest, attributes)
+            SELECT execution, id, true, workflow, version, lane, priority, 1, now, now, digest, '{}' FROM c
+            RETURNING execution),
+        living AS (INSERT INTO @.live (execution, owner, inbox_last) SELECT execution, owner, 0 FROM c),
+        journalled AS (
+            INSERT INTO @.journal (execution, seq, nonce, more, body) SELECT execution, 0, nonce, false, body FROM c)
+        ", of_all!("added"));
 
     /// What is there already of some starts.
     EXISTING = "-- existing

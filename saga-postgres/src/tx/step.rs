@@ -20,12 +20,16 @@ use crate::hints::Hints;
 use crate::sql;
 use crate::verbs::commit::{full_values, unacceptable};
 use crate::verbs::number;
-use crate::verbs::plain::Plain;
+use crate::verbs::plain::{Plain, Shape};
 
 /// An append that has no answer for so long has none.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// The append's plan is to be by index at any size of the tables; the user's were their own.
+/// Of a run of which nothing is to be settled. The append's plan is to be by index at any size of
+/// the journal; the user's were their own.
+const LEAN_READY: &str = "SET LOCAL enable_seqscan = off; SET CONSTRAINTS ALL IMMEDIATE";
+
+/// The same for what looks at more than the journal.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
      SET CONSTRAINTS ALL IMMEDIATE";
@@ -94,37 +98,38 @@ impl OpenTx for Open {
 impl Open {
     /// Appends the rows and commits, in one round trip. If the append is refused it fails, and
     /// then the commit is a rollback.
+    ///
+    /// Each statement more is time of the server: what is written for a run of which nothing is to
+    /// be settled is one insert, and sees for itself that this is still the transaction.
     async fn append(self, commit: Plain) -> TxOutcome {
         if let Some(why) = unacceptable(&commit) {
             return TxOutcome::Rejected(why);
         }
         let Self { tx, heads } = self;
-        let (mut commit_sent, mut is_open) = (false, true);
+        let lean = commit.shape() == Shape::Lean && heads.is_next(commit.execution, commit.owner, commit.seq);
+        let (mut commit_sent, mut stage) = (false, Stage::Open);
         let sent = async {
-            let (sql, values) = statement(&commit);
+            let (sql, values) = statement(&commit, lean);
             let statement = tx.session.prepare_cached(tx.db.texts.of(sql)).await?;
             let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-            let mut open = pin!(maybe_done(tx.session.batch_execute(IS_OPEN)));
-            let mut ready = pin!(maybe_done(tx.session.batch_execute(BY_INDEX)));
-            let mut appended = pin!(maybe_done(tx.session.query_one(&statement, &values)));
+            let is_open_first = async { if lean { Ok(()) } else { tx.session.batch_execute(IS_OPEN).await } };
+            let mut open = pin!(maybe_done(is_open_first));
+            let mut ready = pin!(maybe_done(tx.session.batch_execute(if lean { LEAN_READY } else { BY_INDEX })));
+            let mut appended = pin!(maybe_done(tx.session.query(&statement, &values)));
             send(open.as_mut()).await?;
             send(ready.as_mut()).await?;
             // What could not even be sent must not be followed by a commit.
             send(appended.as_mut()).await?;
             commit_sent = true;
-            let commit = tx.session.batch_execute("COMMIT");
+            let commit = tx.session.batch_execute(&tx.db.step_commit);
             let ((), (), (), ended) = join4(open.as_mut(), ready.as_mut(), appended.as_mut(), commit).await;
             // The first that failed is the reason.
-            if let Some(Err(error)) = open.take_output() {
-                is_open = false;
-                return Err(error);
-            }
-            if let Some(Err(error)) = ready.take_output() {
-                return Err(error);
-            }
-            if let Some(Err(error)) = appended.take_output() {
-                return Err(error);
-            }
+            open.take_output().unwrap_or(Ok(()))?;
+            stage = Stage::Ready;
+            ready.take_output().unwrap_or(Ok(()))?;
+            stage = Stage::Append;
+            appended.take_output().map_or(Ok(()), |rows| rows.map(drop))?;
+            stage = Stage::Commit;
             ended
         };
         let underway = tx.session.underway();
@@ -163,17 +168,19 @@ impl Open {
             };
         }
         tx.roll_back().await;
-        match code {
-            SqlState::DIVISION_BY_ZERO if !is_open => {
+        match (stage, code) {
+            // Said first by a look of its own, or by the lean append itself.
+            (Stage::Open, SqlState::DIVISION_BY_ZERO) | (Stage::Append, SqlState::INVALID_TEXT_REPRESENTATION) => {
                 let why =
                     "the activity has ended the transaction itself, so that what it wrote is not one with its record";
                 TxOutcome::Rejected(why.to_owned())
             }
-            SqlState::DIVISION_BY_ZERO => refused(&db, &commit).await,
-            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE => {
-                TxOutcome::Conflict(Abort::from(error).text())
-            }
-            SqlState::IN_FAILED_SQL_TRANSACTION => {
+            (Stage::Append, SqlState::DIVISION_BY_ZERO | SqlState::UNIQUE_VIOLATION) => refused(&db, &commit).await,
+            (
+                _,
+                SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE,
+            ) => TxOutcome::Conflict(Abort::from(error).text()),
+            (_, SqlState::IN_FAILED_SQL_TRANSACTION) => {
                 let why = failed.unwrap_or_else(|| Abort::from(error).text());
                 TxOutcome::Rejected(swallowed(&why))
             }
@@ -208,8 +215,28 @@ where
     }
 }
 
+/// What of the end of a transaction has failed.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// The look whether it is still the one that was begun.
+    Open,
+    /// The settings for the append, and the user's own constraints.
+    Ready,
+    Append,
+    Commit,
+}
+
 /// The statement that appends, with its values.
-fn statement(commit: &Plain) -> (sql::Sql, Vec<Box<dyn ToSql + Sync + Send + '_>>) {
+fn statement(commit: &Plain, lean: bool) -> (sql::Sql, Vec<Box<dyn ToSql + Sync + Send + '_>>) {
+    if lean {
+        let values: Vec<Box<dyn ToSql + Sync + Send + '_>> = vec![
+            Box::new(commit.execution.as_uuid()),
+            Box::new(number(commit.seq.0)),
+            Box::new(commit.nonce.0.cast_signed()),
+            Box::new(&commit.rows[0].body[..]),
+        ];
+        return (sql::STEP_LEAN, values);
+    }
     if !commit.is_rows_alone() {
         return (sql::FENCED, full_values(&[(0, commit)]));
     }

@@ -1,8 +1,6 @@
 //! Appends to journals, with all that belongs to the appends.
 
-use std::collections::BTreeMap;
-
-use futures_util::future::join4;
+use futures_util::future::join3;
 use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -71,21 +69,12 @@ pub(crate) async fn commit(
     let batch = Batch { db, heads, commits };
     let mut hints = Vec::new();
     for group in groups(commits, &outcomes) {
-        let (mut first, mut close, mut full) = (Group::new(), Group::new(), Group::new());
-        for at in group {
-            batch.part_of(at, &mut first, &mut close, &mut full).push(at);
-        }
+        let (mut first, full): (Group, Group) = group.into_iter().partition(|at| batch.is_settled(*at));
         let mut failed = None;
         let half = if first.len() >= SPLIT_FROM { first.len() / 2 } else { first.len() };
         let second = first.split_off(half);
-        let parts = join4(
-            batch.settled(Shape::Lean, first),
-            batch.settled(Shape::Lean, second),
-            batch.settled(Shape::Close, close),
-            batch.full(full),
-        );
-        let (first, second, close, full) = parts.await;
-        for done in [first, second, close, full] {
+        let (first, second, full) = join3(batch.settled(first), batch.settled(second), batch.full(full)).await;
+        for done in [first, second, full] {
             match done {
                 Ok(done) => {
                     hints.extend(done.hints);
@@ -123,52 +112,46 @@ pub(crate) fn unacceptable(commit: &Plain) -> Option<String> {
 /// The commits that are to be sent, in groups, each sorted by execution so that two statements
 /// take their locks in one order. A run's second commit goes into a later group than its first.
 fn groups(commits: &[Plain], answered: &[Option<CommitOutcome>]) -> Vec<Group> {
-    let mut of_run: BTreeMap<ExecutionId, Group> = BTreeMap::new();
-    for (at, commit) in commits.iter().enumerate().filter(|(at, _)| answered[*at].is_none()) {
-        of_run.entry(commit.execution).or_default().push(at);
-    }
+    let unanswered = commits.iter().enumerate().filter(|(at, _)| answered[*at].is_none());
+    let mut order: Vec<(ExecutionId, usize)> = unanswered.map(|(at, commit)| (commit.execution, at)).collect();
+    order.sort_unstable();
     let mut groups = Vec::new();
-    for turn in 0.. {
-        let mut group = Group::new();
-        let mut bytes = 0;
-        let mut any = false;
-        for at in of_run.values().filter_map(|of_run| of_run.get(turn)) {
-            any = true;
-            let more = commits[*at].size();
+    while !order.is_empty() {
+        let (mut group, mut later) = (Group::with_capacity(order.len()), Vec::new());
+        let (mut bytes, mut last) = (0, None);
+        for (execution, at) in order {
+            if last.replace(execution) == Some(execution) {
+                later.push((execution, at));
+                continue;
+            }
+            let more = commits[at].size();
             if bytes + more > MOST_BYTES && !group.is_empty() {
                 groups.push(std::mem::take(&mut group));
                 bytes = 0;
             }
             bytes += more;
-            group.push(*at);
-        }
-        if !any {
-            break;
+            group.push(at);
         }
         groups.push(group);
+        order = later;
     }
     groups
 }
 
 impl Batch<'_> {
-    /// Where a commit belongs: with those of a row alone, those that end their runs, or all others.
-    fn part_of<'g>(&self, at: usize, lean: &'g mut Group, close: &'g mut Group, full: &'g mut Group) -> &'g mut Group {
+    /// Whether a commit is one row, and the next one of a run of which nothing is to be settled.
+    fn is_settled(&self, at: usize) -> bool {
         let commit = &self.commits[at];
-        match commit.shape() {
-            Shape::Lean if self.heads.is_next(commit.execution, commit.owner, commit.seq) => lean,
-            Shape::Close if self.heads.is_next(commit.execution, commit.owner, commit.seq) => close,
-            _ => full,
-        }
+        commit.shape() != Shape::Full && self.heads.is_next(commit.execution, commit.owner, commit.seq)
     }
 
-    /// Sends commits of settled runs, all of one shape. Those that come out of place are answered,
-    /// or sent in full.
-    async fn settled(&self, shape: Shape, group: Group) -> Result<Done, Abort> {
+    /// Sends commits of settled runs. Those that come out of place are answered, or sent in full.
+    async fn settled(&self, group: Group) -> Result<Done, Abort> {
         let mut done = Done::default();
         let mut left = Group::new();
         let mut parts = vec![group];
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-            match self.send_settled(shape, &part).await {
+            match self.send_settled(&part).await {
                 Ok((applied, missed)) => {
                     left.extend(missed);
                     for at in &applied {
@@ -261,18 +244,18 @@ impl Batch<'_> {
     }
 
     /// Gives what was applied and what was not.
-    async fn send_settled(&self, shape: Shape, group: &[usize]) -> Result<(Group, Group), Abort> {
+    async fn send_settled(&self, group: &[usize]) -> Result<(Group, Group), Abort> {
         let of = || group.iter().map(|at| &self.commits[*at]);
         let executions: Vec<Uuid> = of().map(|commit| *commit.execution.as_uuid()).collect();
         let seqs: Vec<i64> = of().map(|commit| number(commit.seq.0)).collect();
         let nonces: Vec<i64> = of().map(|commit| commit.nonce.0.cast_signed()).collect();
         let bodies: Vec<&[u8]> = of().map(|commit| &commit.rows[0].body[..]).collect();
-        let rows = if shape == Shape::Close {
+        let rows = if of().any(|commit| commit.change.is_some()) {
             let change = || of().map(|commit| commit.change.as_ref());
             let states: Vec<Option<i16>> = change().map(|change| Some(change?.state.code().into())).collect();
             let conclusions: Vec<Option<&[u8]>> = change().map(|change| change?.conclusion.as_deref()).collect();
             let values: Values<'_> = &[&executions, &seqs, &nonces, &bodies, &states, &conclusions];
-            self.db.query(For::Engine, sql::CLOSE, values).await?
+            self.db.query(For::Engine, sql::LEAN_CLOSE, values).await?
         } else {
             let values: Values<'_> = &[&executions, &seqs, &nonces, &bodies];
             self.db.query(For::Engine, sql::LEAN, values).await?
@@ -287,11 +270,9 @@ impl Batch<'_> {
                 group.iter().partition(|at| named.binary_search(self.commits[**at].execution.as_uuid()).is_ok())
             }
         };
-        if shape == Shape::Close {
-            self.heads.forget(self.executions(&applied));
-        } else {
-            self.heads.moved_on(self.executions(&applied));
-        }
+        let (ended, gone_on): (Group, Group) = applied.iter().partition(|at| self.commits[**at].then == Then::End);
+        self.heads.forget(self.executions(&ended));
+        self.heads.moved_on(self.executions(&gone_on));
         Ok((applied, missed))
     }
 

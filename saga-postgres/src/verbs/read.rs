@@ -67,7 +67,7 @@ pub(crate) async fn load(db: &Db, executions: &[ExecutionId]) -> Result<Vec<Load
             run.inbox.push(inbox_message(row));
         }
     }
-    Ok(executions.iter().filter_map(|execution| runs.get(execution).cloned()).collect())
+    Ok(executions.iter().filter_map(|execution| runs.remove(execution)).collect())
 }
 
 pub(crate) async fn inbox(db: &Db, execution: ExecutionId, after: u64) -> Result<Vec<InboxMessage>, Abort> {

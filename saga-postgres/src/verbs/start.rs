@@ -1,6 +1,6 @@
 //! Starts of runs: the write of record 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_store::{ExecutionId, Hint, NewRun, RunState, Seq, Started};
 use tokio_postgres::types::ToSql;
@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::{Slices, index, place};
-use crate::db::{Db, For};
+use crate::db::{Db, For, Values};
 use crate::error::{Abort, unavailable};
 use crate::heads::Heads;
 use crate::sql::{self, Sql};
@@ -84,6 +84,20 @@ async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Re
     // Ids that were made for their runs are new, unless the same is sent again.
     let mut fresh = group.iter().all(|(at, replaces)| replaces.is_none() && runs[*at].id.is_of(runs[*at].execution));
     let mut parts = vec![group];
+    if fresh && parts[0].iter().all(|(at, _)| is_lean(&runs[*at])) {
+        match send_lean(db, runs, &parts[0]).await {
+            Ok(missed) => {
+                let started: Vec<usize> =
+                    parts[0].iter().map(|(at, _)| *at).filter(|at| !missed.contains(at)).collect();
+                done.owned.extend(&started);
+                done.answers.extend(started.into_iter().map(|at| (at, Started::New)));
+                parts = vec![missed.into_iter().map(|at| (at, None)).collect()];
+            }
+            // Which of them it is, and what it is, is found below.
+            Err(abort) if abort.is_taken_id() || abort.is_of_the_row() || abort.is_lock_timeout() => {}
+            Err(abort) => return Err(abort),
+        }
+    }
     while let Some(mut part) = parts.pop() {
         if part.is_empty() {
             continue;
@@ -118,6 +132,52 @@ async fn send_all(db: &Db, runs: &[NewRun], group: Group, done: &mut Done) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether a start brings nothing but its first record, and asks for a worker.
+fn is_lean(run: &NewRun) -> bool {
+    run.claim_for.is_some()
+        && run.attributes.is_empty()
+        && run.memo.is_none()
+        && run.blobs.is_empty()
+        && run.messages.is_empty()
+}
+
+/// Starts lean runs that are surely new; gives those whose worker is not there.
+async fn send_lean(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) -> Result<BTreeSet<usize>, Abort> {
+    let of = || group.iter().map(|(at, _)| &runs[*at]);
+    let executions: Vec<Uuid> = of().map(|run| *run.execution.as_uuid()).collect();
+    let ids: Vec<&str> = of().map(|run| run.id.as_str()).collect();
+    let workflows: Vec<&str> = of().map(|run| run.workflow.as_str()).collect();
+    let versions: Vec<i64> = of().map(|run| run.version.into()).collect();
+    let lanes: Vec<&str> = of().map(|run| run.lane.as_str()).collect();
+    let priorities: Vec<i16> = of().map(|run| run.priority).collect();
+    let digests: Vec<i64> = of().map(|run| run.input_digest.cast_signed()).collect();
+    let bodies: Vec<&[u8]> = of().map(|run| &run.first[..]).collect();
+    let nonces: Vec<i64> = of().map(|run| run.nonce.0.cast_signed()).collect();
+    let owners: Vec<Option<Uuid>> = of().map(|run| run.claim_for.map(|owner| *owner.as_uuid())).collect();
+    let values: Values<'_> = &[
+        &executions,
+        &ids,
+        &workflows,
+        &versions,
+        &lanes,
+        &priorities,
+        &digests,
+        &bodies,
+        &nonces,
+        &owners,
+        &BATCH_PATIENCE,
+    ];
+    let rows = db.query(For::Clients, sql::START_LEAN, values).await?;
+    let all = || group.iter().map(|(at, _)| *at);
+    let named: Option<Vec<Uuid>> = rows.first().and_then(|row| row.get(0));
+    let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
+    Ok(match named {
+        _ if none => all().collect(),
+        None => BTreeSet::new(),
+        Some(named) => all().filter(|at| !named.contains(runs[*at].execution.as_uuid())).collect(),
+    })
 }
 
 /// The runs that are new, by index, and whether nobody owns them.

@@ -143,6 +143,9 @@ impl Drop for Place {
 async fn lane(parts: Weak<Parts>, named: bool) {
     let mut place = Place { parts: parts.clone(), named, taken: true };
     while let Some(parts) = parts.upgrade() {
+        // What ends together is often followed by starts that come together: whoever is about to ask has
+        // its turn before the group goes.
+        parts.spawner.yield_now().await;
         let group = {
             let mut queue = lock(&parts, named);
             let size = queue.waiting.len().min(GROUP_LIMIT);

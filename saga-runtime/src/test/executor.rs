@@ -220,6 +220,10 @@ struct Starter {
 }
 
 impl Executor for Starter {
+    fn steps(&self) -> bool {
+        !self.at_once
+    }
+
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Task {
         let id = self.tasks.start(self.host, task);
         if self.at_once && !Tasks::inside() {

@@ -334,6 +334,10 @@ impl Driver {
                 }
                 None
             }
+            Some(CommitOutcome::Refused { head }) if head.is_some_and(|head| head.plus(1) < self.next) => {
+                tracing::warn!(run = %self.run.id, at = %self.next, ?head, "the store has lost records that it had acknowledged, as a failover without synchronous replication does; the run is read anew");
+                Some(Parting::Reload)
+            }
             Some(CommitOutcome::Refused { head }) => {
                 tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
                 self.shared.doubt.notify_one();

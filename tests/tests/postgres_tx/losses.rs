@@ -6,6 +6,7 @@ use saga_tests::Act;
 
 use crate::bank::{Bank, pay, session};
 use crate::proxy::{Cut, Proxy};
+use crate::steps::pay_thrice;
 
 #[tokio::test]
 async fn the_late_commit_of_a_worker_whose_run_was_taken_over_does_not_land() {
@@ -29,6 +30,22 @@ async fn the_late_commit_of_a_worker_whose_run_was_taken_over_does_not_land() {
     bank.until_free().await;
     assert_eq!(bank.cents().await, 100, "neither the writes");
     assert_eq!(bank.rows("P-1").await, i64::try_from(place).unwrap() + 1, "nor the record");
+}
+
+#[tokio::test]
+async fn a_step_does_not_land_behind_a_record_that_a_failover_has_lost() {
+    let bank = Bank::open().await;
+    bank.world.plan("debit", [Act::Succeed, Act::Wait]);
+    let engine = bank.engine().await;
+    let run = engine.client().start(pay_thrice(bank.table.clone())).id("P-1").await.unwrap();
+    bank.world.began("debit").await;
+    bank.world.began("debit").await;
+    // Of what was lost only the record: the steps that are made again are seen by their writes.
+    let lose = format!("DELETE FROM {}.journal WHERE seq = 1", bank.schema);
+    assert_eq!(bank.session.execute(&lose, &[]).await.unwrap(), 1);
+    bank.world.open("debit");
+    assert_eq!(run.result().await.unwrap(), 99 - 6, "it went on from what is there");
+    assert_eq!(bank.rows("P-1").await, 3 + 2);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use saga_tests::{Act, World};
 use crate::bank::{Bank, BankError, Failure, debit};
 
 #[workflow]
-async fn pay_thrice(table: String) -> Result<i64, Failure> {
+pub(crate) async fn pay_thrice(table: String) -> Result<i64, Failure> {
     debit(table.clone(), 1).await?;
     debit(table.clone(), 2).await?;
     Ok(debit(table, 3).await?)

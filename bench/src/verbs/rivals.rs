@@ -92,8 +92,15 @@ async fn compare(options: &Options, rival: &str, place: &Place, load: Load, ours
 
 async fn theirs(options: &Options, rival: &str, place: &Place, load: Load) -> anyhow::Result<(f64, f64)> {
     let url = match place {
-        // They want a host to be named, even if the parameters say which socket it is.
-        Place::Postgres { url, .. } => url.replacen("@/", "@localhost/", 1),
+        Place::Postgres { url, .. } => {
+            // A database of its own: dbos and durare both keep their tables in a schema `dbos`, and
+            // a run that is there from another turn would not be run again.
+            let database = format!("saga_rival_{}", rival.replace('-', "_"));
+            let session = place.session().await?.context("there is no server")?;
+            session.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await?;
+            session.batch_execute(&format!("CREATE DATABASE {database}")).await?;
+            in_database(url, &database)?
+        }
         Place::Sqlite { path, .. } => {
             let file = path.with_file_name(format!("{rival}-{}.db", load.concurrency));
             // Neither makes the file itself.
@@ -114,4 +121,33 @@ async fn theirs(options: &Options, rival: &str, place: &Place, load: Load) -> an
     let figures: serde_json::Value = serde_json::from_str(text.lines().last().context("it printed nothing")?)?;
     let figure = |name: &str| figures[name].as_f64().context("a figure is missing");
     Ok((figure("steps_per_second")?, figure("p50")?))
+}
+
+/// The address of another database of the same server.
+fn in_database(url: &str, database: &str) -> anyhow::Result<String> {
+    let (address, parameters) = url.split_once('?').map_or((url, None), |(address, more)| (address, Some(more)));
+    let (scheme, rest) = address.split_once("://").context("the server has no address")?;
+    let host = rest.split_once('/').map_or(rest, |(host, _)| host);
+    // They want a host to be named, even if the parameters say which socket it is.
+    let host = if host.is_empty() || host.ends_with('@') { format!("{host}localhost") } else { host.to_owned() };
+    let parameters = parameters.map(|parameters| format!("?{parameters}")).unwrap_or_default();
+    Ok(format!("{scheme}://{host}/{database}{parameters}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_database;
+
+    #[test]
+    fn a_database_takes_the_place_of_another_in_an_address() {
+        for (url, other) in [
+            ("postgres://me@/one?host=%2Frun", "postgres://me@localhost/two?host=%2Frun"),
+            ("postgres://me:pw@db:5433/one", "postgres://me:pw@db:5433/two"),
+            ("postgres://me@db", "postgres://me@db/two"),
+            ("postgres:///one?user=me", "postgres://localhost/two?user=me"),
+        ] {
+            assert_eq!(in_database(url, "two").unwrap(), other);
+        }
+        assert!(in_database("one", "two").is_err());
+    }
 }

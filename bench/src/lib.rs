@@ -7,6 +7,7 @@
 //! - `limit`: the same rows by the same statements, without the engine.
 //! - `meter`: processor time, memory, statements and bytes.
 //! - `figures`: what is printed.
+//! - `threads`: what it all runs on.
 //! - `verbs`: the measurements, one file each.
 
 pub mod figures;
@@ -14,5 +15,6 @@ pub mod limit;
 pub mod load;
 pub mod meter;
 pub mod place;
+pub mod threads;
 pub mod verbs;
 pub mod work;

@@ -1,6 +1,7 @@
 //! Measures the framework: `cargo run --release -p saga-bench -- help`.
 
 use clap::{Parser, Subcommand};
+use saga_bench::threads::runtime;
 use saga_bench::verbs::{
     events, fanout, gate, history, ledger, limit, orders, recover, report, rivals, run, sleepers, start, timers,
 };
@@ -59,29 +60,52 @@ enum Verb {
     RecoverWorker(recover::Options),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
-    match Program::parse().verb {
-        Verb::Run(options) => run::run(options).await,
-        Verb::Limit(options) => limit::run(options).await,
-        Verb::Start(options) => start::run(options).await,
-        Verb::History(options) => history::run(options).await,
-        Verb::Ledger(options) => ledger::run(options).await,
-        Verb::Fanout(options) => fanout::run(options).await,
-        Verb::Events(options) => events::run(options).await,
-        Verb::Timers(options) => timers::run(options).await,
-        Verb::Sleepers(options) => sleepers::run(options).await,
-        Verb::Orders(options) => orders::run(options).await,
-        Verb::Recover(options) => recover::run(options).await,
-        Verb::Gate(options) => gate::run(options).await,
-        Verb::Report(options) => report::run(options).await,
-        Verb::Rivals(options) => rivals::run(options).await,
-        Verb::Worker(options) => run::worker(options).await,
-        Verb::ListenWorker(options) => events::worker(options).await,
-        Verb::IdleWorker(common) => sleepers::idle_worker(common).await,
-        Verb::WaitingWorker(common) => sleepers::waiting_worker(common).await,
-        Verb::RecoverWorker(options) => recover::worker(options).await,
+    let verb = Program::parse().verb;
+    let runtime = runtime(verb.store())?;
+    match verb {
+        Verb::Run(options) => runtime.block_on(run::run(options)),
+        Verb::Limit(options) => runtime.block_on(limit::run(options)),
+        Verb::Start(options) => runtime.block_on(start::run(options)),
+        Verb::History(options) => runtime.block_on(history::run(options)),
+        Verb::Ledger(options) => runtime.block_on(ledger::run(options)),
+        Verb::Fanout(options) => runtime.block_on(fanout::run(options)),
+        Verb::Events(options) => runtime.block_on(events::run(options)),
+        Verb::Timers(options) => runtime.block_on(timers::run(options)),
+        Verb::Sleepers(options) => runtime.block_on(sleepers::run(options)),
+        Verb::Orders(options) => runtime.block_on(orders::run(options)),
+        Verb::Recover(options) => runtime.block_on(recover::run(options)),
+        Verb::Gate(options) => gate::run(options),
+        Verb::Report(options) => report::run(options),
+        Verb::Rivals(options) => runtime.block_on(rivals::run(options)),
+        Verb::Worker(options) => runtime.block_on(run::worker(options)),
+        Verb::ListenWorker(options) => runtime.block_on(events::worker(options)),
+        Verb::IdleWorker(common) => runtime.block_on(sleepers::idle_worker(common)),
+        Verb::WaitingWorker(common) => runtime.block_on(sleepers::waiting_worker(common)),
+        Verb::RecoverWorker(options) => runtime.block_on(recover::worker(options)),
+    }
+}
+
+impl Verb {
+    /// The store that it measures. What measures several has a runtime for each, or leaves the work to
+    /// other processes.
+    fn store(&self) -> &str {
+        let common = match self {
+            Self::Run(options) | Self::Worker(options) => &options.common,
+            Self::Limit(options) => &options.common,
+            Self::Start(options) => &options.common,
+            Self::History(options) => &options.common,
+            Self::Ledger(options) => &options.common,
+            Self::Fanout(options) => &options.common,
+            Self::Events(options) | Self::ListenWorker(options) => &options.common,
+            Self::Timers(options) => &options.common,
+            Self::Sleepers(options) => &options.common,
+            Self::Recover(options) | Self::RecoverWorker(options) => &options.common,
+            Self::IdleWorker(common) | Self::WaitingWorker(common) => common,
+            Self::Orders(_) | Self::Gate(_) | Self::Report(_) | Self::Rivals(_) => return "",
+        };
+        &common.store
     }
 }
 

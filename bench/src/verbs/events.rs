@@ -22,8 +22,9 @@ const REST: Duration = Duration::from_millis(20);
 /// What `events` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Events to send.
     #[arg(long, default_value_t = 200)]
     events: u32,

@@ -9,8 +9,9 @@ use crate::work::fan;
 /// What `fanout` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Steps at once.
     #[arg(default_value_t = 10_000)]
     steps: u32,

@@ -3,6 +3,7 @@
 use crate::figures::Figures;
 use crate::load::Load;
 use crate::place::Place;
+use crate::threads::runtime;
 use crate::verbs::{compare, history, ledger, run};
 
 /// What `gate` takes.
@@ -30,10 +31,10 @@ impl Bound {
 }
 
 /// Measures, prints each bound, and fails if one is not kept.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: Options) -> anyhow::Result<()> {
     let mut bounds = Vec::new();
     for store in &options.stores {
-        gate(&Place::parse(store, None).await?, &mut bounds).await?;
+        runtime(store)?.block_on(async { gate(&Place::parse(store, None).await?, &mut bounds).await })?;
     }
     for bound in &bounds {
         let shown = bound.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));

@@ -12,8 +12,9 @@ use crate::place::Place;
 /// What `history` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Steps of the one run.
     #[arg(default_value_t = 10_000)]
     steps: u32,

@@ -11,8 +11,9 @@ use crate::work::{heavy_steps, steps};
 /// What `limit` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     load: Load,
 }

@@ -18,8 +18,9 @@ const LEASE: Duration = Duration::from_millis(1_200);
 /// What `recover` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Live runs.
     #[arg(default_value_t = 5_000)]
     runs: u64,

@@ -3,6 +3,7 @@
 use crate::figures::Figures;
 use crate::load::Load;
 use crate::place::Place;
+use crate::threads::runtime;
 use crate::verbs::compare;
 
 /// What `report` takes.
@@ -14,20 +15,21 @@ pub struct Options {
 }
 
 /// Measures each load beside its limit and prints a row for each.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: Options) -> anyhow::Result<()> {
     println!(
         "| store | runs at once | steps/s | p50 of a run | p99 | the limit's steps/s | share of the limit | bytes a step | client CPU a step | server CPU a step |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    for store in &options.stores {
-        let place = Place::parse(store, None).await?;
-        for (concurrency, runs) in [(1, 1_200), (16, 6_000), (64, 12_000), (256, 30_000), (1_024, 60_000)] {
-            let figures = compare::measure(&place, Load { runs, concurrency, steps: 10, payload: 0 }).await?;
-            println!("{}", row(place.kind(), concurrency, &figures));
-        }
-        place.clear().await?;
+    options.stores.iter().try_for_each(|store| runtime(store)?.block_on(rows(store)))
+}
+
+async fn rows(store: &str) -> anyhow::Result<()> {
+    let place = Place::parse(store, None).await?;
+    for (concurrency, runs) in [(1, 1_200), (16, 6_000), (64, 12_000), (256, 30_000), (1_024, 60_000)] {
+        let figures = compare::measure(&place, Load { runs, concurrency, steps: 10, payload: 0 }).await?;
+        println!("{}", row(place.kind(), concurrency, &figures));
     }
-    Ok(())
+    place.clear().await
 }
 
 fn row(kind: &str, concurrency: u64, figures: &Figures) -> String {

@@ -15,8 +15,9 @@ use crate::place::Place;
 /// What `run` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     load: Load,
     /// Worker processes, which share the runs; this one does all the work if there is one.

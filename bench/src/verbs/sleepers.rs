@@ -18,8 +18,9 @@ const IN_MEMORY: u64 = 9_000;
 /// What `sleepers` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Runs that sleep for hours.
     #[arg(default_value_t = 100_000)]
     runs: u64,

@@ -9,8 +9,9 @@ use crate::work::sleeper;
 /// What `start` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Starts in all.
     #[arg(long, default_value_t = 20_000)]
     runs: u64,

@@ -13,8 +13,9 @@ use crate::work::{RANG, alarm};
 /// What `timers` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     /// Timers.
     #[arg(default_value_t = 100_000)]
     timers: u64,

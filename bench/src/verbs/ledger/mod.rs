@@ -17,8 +17,9 @@ const STEPS: u64 = 10;
 /// What `ledger` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
+    /// Where, and how to print.
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     load: Load,
 }

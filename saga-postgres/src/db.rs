@@ -48,8 +48,6 @@ pub(crate) struct Db {
     pub(crate) address: Address,
     pub(crate) schema: String,
     pub(crate) texts: Texts,
-    /// See [`sql::step_commit`].
-    pub(crate) step_commit: String,
     heart: Pool,
     engine: Pool,
     clients: Pool,
@@ -76,12 +74,10 @@ impl Db {
         let steps = pool(&address, options, options.transaction_sessions, sql::STEP_SESSION, None)?;
         let lease = AtomicI64::new(i64::MAX);
         let (schema, texts) = (options.schema.clone(), Texts::new(&options.schema));
-        let step_commit = sql::step_commit(&schema);
         Ok(Arc::new(Self {
             address,
             schema,
             texts,
-            step_commit,
             heart,
             engine,
             clients,

@@ -207,7 +207,7 @@ impl Store for SqliteStore {
         // Inside of a group a refusal would cost the others their transaction.
         self.core.require_member(claim.incarnation)?;
         let (claim, slots) = (claim.clone(), claim.slots.min(MAX_WEIGHT));
-        // What the worker does with the run is flushed, and the claim with it.
+        // What the worker commits for the run is flushed, and the claim with it.
         let claim_it = move |cx: &mut Cx<'_, '_>| write::claim::claim(cx, &claim);
         self.call_flushed(slots, Flush::WithTheNext, claim_it).await
     }

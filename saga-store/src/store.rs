@@ -201,8 +201,9 @@ pub trait Store: Send + Sync + 'static {
     /// One that is marked "not this build" is left to others, as long as a living member is of a
     /// build that it is not marked with: else nobody would ever have it, and whoever asks may.
     ///
-    /// A claim need not be flushed before it is answered, if it is before all that comes after it: a crash
-    /// that undoes it has then undone all that was done with the run.
+    /// A claim need not be flushed before it is answered, if a crash that undoes it undoes all that was
+    /// committed after it: no record is then left of what was done with the run. If its worker lives on, the
+    /// fence decides between it and whoever claims the run next.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
 
     /// Takes up to `max` runs of a dead worker for `by`.

@@ -115,12 +115,6 @@ macro_rules! full {
     };
 }
 
-/// Ends the transaction of a step: as long as this is under way the append before it may be one of
-/// which nobody else sees anything yet.
-pub(crate) fn step_commit(schema: &str) -> String {
-    super::fill("-- lean @.journal\nCOMMIT", schema)
-}
-
 statements! { 0;
     /// Commits of one row each and nothing else, of runs whose heads are known: the common case.
     ///
@@ -208,12 +202,13 @@ statements! { 0;
 
     /// The same for one row of a run of which nothing is to be settled. The values are made so that
     /// it fails if the row before is not there, or if this is not the transaction that was begun;
-    /// if the place is taken it fails by itself. (It is found as lean commits are, by who wants to
-    /// delete a run, and [`step_commit`] is as well.)
-    STEP_LEAN = "-- lean step
+    /// if the place is taken it fails by itself. The row before is locked: the transaction's snapshot
+    /// may be older than a purge, which then comes after it, or has it fail.
+    STEP_LEAN = "-- step_lean
         INSERT INTO @.journal (execution, seq, nonce, more, body) VALUES ($1::uuid, $2::int8, $3::int8,
             CASE current_setting('saga.step', true) WHEN 'open'
-                THEN 1 / (EXISTS (SELECT FROM @.journal p WHERE p.execution = $1::uuid AND p.seq = $2::int8 - 1))::int = 0
+                THEN 1 / (EXISTS (
+                    SELECT FROM @.journal p WHERE p.execution = $1::uuid AND p.seq = $2::int8 - 1 FOR KEY SHARE))::int = 0
                 ELSE COALESCE('not ' || current_setting('saga.step', true), 'not open')::bool END,
             $4::bytea)";
 

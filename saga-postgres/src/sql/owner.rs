@@ -79,9 +79,9 @@ statements! { start::END;
     /// Takes runs that are due. Rows that another session has locked are left to it. What the
     /// worker has no room for, of the sleepers whose time has come, is awake from now on.
     ///
-    /// Nothing waits for the log to be flushed: what the worker does with a run is flushed, and the
+    /// Nothing waits for the log to be flushed: what the worker appends to a run is flushed, and the
     /// claim, which is before it in the log, with it. A claim that a crash of the server undoes has
-    /// had no effect that is left.
+    /// left nothing in any journal.
     CLAIM = concat!("-- claim
         WITH RECURSIVE t AS MATERIALIZED (SELECT @now AS now, set_config('synchronous_commit', 'off', true)),
         member AS MATERIALIZED (SELECT FROM @.workers WHERE incarnation = $1 AND NOT dead),

@@ -121,7 +121,7 @@ impl Open {
             // What could not even be sent must not be followed by a commit.
             send(appended.as_mut()).await?;
             commit_sent = true;
-            let commit = tx.session.batch_execute(&tx.db.step_commit);
+            let commit = tx.session.batch_execute("COMMIT");
             let ((), (), (), ended) = join4(open.as_mut(), ready.as_mut(), appended.as_mut(), commit).await;
             // The first that failed is the reason.
             open.take_output().unwrap_or(Ok(()))?;

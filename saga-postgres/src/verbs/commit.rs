@@ -260,16 +260,8 @@ impl Batch<'_> {
             let values: Values<'_> = &[&executions, &seqs, &nonces, &bodies];
             self.db.query(For::Engine, sql::LEAN, values).await?
         };
-        let named: Option<Vec<Uuid>> = rows.first().and_then(|row| row.get(0));
-        let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
-        let (applied, missed): (Group, Group) = match named {
-            _ if none => (Group::new(), group.to_vec()),
-            None => (group.to_vec(), Group::new()),
-            Some(mut named) => {
-                named.sort_unstable();
-                group.iter().partition(|at| named.binary_search(self.commits[**at].execution.as_uuid()).is_ok())
-            }
-        };
+        let answer = super::Applied::of(&rows);
+        let (applied, missed): (Group, Group) = group.iter().partition(|at| answer.has(self.commits[**at].execution));
         let (ended, gone_on): (Group, Group) = applied.iter().partition(|at| self.commits[**at].then == Then::End);
         self.heads.forget(self.executions(&ended));
         self.heads.moved_on(self.executions(&gone_on));

@@ -9,6 +9,10 @@ pub(crate) mod purge;
 pub(crate) mod read;
 pub(crate) mod start;
 
+use saga_store::ExecutionId;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
 /// A position, a count or a length as the server keeps it. None is ever near the limit.
 pub(crate) fn number(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
@@ -22,6 +26,24 @@ pub(crate) fn place(index: usize) -> i32 {
 /// Which of the requests a row of an answer is about.
 pub(crate) fn index(place: i32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
+}
+
+/// Which executions a statement of lean rows has applied.
+pub(crate) struct Applied(Option<Vec<Uuid>>);
+
+impl Applied {
+    /// Reads the answer, which names them only if they are not all.
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
+        let mut named: Option<Vec<Uuid>> =
+            if none { Some(Vec::new()) } else { rows.first().and_then(|row| row.get(0)) };
+        named.iter_mut().for_each(|named| named.sort_unstable());
+        Self(named)
+    }
+
+    pub(crate) fn has(&self, execution: ExecutionId) -> bool {
+        self.0.as_ref().is_none_or(|named| named.binary_search(execution.as_uuid()).is_ok())
+    }
 }
 
 /// The parts of an array that belong to each request: from the first to the last, counted from

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::{Slices, index, place};
+use super::{Applied, Slices, index, place};
 use crate::db::{Db, For, Values};
 use crate::error::{Abort, unavailable};
 use crate::heads::Heads;
@@ -170,14 +170,8 @@ async fn send_lean(db: &Db, runs: &[NewRun], group: &[(usize, Option<Uuid>)]) ->
         &BATCH_PATIENCE,
     ];
     let rows = db.query(For::Clients, sql::START_LEAN, values).await?;
-    let all = || group.iter().map(|(at, _)| *at);
-    let named: Option<Vec<Uuid>> = rows.first().and_then(|row| row.get(0));
-    let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
-    Ok(match named {
-        _ if none => all().collect(),
-        None => BTreeSet::new(),
-        Some(named) => all().filter(|at| !named.contains(runs[*at].execution.as_uuid())).collect(),
-    })
+    let applied = Applied::of(&rows);
+    Ok(group.iter().map(|(at, _)| *at).filter(|at| !applied.has(runs[*at].execution)).collect())
 }
 
 /// The runs that are new, by index, and whether nobody owns them.

@@ -2,6 +2,7 @@
 
 use saga_store::Store;
 use saga_store::conformance::lab::Lab;
+use saga_test_server::shared;
 use saga_tests::Act;
 
 use crate::bank::{Bank, pay, session};
@@ -30,6 +31,27 @@ async fn the_late_commit_of_a_worker_whose_run_was_taken_over_does_not_land() {
     bank.until_free().await;
     assert_eq!(bank.cents().await, 100, "neither the writes");
     assert_eq!(bank.rows("P-1").await, i64::try_from(place).unwrap() + 1, "nor the record");
+}
+
+#[tokio::test]
+async fn a_step_whose_snapshot_is_older_than_the_purge_of_its_run_leaves_nothing() {
+    let bank = Bank::open().await;
+    bank.world.plan("debit", [Act::Wait]);
+    let url = shared().url();
+    let more = if url.contains('?') { '&' } else { '?' };
+    let store = bank.store_at(&format!("{url}{more}options=-cdefault_transaction_isolation%3Dserializable")).await;
+    let engine = bank.engine_with(&store, |builder| builder).await;
+    let run = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    for table in ["journal", "live", "runs"] {
+        let purge = format!("DELETE FROM {}.{table} WHERE execution = '{}'", bank.schema, run.execution());
+        bank.session.execute(&purge, &[]).await.unwrap();
+    }
+    bank.world.open("debit");
+    bank.until_free().await;
+    assert_eq!(bank.cents().await, 100, "neither the writes");
+    let rows = format!("SELECT count(*) FROM {}.journal", bank.schema);
+    assert_eq!(bank.session.query_one(&rows, &[]).await.unwrap().get::<_, i64>(0), 0, "nor the record");
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ impl Applied {
         let none = rows.first().is_none_or(|row| row.get::<_, i64>(1) == 0);
         let mut named: Option<Vec<Uuid>> =
             if none { Some(Vec::new()) } else { rows.first().and_then(|row| row.get(0)) };
-        named.iter_mut().for_each(|named| named.sort_unstable());
+        if let Some(named) = &mut named {
+            named.sort_unstable();
+        }
         Self(named)
     }
 

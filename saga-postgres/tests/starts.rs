@@ -163,6 +163,10 @@ async fn of_starts_in_one_call_those_whose_worker_has_gone_wait_for_another() {
     let of = |worker| NewRun { claim_for: Some(worker), ..unnamed(&lab) };
     let runs = [of(here), of(gone), of(here), of(gone)];
     assert_eq!(lab.store.start(runs.to_vec()).await.unwrap(), [const { Started::New }; 4]);
+    for (run, state) in runs.iter().zip([RunState::Running, RunState::Pending].into_iter().cycle()) {
+        // By itself, and not since a claim finds out later that their owner is nobody.
+        assert_eq!(lab.view(run.execution).await.state, state);
+    }
     let claimed: BTreeSet<_> = executions(&lab.claim(here).await).into_iter().collect();
     assert_eq!(claimed, [runs[1].execution, runs[3].execution].into());
     for run in &runs {

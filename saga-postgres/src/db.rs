@@ -111,6 +111,26 @@ impl Db {
         self.settle(session, sql.name, answer).await
     }
 
+    /// Sends some statements on one session, each without waiting for the answer to the one before.
+    pub(crate) async fn query_in_a_row<const N: usize>(
+        &self,
+        whose: For,
+        calls: [(Sql, Values<'_>); N],
+    ) -> Result<[Vec<Row>; N], Abort> {
+        let session = self.session(whose).await?;
+        let names = calls.map(|(sql, _)| sql.name).join(", ");
+        let sent = futures_util::future::try_join_all(calls.map(|(sql, values)| {
+            let (session, text) = (&session, self.texts.of(sql));
+            async move {
+                let statement = session.prepare_cached(text).await?;
+                session.query(&statement, values).await
+            }
+        }));
+        let answer = tokio::time::timeout(PATIENCE, sent).await;
+        let rows = self.settle(session, &names, answer).await?;
+        rows.try_into().map_err(|_| unavailable("an answer to one of several statements is missing".to_owned()).into())
+    }
+
     /// Sends one statement whose text is not always the same, with the types of its values.
     pub(crate) async fn query_text(&self, name: &str, text: &str, values: TypedValues<'_>) -> Result<Vec<Row>, Abort> {
         let session = self.session(For::Clients).await?;
@@ -119,12 +139,12 @@ impl Db {
     }
 
     /// Gives up a session that is of no further use, and finds out which right was missing.
-    async fn settle(
+    async fn settle<T>(
         &self,
         session: Object,
         name: &str,
-        answer: Result<Result<Vec<Row>, Error>, Elapsed>,
-    ) -> Result<Vec<Row>, Abort> {
+        answer: Result<Result<T, Error>, Elapsed>,
+    ) -> Result<T, Abort> {
         match answer {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) => {

@@ -16,14 +16,34 @@ struct Head {
     seq: Seq,
 }
 
+impl Head {
+    fn precedes(&self, owner: Incarnation, seq: Seq) -> bool {
+        self.owner == owner && self.seq.plus(1) == seq
+    }
+}
+
 /// The heads of the runs that workers of this process own.
 #[derive(Debug, Default)]
-pub(crate) struct Heads(Mutex<HashMap<ExecutionId, Head>>);
+pub(crate) struct Heads(Mutex<Map>);
+
+type Map = HashMap<ExecutionId, Head, foldhash::fast::RandomState>;
 
 impl Heads {
+    /// Takes out of a group what is not the next row of a settled run.
+    pub(crate) fn take_unsettled<T>(
+        &self,
+        group: &mut Vec<T>,
+        row: impl Fn(&T) -> Option<(ExecutionId, Incarnation, Seq)>,
+    ) -> Vec<T> {
+        let heads = self.lock();
+        let is_next =
+            |(execution, owner, seq)| heads.get(&execution).is_some_and(|head: &Head| head.precedes(owner, seq));
+        group.extract_if(.., |one| !row(one).is_some_and(is_next)).collect()
+    }
+
     /// Whether the row of this owner is the next one of a settled run.
     pub(crate) fn is_next(&self, execution: ExecutionId, owner: Incarnation, seq: Seq) -> bool {
-        self.lock().get(&execution).is_some_and(|head| head.owner == owner && head.seq.plus(1) == seq)
+        self.lock().get(&execution).is_some_and(|head| head.precedes(owner, seq))
     }
 
     /// The server has acknowledged this row, and nothing is to be settled.
@@ -31,11 +51,13 @@ impl Heads {
         self.lock().insert(execution, Head { owner, seq });
     }
 
-    /// The server has acknowledged one row more of each of these.
-    pub(crate) fn moved_on(&self, executions: impl Iterator<Item = ExecutionId>) {
+    /// The server has acknowledged one row more of each of these; whether that was a run's last.
+    pub(crate) fn moved_on(&self, executions: impl Iterator<Item = (ExecutionId, bool)>) {
         let mut heads = self.lock();
-        for execution in executions {
-            if let Some(head) = heads.get_mut(&execution) {
+        for (execution, ended) in executions {
+            if ended {
+                heads.remove(&execution);
+            } else if let Some(head) = heads.get_mut(&execution) {
                 head.seq = head.seq.plus(1);
             }
         }
@@ -54,7 +76,7 @@ impl Heads {
         self.lock().retain(|_, head| head.owner != owner);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Head>> {
+    fn lock(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,7 +94,7 @@ mod tests {
         heads.settled(run, owner, Seq(0));
         assert!(heads.is_next(run, owner, Seq(1)));
         assert!(!heads.is_next(run, owner, Seq(2)) && !heads.is_next(run, other, Seq(1)));
-        heads.moved_on([run].into_iter());
+        heads.moved_on([(run, false)].into_iter());
         assert!(heads.is_next(run, owner, Seq(2)));
         heads.forget_all_of(other);
         assert!(heads.is_next(run, owner, Seq(2)));

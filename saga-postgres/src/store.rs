@@ -163,6 +163,16 @@ impl PostgresStore {
         self.shared.hints.send(hints);
     }
 
+    async fn put(
+        &self,
+        messages: &[Message],
+        claim: Option<&Claim>,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        let delivered = deliver::deliver(self.db(), messages, claim).await.map_err(|abort| self.failed(abort))?;
+        self.tell_all(delivered.hints);
+        Ok((delivered.answers, delivered.claimed))
+    }
+
     async fn sweep_in_turn(&self) -> Result<(), StoreError> {
         let now = Instant::now();
         let due = self.turn(|turn| {
@@ -248,9 +258,15 @@ impl Store for PostgresStore {
     }
 
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
-        let (answers, hints) = deliver::deliver(self.db(), &messages).await.map_err(|abort| self.failed(abort))?;
-        self.tell_all(hints);
-        Ok(answers)
+        Ok(self.put(&messages, None).await?.0)
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        self.put(&messages, Some(claim)).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

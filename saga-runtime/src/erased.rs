@@ -32,6 +32,11 @@ pub(crate) trait AnyStore: Send + Sync + 'static {
     fn start_within(&self, run: &mut NewRun) -> Option<&str>;
     fn tell(&self, hint: Hint);
     fn deliver(&self, messages: Vec<Message>) -> Answer<'_, Vec<Delivery>>;
+    fn deliver_and_claim<'a>(
+        &'a self,
+        messages: Vec<Message>,
+        claim: &'a Claim,
+    ) -> Answer<'a, (Vec<Delivery>, Vec<ClaimedRun>)>;
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Vec<ClaimedRun>>;
     fn adopt(&self, dead: Incarnation, by: Incarnation, max: usize) -> Answer<'_, Vec<ClaimedRun>>;
     fn reconcile<'a>(&'a self, owner: Incarnation, driven: &'a [ExecutionId], max: usize) -> Answer<'a, Differences>;
@@ -101,6 +106,14 @@ impl<S: Store> AnyStore for S {
 
     fn deliver(&self, messages: Vec<Message>) -> Answer<'_, Vec<Delivery>> {
         Box::pin(Store::deliver(self, messages))
+    }
+
+    fn deliver_and_claim<'a>(
+        &'a self,
+        messages: Vec<Message>,
+        claim: &'a Claim,
+    ) -> Answer<'a, (Vec<Delivery>, Vec<ClaimedRun>)> {
+        Box::pin(Store::deliver_and_claim(self, messages, claim))
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Vec<ClaimedRun>> {

@@ -2,6 +2,7 @@
 //! whose room stays when they go, so that a run of steps one after another allocates nothing for
 //! them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// So many entries are few.
@@ -194,7 +195,16 @@ thread_local! {
 }
 
 fn find<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
-    few.binary_search_by(|(other, _)| other.cmp(key))
+    match few {
+        [] => Err(0),
+        // What most have.
+        [(only, _)] => match only.cmp(key) {
+            Ordering::Equal => Ok(0),
+            Ordering::Less => Err(1),
+            Ordering::Greater => Err(0),
+        },
+        few => few.binary_search_by(|(other, _)| other.cmp(key)),
+    }
 }
 
 #[cfg(test)]

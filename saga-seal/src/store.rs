@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_store::{
-    BlobId, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, InboxMessage, Incarnation, LoadedRun,
-    Message, NewRun, OpenTx, Page, Query, RunCommit, RunId, RunView, Seq, Started, Store, StoreError, Transacted,
-    TxFuture, TxLimits, TxOutcome, TxStep,
+    BlobId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ErrorKind, ExecutionId, InboxMessage, Incarnation,
+    LoadedRun, Message, NewRun, OpenTx, Page, Query, RunCommit, RunId, RunView, Seq, Started, Store, StoreError,
+    Transacted, TxFuture, TxLimits, TxOutcome, TxStep,
 };
 
 use crate::seal::{OpenError, Place, Seal};
@@ -194,6 +194,17 @@ impl<S: Store> Store for SealedStore<S> {
             self.close(Place::Message(message.id), &mut message.body);
         }
         self.inner.deliver(messages).await
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        mut messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        for message in &mut messages {
+            self.close(Place::Message(message.id), &mut message.body);
+        }
+        self.inner.deliver_and_claim(messages, claim).await
     }
 
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {

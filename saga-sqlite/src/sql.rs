@@ -76,6 +76,9 @@ statements! { FIRST_FREE_SLOT;
                 FROM saga_live l JOIN saga_runs r ON r.run = l.run
                 WHERE l.ready = 1 AND l.lane = ?1
                 ORDER BY l.priority DESC, l.due_at, l.run";
+    SERVED = "SELECT r.workflow, r.version,
+                EXISTS (SELECT 1 FROM saga_not_build n WHERE n.run = r.run AND n.build = ?2)
+                FROM saga_runs r WHERE r.run = ?1";
     MARKS = "SELECT build FROM saga_not_build WHERE run = ?1";
     TAKE = "UPDATE saga_live SET owner = ?2, ready = 0, due_at = NULL, claim_due = unreleased WHERE run = ?1";
     BEGIN_RUNNING = "UPDATE saga_runs SET state = ?2, updated_at = ?3 WHERE run = ?1 AND state = ?4";

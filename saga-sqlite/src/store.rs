@@ -203,6 +203,15 @@ impl Store for SqliteStore {
         self.call(messages.len(), move |cx| write::deliver::deliver(cx, &messages)).await
     }
 
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        let claim = claim.clone();
+        self.call(messages.len(), move |cx| write::deliver::deliver_and_claim(cx, &messages, &claim)).await
+    }
+
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {
         // Inside of a group a refusal would cost the others their transaction.
         self.core.require_member(claim.incarnation)?;

@@ -1,7 +1,7 @@
 //! Verbs that a store around a store hands on as they are.
 
 /// Hands these verbs of [`Store`](crate::Store) on to the field `inner`, within the `impl` of a store
-/// that is around another; with `commit` goes `commit_gathering`.
+/// that is around another; with `commit` goes `commit_gathering`, with `deliver` goes `deliver_and_claim`.
 ///
 /// ```
 /// use saga_store::{Beat, Incarnation, Store, StoreError};
@@ -82,7 +82,13 @@ macro_rules! __forward_verb {
     (transact) => {
         $crate::__forward_verb!(@ transact(step: $crate::TxStep, limits: $crate::TxLimits) -> $crate::Transacted);
     };
-    (deliver) => { $crate::__forward_verb!(@ deliver(messages: Vec<$crate::Message>) -> Vec<$crate::Delivery>); };
+    (deliver) => {
+        $crate::__forward_verb!(@ deliver(messages: Vec<$crate::Message>) -> Vec<$crate::Delivery>);
+        $crate::__forward_verb!(
+            @ deliver_and_claim(messages: Vec<$crate::Message>, claim: &$crate::Claim)
+                -> (Vec<$crate::Delivery>, Vec<$crate::ClaimedRun>)
+        );
+    };
     (claim) => { $crate::__forward_verb!(@ claim(claim: &$crate::Claim) -> Vec<$crate::ClaimedRun>); };
     (adopt) => {
         $crate::__forward_verb!(

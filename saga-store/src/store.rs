@@ -195,6 +195,24 @@ pub trait Store: Send + Sync + 'static {
     /// Puts messages into inboxes.
     fn deliver(&self, messages: Vec<Message>) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
+    /// The same for a worker, which is given what it could claim of the runs that this wakes, at most
+    /// `claim.slots`: it need not ask again for a run that waits for just this. As after a claim they are
+    /// its own, and their hints need not be sent.
+    ///
+    /// A store may give fewer, down to none: what is not given is due as ever. So is all that is delivered
+    /// for somebody who is no member. A call that is sent again finds duplicates, and gives nothing for
+    /// them: what the first one gave, if its answer was lost, [`Store::reconcile`] tells.
+    ///
+    /// As it is, nothing is given.
+    fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError>> + Send {
+        let _ = claim;
+        async { Ok((self.deliver(messages).await?, Vec::new())) }
+    }
+
     /// Takes runs that are due: pending ones, released ones whose time has come or that have a
     /// message, ones whose owner left. Round-robin by lane, then priority, then time.
     ///

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use saga_store::{Claim, ClaimedRun, ErrorKind, Hint, HintStream, Incarnation, NewRun, Started, Store, StoreError};
+use saga_store::{
+    Claim, ClaimedRun, Delivery, ErrorKind, Hint, HintStream, Incarnation, Message, NewRun, Started, Store, StoreError,
+};
 
 /// A store around a store, without hints. A clone is the same one.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ impl<S: Store> Lossy<S> {
         Self { inner, claims: Arc::default(), lost: Arc::default(), starts: Arc::default(), refused: Arc::default() }
     }
 
-    /// Loses the next answer that gives runs, to a claim or a takeover.
+    /// Loses the next answer that gives runs, to a claim, a takeover or a delivery.
     pub fn lose_a_claim(&self) {
         self.claims.fetch_add(1, Ordering::Relaxed);
     }
@@ -104,7 +106,7 @@ impl HintStream for Nothing {
 
 impl<S: Store> Store for Lossy<S> {
     saga_store::forward! {
-        kind join beat leave commit deliver reconcile next_wake load inbox outbox forget blobs get
+        kind join beat leave commit reconcile next_wake load inbox outbox forget blobs get
         get_execution ended list purge purge_these
     }
 
@@ -135,6 +137,24 @@ impl<S: Store> Store for Lossy<S> {
             return Err(StoreError::new(ErrorKind::Unavailable, "the answer was lost"));
         }
         Ok(answers)
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliver(messages).await
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        let (answers, given) = self.inner.deliver_and_claim(messages, claim).await?;
+        let some = !given.is_empty();
+        let told = self.told(given);
+        if some && told.is_empty() {
+            return Err(StoreError::new(ErrorKind::Unavailable, "the answer was lost"));
+        }
+        Ok((answers, told))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

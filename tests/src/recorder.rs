@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use saga_store::{
-    BuildId, CommitError, CommitOutcome, Delivery, ExecutionId, InboxMessage, Incarnation, LoadedRun, Message,
-    MessageId, NewRun, NodeInfo, RunCommit, Started, Store, StoreError,
+    BuildId, Claim, ClaimedRun, CommitError, CommitOutcome, Delivery, ExecutionId, InboxMessage, Incarnation,
+    LoadedRun, Message, MessageId, NewRun, NodeInfo, RunCommit, Started, Store, StoreError,
 };
 
 /// One write that a store took.
@@ -40,6 +40,12 @@ impl<S: Store> Recorder<S> {
     /// Takes what was written.
     pub fn take(&self) -> Vec<Write> {
         std::mem::take(&mut self.lock())
+    }
+
+    /// Notes which of these were delivered.
+    fn keep(&self, messages: Vec<Message>, answers: &[Delivery]) {
+        let new = messages.into_iter().zip(answers).filter(|(_, answer)| matches!(answer, Delivery::New(_)));
+        self.lock().extend(new.map(|(message, _)| Write::Deliver(message)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Write>> {
@@ -138,9 +144,19 @@ impl<S: Store> Store for Recorder<S> {
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         let _turn = self.turn.lock().await;
         let answers = self.inner.deliver(messages.clone()).await?;
-        let new = messages.into_iter().zip(&answers).filter(|(_, answer)| matches!(answer, Delivery::New(_)));
-        self.lock().extend(new.map(|(message, _)| Write::Deliver(message)));
+        self.keep(messages, &answers);
         Ok(answers)
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        let _turn = self.turn.lock().await;
+        let (answers, claimed) = self.inner.deliver_and_claim(messages.clone(), claim).await?;
+        self.keep(messages, &answers);
+        Ok((answers, claimed))
     }
 
     async fn load(&self, executions: &[ExecutionId]) -> Result<Vec<LoadedRun>, StoreError> {

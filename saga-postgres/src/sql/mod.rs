@@ -96,6 +96,25 @@ macro_rules! of_all {
 }
 use of_all;
 
+/// Whether a run is marked "not this build", and a living worker is of a build that it is not
+/// marked with.
+macro_rules! left_to_others {
+    ($run:literal, $build:literal) => {
+        concat!(
+            "(CASE WHEN EXISTS (SELECT FROM @.not_build b WHERE b.execution = ",
+            $run,
+            ".execution AND b.build = ",
+            $build,
+            ")
+                    THEN EXISTS (SELECT FROM @.workers w WHERE NOT w.dead AND NOT EXISTS (
+                        SELECT FROM @.not_build b WHERE b.execution = ",
+            $run,
+            ".execution AND b.build = w.build)) END)"
+        )
+    };
+}
+use left_to_others;
+
 /// Makes a constant of each statement, counted from `$first`.
 macro_rules! statements {
     ($first:expr; $($(#[$doc:meta])* $name:ident = $text:expr;)+) => {

@@ -1,6 +1,6 @@
 //! Who drives a run, and who is there.
 
-use super::{start, statements};
+use super::{left_to_others, start, statements};
 
 /// Lets go runs of a worker that did not release them. The owner's row is locked first, in the
 /// order of all who lock several. (The owner as a range of one: the planner takes the index that
@@ -20,22 +20,6 @@ macro_rules! hand_over {
             FROM freed f JOIN @.runs r ON r.execution = f.execution
             ON CONFLICT (execution) DO UPDATE SET awake = true)
         SELECT count(*) FROM freed"
-        )
-    };
-}
-
-/// Whether a run is marked "not this build", and a living worker is of a build that it is not
-/// marked with.
-macro_rules! left_to_others {
-    ($run:literal) => {
-        concat!(
-            "(CASE WHEN EXISTS (SELECT FROM @.not_build b WHERE b.execution = ",
-            $run,
-            ".execution AND b.build = $4)
-                    THEN EXISTS (SELECT FROM @.workers w WHERE NOT w.dead AND NOT EXISTS (
-                        SELECT FROM @.not_build b WHERE b.execution = ",
-            $run,
-            ".execution AND b.build = w.build)) END)"
         )
     };
 }
@@ -110,7 +94,7 @@ statements! { start::END;
                 SELECT r.execution, r.lane, r.priority, r.due_at, l.owner IS NULL AND l.ended <> 1 AS free
                 FROM @.ready r JOIN @.live l ON l.execution = r.execution
                 WHERE r.awake AND r.workflow = n.workflow AND r.version = n.version AND r.lane = n.lane
-                    AND ", left_to_others!("r"), " IS NOT TRUE
+                    AND ", left_to_others!("r", "$4"), " IS NOT TRUE
                 ORDER BY r.priority DESC, r.due_at, r.execution
                 LIMIT (SELECT most FROM portion) FOR UPDATE OF r, l SKIP LOCKED) AS c),
         asleep AS MATERIALIZED (
@@ -124,7 +108,7 @@ statements! { start::END;
             UNION ALL
             SELECT a.execution, a.lane, a.priority, a.due_at, a.free FROM asleep a
             WHERE EXISTS (SELECT FROM served s WHERE s.workflow = a.workflow AND s.version = a.version)
-                AND ", left_to_others!("a"), " IS NOT TRUE),
+                AND ", left_to_others!("a", "$4"), " IS NOT TRUE),
         ranked AS (
             SELECT execution, lane,
                 row_number() OVER (PARTITION BY lane ORDER BY priority DESC, due_at, execution) AS round

@@ -1,6 +1,6 @@
 //! Starts of runs, and messages to them.
 
-use super::{commit, of_all, statements};
+use super::{commit, left_to_others, of_all, statements};
 
 /// A start, but for what happens when the id or the execution exists already.
 macro_rules! start {
@@ -73,6 +73,46 @@ macro_rules! start {
     };
 }
 
+/// Puts messages into inboxes: what counts them, what else is done, and what else is answered.
+macro_rules! deliver {
+    ($name:literal, $counted:expr, $also:literal, $answer:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+        WITH t AS MATERIALIZED (SELECT @now AS now),
+        c AS MATERIALIZED (
+            SELECT c.ord, c.message, c.body, i.execution AS known, COALESCE(r.execution, e.execution) AS execution
+            FROM unnest($1::int4[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
+                AS c (ord, message, to_run, to_execution, body)
+            LEFT JOIN @.inbox i ON i.message = c.message
+            LEFT JOIN @.runs r ON r.id = c.to_run AND r.newest
+            LEFT JOIN @.runs e ON e.execution = c.to_execution),
+        n AS MATERIALIZED (
+            SELECT execution, count(*) AS messages FROM c WHERE known IS NULL AND execution IS NOT NULL
+            GROUP BY execution ORDER BY execution),
+        ",
+            $counted,
+            ",
+        received AS (
+            INSERT INTO @.inbox (execution, position, message, at, body)
+            SELECT c.execution, l.before + row_number() OVER (PARTITION BY c.execution ORDER BY c.ord),
+                c.message, (SELECT now FROM t), c.body
+            FROM c JOIN counted l ON l.execution = c.execution WHERE c.known IS NULL),
+        woken AS (
+            INSERT INTO @.ready AS w (execution, workflow, version, lane, priority, due_at, awake)
+            SELECT l.execution, r.workflow, r.version, r.lane, r.priority, (SELECT now FROM t), true
+            FROM counted l JOIN @.runs r ON r.execution = l.execution WHERE l.free AND NOT l.taken
+            ON CONFLICT (execution) DO UPDATE SET awake = true, due_at = LEAST(w.due_at, EXCLUDED.due_at)
+                WHERE NOT w.awake)",
+            $also,
+            "
+        SELECT c.ord, c.known, c.execution, l.free",
+            $answer
+        )
+    };
+}
+
 statements! { commit::END;
     /// Starts runs; those whose id or execution exists are left out.
     START = start!("ON CONFLICT DO NOTHING");
@@ -112,32 +152,44 @@ statements! { commit::END;
     /// Puts messages into inboxes. A position is taken under the lock of the run's row, and only
     /// for a message that goes in, so that positions have no gaps; a message that two sessions
     /// deliver at once fails one of them, which finds it when it tries again.
-    DELIVER = "-- deliver
-        WITH t AS MATERIALIZED (SELECT @now AS now),
-        c AS MATERIALIZED (
-            SELECT c.ord, c.message, c.body, i.execution AS known, COALESCE(r.execution, e.execution) AS execution
-            FROM unnest($1::int4[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
-                AS c (ord, message, to_run, to_execution, body)
-            LEFT JOIN @.inbox i ON i.message = c.message
-            LEFT JOIN @.runs r ON r.id = c.to_run AND r.newest
-            LEFT JOIN @.runs e ON e.execution = c.to_execution),
-        n AS MATERIALIZED (
-            SELECT execution, count(*) AS messages FROM c WHERE known IS NULL AND execution IS NOT NULL
-            GROUP BY execution ORDER BY execution),
-        counted AS (
+    DELIVER = deliver!(
+        "deliver",
+        "counted AS (
             UPDATE @.live l SET inbox_last = l.inbox_last + n.messages FROM n
             WHERE l.execution = n.execution AND l.ended <> 1
-            RETURNING l.execution, l.inbox_last - n.messages AS before, l.owner IS NULL AS free),
-        received AS (
-            INSERT INTO @.inbox (execution, position, message, at, body)
-            SELECT c.execution, l.before + row_number() OVER (PARTITION BY c.execution ORDER BY c.ord),
-                c.message, (SELECT now FROM t), c.body
-            FROM c JOIN counted l ON l.execution = c.execution WHERE c.known IS NULL),
-        woken AS (
-            INSERT INTO @.ready AS w (execution, workflow, version, lane, priority, due_at, awake)
-            SELECT l.execution, r.workflow, r.version, r.lane, r.priority, (SELECT now FROM t), true
-            FROM counted l JOIN @.runs r ON r.execution = l.execution WHERE l.free
-            ON CONFLICT (execution) DO UPDATE SET awake = true, due_at = LEAST(w.due_at, EXCLUDED.due_at)
-                WHERE NOT w.awake)
-        SELECT c.ord, c.known, c.execution, l.free FROM c LEFT JOIN counted l ON l.execution = c.execution";
+            RETURNING l.execution, l.inbox_last - n.messages AS before, l.owner IS NULL AS free, false AS taken)",
+        "",
+        " FROM c LEFT JOIN counted l ON l.execution = c.execution"
+    );
+    /// The same for a worker, which is given those of these that had been released, that it serves and
+    /// that are not left to others. (What is pending or was handed over a claim gives.)
+    DELIVER_AND_CLAIM = deliver!(
+        "deliver_and_claim",
+        concat!("held AS MATERIALIZED (
+            SELECT l.execution, n.messages, l.owner IS NULL AS free, l.unreleased, l.deaths
+            FROM n JOIN @.live l ON l.execution = n.execution WHERE l.ended <> 1
+            ORDER BY l.execution FOR UPDATE OF l),
+        taken AS MATERIALIZED (
+            SELECT h.execution, h.deaths, r.id, r.workflow, r.version
+            -- By the key alone: the order asked for invites to read all runs in it.
+            FROM held h CROSS JOIN LATERAL (SELECT * FROM @.runs r WHERE r.execution = h.execution OFFSET 0) AS r
+            WHERE h.free AND NOT h.unreleased AND r.state <> 0
+                AND EXISTS (SELECT FROM @.workers w WHERE w.incarnation = $7 AND NOT w.dead)
+                AND EXISTS (
+                    SELECT FROM unnest($8::text[], $9::int8[]) AS s (workflow, version)
+                    WHERE s.workflow = r.workflow AND s.version = r.version)
+                AND ", left_to_others!("h", "$6"), " IS NOT TRUE
+            ORDER BY h.execution LIMIT $10::int8),
+        counted AS (
+            UPDATE @.live l SET inbox_last = l.inbox_last + h.messages,
+                owner = CASE WHEN k.execution IS NULL THEN l.owner ELSE $7 END,
+                claim_due = CASE WHEN k.execution IS NULL THEN l.claim_due ELSE false END
+            FROM held h LEFT JOIN taken k ON k.execution = h.execution
+            WHERE l.execution = h.execution
+            RETURNING l.execution, l.inbox_last - h.messages AS before, h.free, k.execution IS NOT NULL AS taken)"),
+        ",
+        gone AS (DELETE FROM @.ready r USING taken k WHERE r.execution = k.execution)",
+        ", k.id, k.workflow, k.version, k.deaths FROM c LEFT JOIN counted l ON l.execution = c.execution
+            LEFT JOIN taken k ON k.execution = c.execution"
+    );
 }

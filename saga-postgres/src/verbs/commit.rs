@@ -1,7 +1,7 @@
 //! Appends to journals, with all that belongs to the appends.
 
 use futures_util::future::join3;
-use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Target, Then};
+use saga_store::{Applied, CommitOutcome, ExecutionId, Hint, Incarnation, Seq, Target, Then};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -69,7 +69,8 @@ pub(crate) async fn commit(
     let batch = Batch { db, heads, commits };
     let mut hints = Vec::new();
     for group in groups(commits, &outcomes) {
-        let (mut first, full): (Group, Group) = group.into_iter().partition(|at| batch.is_settled(*at));
+        let mut first = group;
+        let full = heads.take_unsettled(&mut first, |at| batch.settled_row(*at));
         let mut failed = None;
         let half = if first.len() >= SPLIT_FROM { first.len() / 2 } else { first.len() };
         let second = first.split_off(half);
@@ -139,10 +140,10 @@ fn groups(commits: &[Plain], answered: &[Option<CommitOutcome>]) -> Vec<Group> {
 }
 
 impl Batch<'_> {
-    /// Whether a commit is one row, and the next one of a run of which nothing is to be settled.
-    fn is_settled(&self, at: usize) -> bool {
+    /// The row of a commit of one, as the next one of a run of which nothing is to be settled.
+    fn settled_row(&self, at: usize) -> Option<(ExecutionId, Incarnation, Seq)> {
         let commit = &self.commits[at];
-        commit.shape() != Shape::Full && self.heads.is_next(commit.execution, commit.owner, commit.seq)
+        (commit.shape() != Shape::Full).then_some((commit.execution, commit.owner, commit.seq))
     }
 
     /// Sends commits of settled runs. Those that come out of place are answered, or sent in full.
@@ -261,10 +262,12 @@ impl Batch<'_> {
             self.db.query(For::Engine, sql::LEAN, values).await?
         };
         let answer = super::Applied::of(&rows);
-        let (applied, missed): (Group, Group) = group.iter().partition(|at| answer.has(self.commits[**at].execution));
-        let (ended, gone_on): (Group, Group) = applied.iter().partition(|at| self.commits[**at].then == Then::End);
-        self.heads.forget(self.executions(&ended));
-        self.heads.moved_on(self.executions(&gone_on));
+        let mut applied = group.to_vec();
+        let missed = answer.take_missed(&mut applied, |at| self.commits[*at].execution);
+        self.heads.moved_on(applied.iter().map(|at| {
+            let commit = &self.commits[*at];
+            (commit.execution, commit.then == Then::End)
+        }));
         Ok((applied, missed))
     }
 
@@ -288,7 +291,7 @@ impl Batch<'_> {
         for row in rows {
             let at = index(row.get(0));
             let commit = &self.commits[at];
-            let head = row.get::<_, Option<i64>>(1).map(|seq| saga_store::Seq(seq.cast_unsigned()));
+            let head = row.get::<_, Option<i64>>(1).map(|seq| Seq(seq.cast_unsigned()));
             let nonce: Option<i64> = row.get(2);
             if nonce == Some(commit.nonce.0.cast_signed()) {
                 let owned = row.get::<_, Option<Uuid>>(3) == Some(*commit.owner.as_uuid());

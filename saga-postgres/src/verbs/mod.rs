@@ -43,6 +43,14 @@ impl Applied {
         Self(named)
     }
 
+    /// Takes out of a group what was not applied.
+    pub(crate) fn take_missed<T>(&self, group: &mut Vec<T>, execution: impl Fn(&T) -> ExecutionId) -> Vec<T> {
+        match self.0 {
+            None => Vec::new(),
+            Some(_) => group.extract_if(.., |one| !self.has(execution(one))).collect(),
+        }
+    }
+
     pub(crate) fn has(&self, execution: ExecutionId) -> bool {
         self.0.as_ref().is_none_or(|named| named.binary_search(execution.as_uuid()).is_ok())
     }

@@ -40,12 +40,9 @@ pub(crate) async fn load(db: &Db, executions: &[ExecutionId]) -> Result<Vec<Load
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = executions.iter().map(|execution| *execution.as_uuid()).collect();
-    let (views, journals, inboxes) = futures_util::future::try_join3(
-        db.query(For::Engine, sql::VIEWS, &[&ids]),
-        db.query(For::Engine, sql::JOURNALS, &[&ids]),
-        db.query(For::Engine, sql::INBOXES, &[&ids, &0_i64]),
-    )
-    .await?;
+    let calls: [(_, crate::db::Values<'_>); 3] =
+        [(sql::VIEWS, &[&ids]), (sql::JOURNALS, &[&ids]), (sql::INBOXES, &[&ids, &0_i64])];
+    let [views, journals, inboxes] = db.query_in_a_row(For::Engine, calls).await?;
     let mut runs: BTreeMap<ExecutionId, LoadedRun> = BTreeMap::new();
     for row in &views {
         let view = view(row)?;

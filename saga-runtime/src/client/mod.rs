@@ -30,7 +30,10 @@ use std::time::Duration;
 
 use saga_store::message::{CancelRequest, EventMessage, MessageBody};
 use saga_store::wire::Conclusion;
-use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun, Page, Query, RunId, RunView, Store, Target};
+use saga_store::{
+    Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, StoreError,
+    Target,
+};
 
 pub use bulk::{Action, Bulk, BulkReport};
 pub use error::ClientError;
@@ -44,7 +47,7 @@ pub use outcome::{Outcome, RunError};
 pub use repair::Repair;
 pub use request::{Begun, Start};
 pub use sending::Sending;
-pub(crate) use sending::{Letter, deliver};
+pub(crate) use sending::{Letter, Mail, deliver};
 pub use show::{RunDetails, UndoError};
 pub use start::StartRun;
 pub(crate) use start::{digest, inbox_of, newborn_view};
@@ -55,7 +58,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::codec::{Codec, Encoder};
 use crate::endings::Endings;
 use crate::entropy::Entropy;
-use crate::erased::AnyStore;
+use crate::erased::{AnyStore, BoxFuture};
 use crate::event::Event;
 use crate::spawn::{Spawner, Task};
 use crate::watchers::Watchers;
@@ -75,8 +78,12 @@ pub(crate) trait LocalWorker: Send + Sync {
     fn resolve_start(&self, new: NewRun);
     /// Whether it drives this run now.
     fn drives(&self, execution: ExecutionId) -> bool;
-    /// Says that a run has a message.
-    fn nudge(&self, execution: ExecutionId);
+    /// Puts messages into inboxes, by a task of `spawner`, and drives what they wake if it can.
+    fn deliver<'a>(
+        &'a self,
+        spawner: &'a Spawner,
+        messages: Vec<Message>,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, StoreError>>;
     /// What makes the driver that a run has here now drop it, if it has one: for whoever is about
     /// to append to the run's journal in its place.
     fn driver(&self, execution: ExecutionId) -> Option<Box<dyn FnOnce() + Send>>;
@@ -396,11 +403,14 @@ impl Client {
     ) -> Result<ExecutionId, ClientError> {
         let parts = &self.parts;
         let letter = Letter { id: parts.entropy.message(parts.clock.now()), to, run: id, body: body.to_bytes() };
-        let execution = sending::deliver(&*parts.store, &*parts.clock, letter).await?;
-        if let Some(worker) = &parts.worker {
-            worker.nudge(execution);
-        }
-        Ok(execution)
+        sending::deliver(&parts.mail(), &*parts.clock, letter).await
+    }
+}
+
+impl Parts {
+    /// How messages get into inboxes here.
+    fn mail(&self) -> Mail<'_> {
+        Mail { store: &*self.store, worker: self.worker.as_deref().map(|worker| (worker, &self.spawner)) }
     }
 }
 

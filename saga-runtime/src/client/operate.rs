@@ -171,18 +171,12 @@ async fn send(parts: &Parts, messages: Vec<Message>) {
         return;
     }
     let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
-    match parts.store.deliver(messages).await {
+    match parts.mail().put(messages).await {
         Ok(answers) => {
             let mut sent = Vec::new();
             for (id, answer) in ids.into_iter().zip(answers) {
                 let there = match answer {
-                    Delivery::New(execution) | Delivery::Duplicate(execution) => {
-                        if let Some(worker) = &parts.worker {
-                            worker.nudge(execution);
-                        }
-                        true
-                    }
-                    Delivery::NoRun => true,
+                    Delivery::New(_) | Delivery::Duplicate(_) | Delivery::NoRun => true,
                     // It may have gone on.
                     Delivery::Ended(execution) => parts
                         .store

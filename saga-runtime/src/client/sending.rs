@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use saga_store::{Delivery, ExecutionId, Message, MessageId, RunId, Target};
+use saga_store::{Delivery, ExecutionId, Message, MessageId, RunId, StoreError, Target};
 
-use super::{ClientError, chain};
+use super::{ClientError, LocalWorker, chain};
 use crate::clock::Clock;
 use crate::erased::AnyStore;
+use crate::spawn::Spawner;
 
 /// What [`RunHandle::send`](super::RunHandle::send) and [`Client::send`](super::Client::send)
 /// return: await it. A type with a name, so that of a value that is no event there is one error.
@@ -47,21 +48,33 @@ pub(crate) struct Letter {
     pub(crate) body: Bytes,
 }
 
+/// How messages get into inboxes.
+pub(crate) struct Mail<'a> {
+    pub(crate) store: &'a dyn AnyStore,
+    /// The worker in this process, if it is to have what they wake, and where its tasks are started.
+    pub(crate) worker: Option<(&'a dyn LocalWorker, &'a Spawner)>,
+}
+
+impl Mail<'_> {
+    pub(super) async fn put(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
+        match self.worker {
+            Some((worker, spawner)) => worker.deliver(spawner, messages).await,
+            None => self.store.deliver(messages).await,
+        }
+    }
+}
+
 /// Puts a message into the inbox of a run, of its next execution if it goes on; says of which.
-pub(crate) async fn deliver(
-    store: &dyn AnyStore,
-    clock: &dyn Clock,
-    letter: Letter,
-) -> Result<ExecutionId, ClientError> {
+pub(crate) async fn deliver(mail: &Mail<'_>, clock: &dyn Clock, letter: Letter) -> Result<ExecutionId, ClientError> {
     let Letter { id, mut to, run, body } = letter;
     let mut goes_on = false;
     let mut round = 0;
     while round < chain::ROUNDS {
         let message = Message { id, to: to.clone(), body: body.clone() };
-        match store.deliver(vec![message]).await?.first() {
+        match mail.put(vec![message]).await?.first() {
             Some(Delivery::New(execution) | Delivery::Duplicate(execution)) => return Ok(*execution),
             Some(Delivery::Ended(execution)) => {
-                let view = store.get_execution(*execution).await?;
+                let view = mail.store.get_execution(*execution).await?;
                 let next = view.as_ref().map(chain::next_of).transpose()?.flatten();
                 to = Target::Execution(next.ok_or_else(|| ClientError::HasEnded { id: run.clone() })?);
                 goes_on = true;

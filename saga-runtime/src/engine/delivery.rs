@@ -10,6 +10,7 @@ use saga_store::{Delivery, ExecutionId, Message, MessageId, RunState, StoreError
 use super::pace::Backoff;
 use super::shared::Shared;
 use super::successor;
+use super::wake;
 
 /// How often a message is tried again whose run goes on in an execution that is not there yet, and
 /// the longest wait between two tries. Then it is left to a sweep.
@@ -25,7 +26,7 @@ pub(super) async fn send(shared: &Arc<Shared>, messages: Vec<Message>) {
         if group.is_empty() {
             continue;
         }
-        match shared.store.deliver(group.clone()).await {
+        match wake::deliver(shared, &shared.spawner, group.clone()).await {
             Ok(answers) => {
                 backoff.answered();
                 let mut sent = Vec::with_capacity(group.len());
@@ -69,11 +70,7 @@ enum Fate {
 /// What a delivery asks for.
 async fn arrived(shared: &Shared, message: Message, answer: Delivery) -> Result<Fate, StoreError> {
     match answer {
-        Delivery::New(execution) => {
-            shared.live.nudge(execution);
-            return Ok(Fate::Settled(message.id));
-        }
-        Delivery::Duplicate(_) => return Ok(Fate::Settled(message.id)),
+        Delivery::New(_) | Delivery::Duplicate(_) => return Ok(Fate::Settled(message.id)),
         Delivery::Ended(execution) => {
             let view = shared.store.get_execution(execution).await?;
             let conclusion =
@@ -107,11 +104,11 @@ async fn send_on(shared: &Arc<Shared>, messages: Vec<(Message, ExecutionId)>) {
 }
 
 /// Whether nothing is left to do.
-async fn send_on_one(shared: &Shared, message: &Message, mut next: ExecutionId) -> Result<bool, StoreError> {
+async fn send_on_one(shared: &Arc<Shared>, message: &Message, mut next: ExecutionId) -> Result<bool, StoreError> {
     let mut wait = Duration::from_millis(5);
     for _ in 0..LATER_ROUNDS {
         let to = Message { to: Target::Execution(next), ..message.clone() };
-        match shared.store.deliver(vec![to.clone()]).await?.first() {
+        match wake::deliver(shared, &shared.spawner, vec![to.clone()]).await?.first() {
             None | Some(Delivery::NoRun) => {
                 shared.clock.sleep_until(shared.clock.now().after(wait)).await;
                 wait = (wait * 2).min(LATER_WAIT);

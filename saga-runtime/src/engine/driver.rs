@@ -18,7 +18,7 @@ use super::underway::begin;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
 use crate::erased::BoxFuture;
-use crate::machine::{Machine, TaskKey};
+use crate::machine::{AttemptStart, Machine, TaskKey};
 
 /// A run whose next timer is at least this far away leaves memory.
 const RELEASE_AFTER: Duration = Duration::from_secs(60);
@@ -169,16 +169,24 @@ impl Driver {
     }
 
     fn start_ready(&mut self) -> Option<BoxFuture<'_, Option<Parting>>> {
-        let mut starts = self.machine.dispatch();
-        let (first, second) = (starts.next(), starts.next());
-        let alone = second.is_none();
-        for start in first.into_iter().chain(second).chain(starts) {
-            let key = start.key.clone();
-            let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
-            self.attempts.start(key, alone, lifeline, attempt);
+        if let Some(first) = self.machine.dispatch() {
+            let second = self.machine.dispatch();
+            self.begin_attempt(first, second.is_none());
+            let mut next = second;
+            while let Some(start) = next {
+                self.begin_attempt(start, false);
+                next = self.machine.dispatch();
+            }
         }
         let start = self.machine.next_transaction()?;
         Some(Box::pin(self.commit_transaction(None, start)))
+    }
+
+    /// `alone` if no other is started with it.
+    fn begin_attempt(&mut self, start: AttemptStart, alone: bool) {
+        let key = start.key.clone();
+        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        self.attempts.start(key, alone, lifeline, attempt);
     }
 
     /// Feeds the machine, which polls the workflow, and reports it if that took long.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use saga_store::{ExecutionId, Incarnation, LoadedRun, NewRun};
+use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, StoreError};
 
 use super::intake;
 use super::membership::Tenure;
 use super::resolve;
 use super::shared::Shared;
+use super::wake;
 use crate::client::LocalWorker;
+use crate::erased::BoxFuture;
+use crate::spawn::Spawner;
 use crate::workflow::WorkflowDefinition;
 
 impl LocalWorker for Arc<Shared> {
@@ -48,7 +51,11 @@ impl LocalWorker for Arc<Shared> {
         Some(Box::new(move || mailbox.lost()))
     }
 
-    fn nudge(&self, execution: ExecutionId) {
-        self.live.nudge(execution);
+    fn deliver<'a>(
+        &'a self,
+        spawner: &'a Spawner,
+        messages: Vec<Message>,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(wake::deliver(self, spawner, messages))
     }
 }

@@ -8,7 +8,7 @@ use saga_store::{MessageId, RunId, Target};
 use tokio::sync::oneshot;
 
 use crate::activity::Courier;
-use crate::client::{self, ClientError, Letter};
+use crate::client::{self, ClientError, Letter, Mail};
 use crate::clock::Clock;
 use crate::erased::{AnyStore, BoxFuture};
 use crate::event::SendError;
@@ -36,7 +36,7 @@ impl Courier for Messenger {
         self.spawner.spawn(async move {
             let letter =
                 Letter { id, to: Target::Run(to.clone()), run: to, body: MessageBody::Event(event).to_bytes() };
-            let sent = match client::deliver(&*store, &*clock, letter).await {
+            let sent = match client::deliver(&Mail { store: &*store, worker: None }, &*clock, letter).await {
                 Ok(_) => Ok(()),
                 Err(ClientError::NoRun { id }) => Err(SendError::NoRun(id.to_string())),
                 Err(ClientError::HasEnded { id }) => Err(SendError::HasEnded(id.to_string())),

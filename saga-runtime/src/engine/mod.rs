@@ -44,6 +44,7 @@ mod tally;
 mod transaction;
 mod unanswered;
 mod underway;
+mod wake;
 mod ward;
 
 use std::sync::Arc;

@@ -45,6 +45,11 @@ impl Queues {
         Self { rest, limited }
     }
 
+    /// What is claimed without a limit of its own.
+    pub(crate) fn unlimited(&self) -> &Vec<(String, u32)> {
+        &self.rest
+    }
+
     /// What to claim.
     pub(crate) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
         let limited = self.limited.values().map(|queue| Portion { served: &queue.runs, queue: Some(queue) });

@@ -174,8 +174,7 @@ impl Machine {
 
     /// Whether the step's activity is a point of no return: its mark follows its schedule.
     fn is_pivot_activity(&self, op: &OpId) -> bool {
-        let key = TaskKey { op: op.clone(), undo: false };
-        self.definition_of(&key).is_some_and(|definition| definition.options.pivot)
+        self.definition_of_step(op).is_some_and(|definition| definition.options.pivot)
     }
 
     /// Finds out what became of a step: by another attempt.
@@ -351,9 +350,8 @@ impl Machine {
         if !step.errand.as_ref().is_some_and(|sent| matches!(sent.plan, UndoPlan::FromOutput)) {
             return Ok(None);
         }
-        let key = TaskKey { op: op.clone(), undo: false };
         let definition = self
-            .definition_of(&key)
+            .definition_of_step(op)
             .ok_or_else(|| format!("this worker has no activity `{}`, whose undo step {op} needs", step.activity))?;
         let undo = definition.undo_for(&step.input, output, self.identity.encoder);
         undo.map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity))

@@ -75,14 +75,20 @@ impl Machine {
 
     /// Whether the undo of this task's step needs the output of the attempt.
     pub(crate) fn undo_needs_output(&self, key: &TaskKey) -> bool {
-        !key.undo && self.undoable(&key.op).is_some_and(|item| item.call.is_none())
+        !key.undo && self.has_undo_of_output(&key.op)
+    }
+
+    fn has_undo_of_output(&self, op: &OpId) -> bool {
+        self.undoable(op).is_some_and(|item| item.call.is_none())
     }
 
     /// The undo of a step that returned this, where it needs the output.
     pub(super) fn undo_of_output(&self, op: &OpId, output: &Payload) -> Result<Option<Box<UndoStep>>, String> {
-        let key = TaskKey { op: op.clone(), undo: false };
-        match (self.undo_needs_output(&key), self.steps.get(op), self.definition_of(&key)) {
-            (true, Some(step), Some(definition)) => definition
+        if !self.has_undo_of_output(op) {
+            return Ok(None);
+        }
+        match (self.steps.get(op), self.definition_of_step(op)) {
+            (Some(step), Some(definition)) => definition
                 .undo_for(&step.input, output, self.identity.encoder)
                 .map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity)),
             _ => Ok(None),

@@ -250,20 +250,18 @@ impl Machine {
         }
     }
 
-    /// The attempts to start, once all that was taken is durable. Those that run inside the
+    /// The next attempt to start, once all that was taken is durable. Those that run inside the
     /// journal's transaction stay ready: they go one at a time.
-    pub(crate) fn dispatch(&mut self) -> impl Iterator<Item = AttemptStart> + '_ {
-        std::iter::from_fn(move || {
-            while !self.control.suspended {
-                let key = self.ready.pop()?;
-                if self.is_transaction(&key) {
-                    self.ready.set_aside(key);
-                } else if let Some(start) = self.start_attempt(key) {
-                    return Some(start);
-                }
+    pub(crate) fn dispatch(&mut self) -> Option<AttemptStart> {
+        while !self.control.suspended {
+            let key = self.ready.pop()?;
+            if self.is_transaction(&key) {
+                self.ready.set_aside(key);
+            } else if let Some(start) = self.start_attempt(key) {
+                return Some(start);
             }
-            None
-        })
+        }
+        None
     }
 
     /// The next attempt to make inside the journal's transaction, once the others are started.
@@ -400,9 +398,13 @@ impl Machine {
             let call = self.undoable(&key.op)?.call.as_ref()?;
             (self.identity.resolve)(&call.activity)
         } else {
-            let step = self.steps.get(&key.op)?;
-            self.definition_for(step.code, &step.activity)
+            self.definition_of_step(&key.op)
         }
+    }
+
+    fn definition_of_step(&self, op: &OpId) -> Option<&'static ActivityDefinition> {
+        let step = self.steps.get(op)?;
+        self.definition_for(step.code, &step.activity)
     }
 
     /// The definition that a call names, unless it writes through another kind of store: then

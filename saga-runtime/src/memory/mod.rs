@@ -188,8 +188,22 @@ impl Store for MemoryStore {
     async fn deliver(&self, messages: Vec<Message>) -> Result<Vec<Delivery>, StoreError> {
         #[cfg(feature = "test")]
         self.enter(hook::Verb::Deliver).await?;
-        Ok(self
-            .with(|state, now, hints| messages.into_iter().map(|message| state.deliver(message, now, hints)).collect()))
+        Ok(self.with(|state, now, hints| state.deliver_all(messages, None, now, hints).0))
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        #[cfg(feature = "test")]
+        self.enter(hook::Verb::Deliver).await?;
+        #[cfg_attr(not(feature = "test"), expect(unused_mut, reason = "a test may change it"))]
+        let (answers, mut claimed) =
+            self.with(|state, now, hints| state.deliver_all(messages, Some(claim), now, hints));
+        #[cfg(feature = "test")]
+        self.answer(hook::Answer::Claimed(&mut claimed));
+        Ok((answers, claimed))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use saga_store::{
-    Beat, BuildId, Claim, ClaimedRun, Differences, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunState,
-    Timestamp,
+    Beat, Claim, ClaimedRun, Differences, ExecutionId, Hint, Incarnation, Joined, NodeInfo, Peer, RunState, Timestamp,
 };
 
 use super::state::{Hold, Member, Run, State};
@@ -92,22 +91,41 @@ impl State {
         Some(claimed)
     }
 
+    /// What this worker gets of some runs that have been woken, in the order in which they were.
+    pub(super) fn claim_of(
+        &mut self,
+        claim: &Claim,
+        woken: impl Iterator<Item = ExecutionId>,
+        now: Timestamp,
+    ) -> Vec<ClaimedRun> {
+        let mut claimed = Vec::new();
+        for execution in woken {
+            let fits = self.is_alive(claim.incarnation)
+                && self.free.contains(&execution)
+                && self.runs.get(&execution).is_some_and(|run| run.due_since(now).is_some() && self.fits(claim, run));
+            if fits && claimed.len() < claim.slots {
+                claimed.extend(self.take(execution, claim.incarnation, now));
+            }
+        }
+        claimed
+    }
+
+    /// Whether a worker serves a run that is not left to those of other builds.
+    fn fits(&self, claim: &Claim, run: &Run) -> bool {
+        let living = || self.members.values().filter(|member| !member.dead).map(|member| &member.build);
+        let left_to_others =
+            || run.refused_by.contains(&claim.build) && living().any(|build| !run.refused_by.contains(build));
+        let serves = |(name, version): &(String, u32)| *name == run.view.workflow && *version == run.view.version;
+        claim.filter.workflows.iter().any(serves) && !left_to_others()
+    }
+
     /// What this worker could take, each lane by priority, then time.
     fn due_by_lane(&self, claim: &Claim, now: Timestamp) -> BTreeMap<String, VecDeque<ExecutionId>> {
-        let living: BTreeSet<&BuildId> =
-            self.members.values().filter(|member| !member.dead).map(|member| &member.build).collect();
-        let left_to_others = |run: &Run| {
-            run.refused_by.contains(&claim.build) && living.iter().any(|build| !run.refused_by.contains(*build))
-        };
         let mut due: Vec<_> = self
             .free
             .iter()
             .filter_map(|execution| self.runs.get(execution))
-            .filter(|run| {
-                let serves =
-                    |(name, version): &(String, u32)| *name == run.view.workflow && *version == run.view.version;
-                claim.filter.workflows.iter().any(serves) && !left_to_others(run)
-            })
+            .filter(|run| self.fits(claim, run))
             .filter_map(|run| {
                 Some((Reverse(run.view.priority), run.due_since(now)?, run.view.execution, &run.view.lane))
             })

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use saga_store::{
-    Applied, CommitOutcome, Delivery, ExecutionId, Hint, JournalRow, Message, NewRun, RunCommit, RunState, RunView,
-    Seq, Started, Target, Then, Timestamp,
+    Applied, Claim, ClaimedRun, CommitOutcome, Delivery, ExecutionId, Hint, JournalRow, Message, NewRun, RunCommit,
+    RunState, RunView, Seq, Started, Target, Then, Timestamp,
 };
 
 use super::state::{Hold, Run, Sent, State};
@@ -166,7 +166,27 @@ impl State {
         stay
     }
 
-    pub(super) fn deliver(&mut self, message: Message, now: Timestamp, hints: &mut Vec<Hint>) -> Delivery {
+    /// Puts messages into inboxes; gives what `claim` can have of what they wake.
+    pub(super) fn deliver_all(
+        &mut self,
+        messages: Vec<Message>,
+        claim: Option<&Claim>,
+        now: Timestamp,
+        hints: &mut Vec<Hint>,
+    ) -> (Vec<Delivery>, Vec<ClaimedRun>) {
+        let answers: Vec<Delivery> = messages.into_iter().map(|message| self.deliver(message, now)).collect();
+        let new = || answers.iter().filter_map(|answer| if let Delivery::New(to) = answer { Some(*to) } else { None });
+        let claimed = claim.map(|claim| self.claim_of(claim, new(), now)).unwrap_or_default();
+        for to in new().filter(|to| claimed.iter().all(|run| run.execution != *to)) {
+            hints.push(Hint::Inbox(to));
+            if self.free.contains(&to) {
+                hints.push(Hint::Ready);
+            }
+        }
+        (answers, claimed)
+    }
+
+    fn deliver(&mut self, message: Message, now: Timestamp) -> Delivery {
         if let Some(execution) = self.delivered.get(&message.id) {
             return Delivery::Duplicate(*execution);
         }
@@ -177,10 +197,6 @@ impl State {
         }
         run.receive(message.id, message.body, now);
         self.delivered.insert(message.id, execution);
-        hints.push(Hint::Inbox(execution));
-        if matches!(run.hold, Hold::Free(_)) {
-            hints.push(Hint::Ready);
-        }
         Delivery::New(execution)
     }
 

@@ -53,6 +53,11 @@ pub(crate) enum Fault {
     NotBuildIsForgotten,
     LanesAreOne,
     PriorityIsIgnored,
+    // Waking.
+    DeliveryGivesWhatItDoesNotTake,
+    DeliveryIgnoresItsRoom,
+    DeliveryIgnoresTheFilter,
+    DeliveryForgetsNotBuild,
     // Members.
     EveryoneIsAMember,
     PeersAreForgotten,
@@ -262,6 +267,39 @@ impl<S: Store> Store for Faulty<S> {
             answers.reverse();
         }
         Ok(answers)
+    }
+
+    async fn deliver_and_claim(
+        &self,
+        messages: Vec<Message>,
+        claim: &Claim,
+    ) -> Result<(Vec<Delivery>, Vec<ClaimedRun>), StoreError> {
+        let mut claim = claim.clone();
+        if self.has(Fault::DeliveryGivesWhatItDoesNotTake) {
+            let answers = self.inner.deliver(messages).await?;
+            let mut given = Vec::new();
+            for answer in &answers {
+                if let Delivery::New(execution) = answer
+                    && let Some(view) = self.inner.get_execution(*execution).await?
+                {
+                    let (id, workflow, version) = (view.id, view.workflow, view.version);
+                    let execution = *execution;
+                    given.push(ClaimedRun { id, execution, workflow, version, taken_over: false, deaths: 0 });
+                }
+            }
+            given.truncate(claim.slots);
+            return Ok((answers, given));
+        }
+        if self.has(Fault::DeliveryIgnoresItsRoom) {
+            claim.slots = 100;
+        }
+        if self.has(Fault::DeliveryIgnoresTheFilter) {
+            claim.filter.workflows = vec![("order".to_owned(), 1)];
+        }
+        if self.has(Fault::DeliveryForgetsNotBuild) {
+            claim.build = BuildId("another".into());
+        }
+        self.inner.deliver_and_claim(messages, &claim).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedRun>, StoreError> {

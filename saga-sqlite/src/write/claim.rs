@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use saga_store::{BuildId, Claim, ClaimedRun, ExecutionId, Incarnation, RunState};
 
 use super::Cx;
@@ -97,6 +97,21 @@ fn due_in_lane(
         Ok(())
     })?;
     Ok(runs)
+}
+
+/// Makes a worker the owner of a run that has been woken, if it serves it and it is not left to others.
+pub(super) fn take_woken(cx: &mut Cx<'_, '_>, run: i64, claim: &Claim) -> Result<Option<ClaimedRun>, Abort> {
+    if !cx.core.members().is_alive(claim.incarnation) {
+        return Ok(None);
+    }
+    let (marked, living) = (params![run, &claim.build.0[..]], cx.core.members().living_builds());
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let Some((workflow, version, marked)) = cx.session.first(&sql::SERVED, marked, read)? else { return Ok(None) };
+    let served: (String, u32) = (workflow, version);
+    if !claim.filter.workflows.contains(&served) || (marked && left_to_others(cx, run, &living)?) {
+        return Ok(None);
+    }
+    take(cx, run, claim.incarnation)
 }
 
 /// Whether a living worker's build is there that a run is not marked with.

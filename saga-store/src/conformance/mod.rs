@@ -40,6 +40,8 @@ pub mod reads;
 pub mod reconcile;
 #[doc(hidden)]
 pub mod start;
+#[doc(hidden)]
+pub mod waking;
 
 pub mod lab;
 
@@ -162,6 +164,12 @@ macro_rules! __conformance_list {
                 an_adoption_takes_no_more_than_there_is_room_for
                 deaths_in_a_row_are_counted_and_progress_clears_them
                 a_claim_record_alone_is_no_progress
+            }
+            waking {
+                what_a_delivery_gives_is_its_workers_and_the_rest_is_due
+                a_delivery_gives_nothing_that_a_claim_would_not
+                a_delivery_leaves_to_other_builds_what_is_theirs
+                a_delivery_for_nobody_gives_nothing_and_is_made
             }
             reconcile {
                 what_a_worker_drives_and_owns_is_no_difference

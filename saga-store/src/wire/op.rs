@@ -1,5 +1,6 @@
 //! Where in a workflow's code an operation stands.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use minicbor::data::Type;
@@ -11,8 +12,26 @@ use smallvec::SmallVec;
 /// of a `join!` that is the fifth operation.
 ///
 /// It depends on the code's path alone, never on timing, so that a replay finds the same ids.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 pub struct OpId(SmallVec<[u32; 4]>);
+
+/// A step is looked up by its place a dozen times, and most places have one number.
+impl Ord for OpId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.path(), other.path()) {
+            ([one], [other]) => one.cmp(other),
+            (one, other) => one.cmp(other),
+        }
+    }
+}
+
+impl PartialOrd for OpId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// A step copies its place fifteen times, and most places have one number.
 impl Clone for OpId {

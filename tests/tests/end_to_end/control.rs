@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_runtime::prelude::*;
 use saga_runtime::store::RunState;
 use saga_runtime::store::wire::{Conclusion, Entry};
-use saga_runtime::{Client, RunHandle, Workflow};
+use saga_runtime::{Client, ClientError, RunHandle, Workflow};
 use saga_tests::steps::{SagaError, book, pay, step};
 use saga_tests::{Act, Place, World, engine, on_each_store};
 use serde::{Deserialize, Serialize};
@@ -230,7 +230,11 @@ async fn a_suspended_run_cut_after_any_record_ends_the_same(place: impl Place) {
         if !said.iter().any(|entry| matches!(entry, Entry::EventReceived(_))) {
             run.send(Approval { by: "me".to_owned() }).await.unwrap();
         }
-        run.resume().await.unwrap();
+        match run.resume().await {
+            // Cut before it was suspended, it waits for nobody.
+            Err(ClientError::HasEnded { .. }) if !said.iter().any(|entry| matches!(entry, Entry::Suspended(_))) => {}
+            resumed => resumed.unwrap(),
+        }
         assert_eq!(run.result().await.unwrap(), "fee! me room!", "cut after {cut}");
         let ended = said.iter().filter(|entry| matches!(entry, Entry::StepEnded(_))).count();
         assert_eq!(world.log().len(), 2 - ended, "cut after {cut}: {:?}", world.log());

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use saga_runtime::prelude::*;
-use saga_runtime::{Client, EngineBuilder};
+use saga_runtime::{Client, EngineBuilder, RunHandle};
 use saga_store::wire::{Claimed, Entry, Record, split_rows};
 use saga_store::{
     BuildId, CommitOutcome, Incarnation, NodeInfo, Nonce, RunCommit, RunState, Seq, Store, Then, Timestamp,
@@ -62,6 +62,8 @@ async fn pay_instead() -> Result<String, StepError> {
 
 on_each_store!(
     runs_whose_claim_got_no_answer_are_taken_up_all_the_same,
+    a_run_that_a_message_wakes_goes_on_where_it_is_sent_without_a_claim,
+    a_run_that_a_message_woke_which_got_no_answer_is_taken_up_all_the_same,
     a_driver_whose_run_is_anothers_is_told_so,
     a_message_whose_hint_is_lost_is_read_all_the_same,
     the_end_of_a_run_whose_hint_is_lost_is_heard_all_the_same,
@@ -91,6 +93,47 @@ async fn runs_whose_claim_got_no_answer_are_taken_up_all_the_same(place: impl Pl
         assert_eq!(run.result().await.unwrap(), "one!");
     }
     assert_eq!(world.log(), ["one", "one", "one"], "each is taken up once");
+    engine.shutdown().await;
+}
+
+#[workflow]
+async fn a_cue_and_one_step() -> Result<String, SagaError> {
+    event::<Go>().await;
+    Ok(step("one".to_owned()).await?)
+}
+
+/// A run that waits for its cue, and that its worker has let go.
+async fn waiting(engine: &Engine) -> RunHandle<a_cue_and_one_step> {
+    let run = engine.client().start(a_cue_and_one_step()).await.unwrap();
+    while run.view().await.unwrap().state != RunState::Waiting {
+        tokio::task::yield_now().await;
+    }
+    run
+}
+
+async fn a_run_that_a_message_wakes_goes_on_where_it_is_sent_without_a_claim(place: impl Place) {
+    let world = World::default();
+    let store = Lossy::new(place.open().await);
+    // Nothing is heard of, and nothing is looked for.
+    let engine = set_up(store, &world).slow_poll(Duration::from_secs(3600)).start().await.unwrap();
+    for _ in 0..3 {
+        let run = waiting(&engine).await;
+        run.send(Go).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), "one!");
+    }
+    engine.shutdown().await;
+}
+
+async fn a_run_that_a_message_woke_which_got_no_answer_is_taken_up_all_the_same(place: impl Place) {
+    let world = World::default();
+    let store = Lossy::new(place.open().await);
+    let engine = set_up(store.clone(), &world).start().await.unwrap();
+    let run = waiting(&engine).await;
+    store.lose_a_claim();
+    assert!(run.send(Go).await.unwrap_err().is_retryable());
+    store.lost().await;
+    assert_eq!(run.result().await.unwrap(), "one!");
+    assert_eq!(world.log(), ["one"]);
     engine.shutdown().await;
 }
 

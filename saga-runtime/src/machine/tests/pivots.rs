@@ -7,6 +7,7 @@ use saga_store::wire::{Conclusion, Entry, FailureKind, Payload, Record, RunStart
 use saga_store::{ExecutionId, RunId};
 
 use super::super::{AttemptStart, Identity, Machine};
+use super::all_ready;
 use super::{at, step, undo_step};
 use crate::activity::{Activity, ActivityDefinition, AttemptEnd, AttemptFailure};
 use crate::classify::Class;
@@ -81,7 +82,7 @@ fn go_on(mut records: Vec<Record>, mut seals: Vec<AttemptEnd>, cancel_at: Option
         if machine.has_ended() {
             return records;
         }
-        open.extend(machine.dispatch());
+        open.extend(all_ready(&mut machine));
         let Some(attempt) = open.pop() else {
             second = second.max(machine.next_due().expect("something is due").as_micros() / 1_000_000 + 1);
             machine.fire(at(second));

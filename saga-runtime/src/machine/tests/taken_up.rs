@@ -4,6 +4,7 @@ use saga_store::message::{CancelRequest, MessageBody};
 use saga_store::wire::{Conclusion, Entry, FailureKind, Payload, Record};
 
 use super::super::Machine;
+use super::all_ready;
 use super::{at, replay, start};
 use crate::activity::AttemptFailure;
 use crate::classify::Class;
@@ -20,7 +21,7 @@ fn between_attempts() -> Vec<Record> {
     commit(&mut machine, &mut records, 1);
     machine.fire(at(6));
     commit(&mut machine, &mut records, 6);
-    let attempt = machine.dispatch().next().expect("the step after the sleep is ready");
+    let attempt = machine.dispatch().expect("the step after the sleep is ready");
     let nothing = Class::Transient { no_effect: true, retry_after: Some(std::time::Duration::from_secs(10)) };
     let failure = AttemptFailure::engine(FailureKind::TimedOut, nothing, "chosen to fail");
     machine.attempt_ended(&attempt.key, Err(failure), at(6), 0.5);
@@ -34,7 +35,7 @@ fn undone_after_a_cancel_at(second: i64) -> (usize, bool) {
     let mut machine = replay(&records);
     machine.receive(MessageBody::Cancel(CancelRequest { reason: None }), at(second));
     commit(&mut machine, &mut records, second);
-    let undos: Vec<_> = machine.dispatch().filter(|start| start.key.undo).collect();
+    let undos: Vec<_> = all_ready(&mut machine).filter(|start| start.key.undo).collect();
     for undo in &undos {
         machine.attempt_ended(&undo.key, Ok(Payload::json("null")), at(second), 0.5);
         commit(&mut machine, &mut records, second);

@@ -9,6 +9,7 @@ use saga_store::wire::{
 use saga_store::{ExecutionId, RunId};
 
 use super::super::{AttemptStart, Identity, Machine};
+use super::all_ready;
 use super::{at, step, undo_step};
 use crate::activity::{Activity, ActivityDefinition, AttemptFailure, Later, later};
 use crate::classify::Class;
@@ -157,7 +158,7 @@ fn looked_at(definition: &'static WorkflowDefinition, fate: Fate) -> (Conclusion
             }
             records.push(Record::new(turn.at, turn.entries));
         }
-        open.extend(machine.dispatch());
+        open.extend(all_ready(&mut machine));
         // What a driver asks before it waits.
         let _ = (machine.is_dormant(), machine.awaits_children(), machine.awaits_token(), machine.awaits_events());
         if fate == Fate::Cancelled && ended == WIDTH / 2 {

@@ -12,6 +12,7 @@ use saga_store::wire::{
 use saga_store::{ExecutionId, RunId, Target};
 
 use super::super::super::{AttemptStart, Identity, Machine};
+use super::super::all_ready;
 use super::super::at;
 use super::judge::Judge;
 use super::table::{self, Case, Go};
@@ -306,7 +307,7 @@ impl<'a> Play<'a> {
     }
 
     fn dispatch(&mut self) {
-        let starts: Vec<AttemptStart> = self.machine.dispatch().collect();
+        let starts: Vec<AttemptStart> = all_ready(&mut self.machine).collect();
         for start in starts {
             self.judge.begins(&self.records, &start.key.op, start.key.undo);
             self.open.push(start);

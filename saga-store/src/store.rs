@@ -221,7 +221,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A claim need not be flushed before it is answered, if a crash that undoes it undoes all that was
     /// committed after it: no record is then left of what was done with the run. If its worker lives on, the
-    /// fence decides between it and whoever claims the run next.
+    /// fence decides between it and whoever claims the run next, and it does nothing before it has appended.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Vec<ClaimedRun>, StoreError>> + Send;
 
     /// Takes up to `max` runs of a dead worker for `by`.

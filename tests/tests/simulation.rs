@@ -109,6 +109,21 @@ async fn sim_goes_on(rounds: u32) -> Taken<u32> {
     continue_as_new(sim_goes_on(rounds - 1)).await
 }
 
+/// Its retries come so late that the run has left memory.
+#[activity(timeout = "5s", retry(initial = "65s", max = "65s", jitter = 0.0), compensate = give_back(number))]
+async fn take_patiently(number: u32) -> Result<u32, Refused> {
+    Ok(number)
+}
+
+#[workflow]
+async fn sim_is_patient() -> Taken<u32> {
+    let mut sum = 0;
+    for number in 0..3 {
+        sum += take_patiently(number).await?;
+    }
+    Ok(sum)
+}
+
 async fn starts<W: Workflow>(client: Client, call: WorkflowCall<W>, id: String) -> bool {
     match client.start(call).id(id).await {
         Ok(run) => run.outcome().await.is_ok(),
@@ -123,6 +138,7 @@ const START: &[Start] = &[
     |client, id| Box::pin(starts(client, sim_races(), id)),
     |client, id| Box::pin(starts(client, sim_parent(), id)),
     |client, id| Box::pin(starts(client, sim_goes_on(2), id)),
+    |client, id| Box::pin(starts(client, sim_is_patient(), id)),
 ];
 
 fn send(client: Client, id: String) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
@@ -164,13 +180,14 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 }
 
 /// What goes wrong, as the trace has it.
-const FAULTS: [(&str, &str); 6] = [
+const FAULTS: [(&str, &str); 7] = [
     (" Kill(", "workers killed"),
     (" Pause(", "workers paused"),
     (" Hint", "false hints"),
     (": the store does not answer ", "calls without an answer"),
     (": a commit's answer is lost", "answers to commits lost"),
     (" does not hear which runs it was given", "answers to claims lost"),
+    (": the claim of ", "claims undone by a crash of the store"),
 ];
 
 #[test]

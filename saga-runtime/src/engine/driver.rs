@@ -46,6 +46,8 @@ pub(crate) struct Driver {
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
     /// How often in a row a transaction of this run gave way to others.
     pub(crate) conflicts: u32,
+    /// Nothing in the journal is of this worker, and a crash of the store may give the run to another one.
+    pub(crate) unrecorded: bool,
     /// The run is suspected of killing its workers.
     pub(crate) probation: Option<Probation>,
 }
@@ -119,12 +121,18 @@ impl Driver {
                         return Parting::Stopped;
                     }
                 }
-            } else if !self.machine.needs_commit()
-                && self.arrived.is_empty()
-                && let Some(started) = self.dispatch()
-                && let Some(parting) = started.await
-            {
-                return parting;
+            } else if !self.machine.needs_commit() && self.arrived.is_empty() {
+                if self.unrecorded && self.machine.should_note_owner() {
+                    // A retry that was due needs no record of its own. That of the owner is flushed, and fails if
+                    // another has the run meanwhile: so no two make the attempt.
+                    self.machine.take_note_of_owner(self.membership.incarnation().to_string());
+                    continue;
+                }
+                if let Some(started) = self.dispatch()
+                    && let Some(parting) = started.await
+                {
+                    return parting;
+                }
             }
             // A transaction that changed nothing else may have made the next attempt ready.
             let idle = mail.stop || !self.machine.has_ready() || !self.arrived.is_empty();
@@ -326,6 +334,7 @@ impl Driver {
                 if let Some(probation) = self.probation.take() {
                     probation.trial.survived();
                 }
+                self.unrecorded = false;
                 let before = self.next;
                 self.next = self.next.plus(rows);
                 self.check_history(before);

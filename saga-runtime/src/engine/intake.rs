@@ -181,7 +181,9 @@ pub(super) async fn take_up(
             }
             let claim = group.iter().find(|claim| claim.execution == run.view.execution);
             let (taken_over, deaths) = claim.map_or((false, 0), |claim| (claim.taken_over, claim.deaths));
-            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over, deaths });
+            // The record of a takeover is flushed.
+            let may_be_undone = !taken_over;
+            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over, deaths, may_be_undone });
         }
     }
     Ok(())
@@ -372,6 +374,7 @@ async fn prepare(
         attempts: Attempts::new(shared.spawner.clone()),
         arrived: Vec::new(),
         probation,
+        unrecorded: tenure.may_be_undone,
         conflicts: 0,
         shared: Arc::clone(shared),
     });

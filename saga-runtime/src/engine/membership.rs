@@ -65,12 +65,14 @@ pub(crate) struct Tenure {
     pub(crate) taken_over: bool,
     /// How many takeovers in a row ended with the worker's death.
     pub(crate) deaths: u32,
+    /// Whether a crash of the store may undo it: a claim is not flushed by itself.
+    pub(crate) may_be_undone: bool,
 }
 
 impl Tenure {
     /// A run that was started for this worker, or that it goes on with.
     pub(crate) fn own(membership: Arc<Membership>) -> Self {
-        Self { membership, taken_over: false, deaths: 0 }
+        Self { membership, taken_over: false, deaths: 0, may_be_undone: false }
     }
 }
 

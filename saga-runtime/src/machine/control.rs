@@ -4,6 +4,7 @@ use saga_store::Timestamp;
 use saga_store::message::{CancelRequest, EventMessage};
 use saga_store::wire::{Claimed, Entry, RunTerms};
 
+use super::planted::{Planted, is_planted};
 use super::{Change, HELD, Machine, Phase, TimerKey};
 
 /// What stands between a run and its going on.
@@ -158,8 +159,13 @@ impl Machine {
         }
     }
 
-    /// A suspended run was taken up, with nothing to record: says so, to have a record to release
-    /// it with.
+    /// Whether something is to be done before which the journal should say whose the run is.
+    pub(crate) fn should_note_owner(&self) -> bool {
+        self.has_ready() && !is_planted(Planted::ClaimTrusted)
+    }
+
+    /// The run was taken up, with nothing to record: says so, to have a record to release it with if it is
+    /// suspended, or to make an attempt after.
     pub(crate) fn take_note_of_owner(&mut self, by: String) {
         self.push(Entry::Claimed(Claimed::by(by)));
     }

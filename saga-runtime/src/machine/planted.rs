@@ -9,6 +9,8 @@ use std::cell::Cell;
 pub(crate) enum Planted {
     /// Steps are undone in the order in which they were made.
     UndoOrderReversed,
+    /// An attempt that needs no record begins after a claim that a crash can undo.
+    ClaimTrusted,
 }
 
 #[cfg(feature = "test")]

@@ -73,6 +73,11 @@ impl MemoryStore {
         })
     }
 
+    /// A crash has undone the claim of a run.
+    pub(crate) fn undo_claim(&self, execution: ExecutionId) {
+        self.with(|state, now, _| state.place(execution, Hold::Free(Some(now))));
+    }
+
     /// Says something, true or not.
     pub(crate) fn hint(&self, hint: Hint) {
         // Nobody listening is no failure.

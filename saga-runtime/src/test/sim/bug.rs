@@ -31,11 +31,13 @@ pub enum Bug {
     SelectInTwoCommits,
     /// What a run sends is recorded, and never sent.
     OutboxForgotten,
+    /// An attempt that needs no record begins after a claim that a crash can undo.
+    ClaimTrusted,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::FenceDropped,
         Self::LostWakeUp,
         Self::AcknowledgedButLost,
@@ -50,5 +52,6 @@ impl Bug {
         Self::UndoOrderReversed,
         Self::SelectInTwoCommits,
         Self::OutboxForgotten,
+        Self::ClaimTrusted,
     ];
 }

@@ -126,7 +126,11 @@ pub fn simulate(scenario: Scenario, seed: u64, bug: Option<Bug>) -> Simulated {
     let (workers, blows) = (Vec::new(), BTreeMap::new());
     let mut simulation = Simulation { world, log, store, bug, seed, hosts: 0, workers, blows };
     let runs = 3 + dice.below(6);
-    planted::plant((bug == Some(Bug::UndoOrderReversed)).then_some(Planted::UndoOrderReversed));
+    planted::plant(match bug {
+        Some(Bug::UndoOrderReversed) => Some(Planted::UndoOrderReversed),
+        Some(Bug::ClaimTrusted) => Some(Planted::ClaimTrusted),
+        _ => None,
+    });
     simulation.draw_blows(&mut dice, begin, runs);
     for _ in 0..WORKERS {
         let worker = simulation.boot();
@@ -186,6 +190,7 @@ impl Simulation {
             skew: AtomicI64::new(skew),
             stood: AtomicI64::new(0),
             lives: Mutex::default(),
+            undone: Mutex::default(),
             lease_until: AtomicI64::new(0),
         }))
     }

@@ -1,13 +1,14 @@
 //! One process of the simulation: its clock, its way to the store, and its attempts.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use saga_store::wire::{Entry, FailureKind, Payload, Record, join_rows, split_rows};
 use saga_store::{
-    Applied, ClaimedRun, CommitError, CommitOutcome, Differences, ErrorKind, Incarnation, Nonce, RunCommit, Seq,
-    StoreError, Then, Timestamp,
+    Applied, ClaimedRun, CommitError, CommitOutcome, Differences, ErrorKind, ExecutionId, Incarnation, Nonce,
+    RunCommit, Seq, StoreError, Then, Timestamp,
 };
 
 use super::Bug;
@@ -40,6 +41,8 @@ pub(super) struct Parts {
     /// How long the process has stood still, for a clock that stands with it.
     pub(super) stood: AtomicI64,
     pub(super) lives: Mutex<Vec<Incarnation>>,
+    /// Runs whose claim is undone, and of which nothing has been written here since.
+    pub(super) undone: Mutex<BTreeSet<ExecutionId>>,
     /// Until when others leave its runs alone, in the world's own time: from its last good beat.
     pub(super) lease_until: AtomicI64,
 }
@@ -99,10 +102,9 @@ impl Node {
         let seq = commit.seq;
         let mut outcome = store.append(vec![commit]).pop().unwrap_or(CommitOutcome::Refused { head: None });
         self.0.log.say(format!("worker {}: {execution} at {seq}: {outcome:?}: {says:?}", self.0.host));
-        if let CommitOutcome::Applied(applied) = &mut outcome
-            && self.is(Bug::LostWakeUp)
-        {
-            applied.stay = false;
+        if let CommitOutcome::Applied(applied) = &mut outcome {
+            self.undone().remove(&execution);
+            applied.stay &= !self.is(Bug::LostWakeUp);
         }
         self.0.log.look_at(store, execution);
         outcome
@@ -142,6 +144,9 @@ impl Hook for Node {
                 }
                 if self.is(Bug::NobodyReconciles) || self.0.bug.is_none() {
                     self.lose(claimed);
+                }
+                if self.is(Bug::ClaimTrusted) || self.0.bug.is_none() {
+                    self.undo(claimed);
                 }
             }
             // Where a bug is looked for, nothing mends what it does.
@@ -326,6 +331,21 @@ impl Node {
         }
     }
 
+    /// The store crashes before a claim is on its disk, and the worker does not notice.
+    fn undo(&self, claimed: &[ClaimedRun]) {
+        for claim in claimed.iter().filter(|claim| !claim.taken_over) {
+            if self.once_in(4) {
+                self.0.log.say(format!("worker {}: the claim of {} is undone", self.0.host, claim.id));
+                self.0.store.undo_claim(claim.execution);
+                self.undone().insert(claim.execution);
+            }
+        }
+    }
+
+    fn undone(&self) -> MutexGuard<'_, BTreeSet<ExecutionId>> {
+        self.0.undone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes what a select drops in a second commit, some time after the first; gives what is left
     /// to be written.
     async fn split_selects(&self, commits: Vec<RunCommit>) -> Vec<RunCommit> {
@@ -357,6 +377,9 @@ impl Node {
         // judged before. It learns so at its next beat, and the fence refuses it till then.
         let holds = self.0.world.time.now().as_micros() < self.0.lease_until.load(Ordering::Relaxed);
         if !owner.is_some_and(|owner| lives.contains(&owner)) {
+            if self.undone().contains(&context.execution()) {
+                return Some(format!("rule 8: worker {host} begins an attempt of {key}, and its claim was undone"));
+            }
             return (!holds)
                 .then(|| format!("rule 8: worker {host} begins an attempt of {key}, and the run is another's"));
         }

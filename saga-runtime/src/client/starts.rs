@@ -17,6 +17,10 @@ use super::{ClientError, Parts};
 /// Calls under way at a time, of each kind of id.
 const LANES: usize = 2;
 
+/// So many starts with fresh ids must wait for a second call beside the first: one call of all costs the
+/// store less than two of a half. An id that the caller chose may hold up its call, and the rest is to have another.
+const MANY: usize = 32;
+
 /// The most starts in one call.
 const GROUP_LIMIT: usize = 256;
 
@@ -108,7 +112,7 @@ pub(super) async fn start(
         let mut queue = lock(parts, named);
         queue.bytes += bytes_of(&order.new);
         queue.waiting.push(Job { order, answer });
-        let free = queue.lanes < LANES;
+        let free = queue.lanes == 0 || (queue.lanes < LANES && (named || queue.waiting.len() >= MANY));
         queue.lanes += usize::from(free);
         free
     };

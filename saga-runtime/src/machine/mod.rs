@@ -146,14 +146,9 @@ pub(crate) struct Machine {
     /// Events that came and that go on with it.
     left_over: Vec<EventMessage>,
     control: control::Control,
-    /// While replaying: where the run stood when it ended, for an operator may have repaired it.
-    ended_from: Option<Box<Phase>>,
-    /// While replaying: the place of the journal's last entry that a workflow is told of or makes.
-    last_word: u64,
-    /// While replaying: undos that failed for good.
-    failed_undos: Vec<OpId>,
-    /// While replaying: what an operator says that steps have returned.
-    given: BTreeMap<OpId, Payload>,
+    /// What only a replay needs to know. A run that is new has nothing of it, and one that has been
+    /// rebuilt no more.
+    replayed: Option<Box<replay::Replayed>>,
     /// What the workflow last set as its status, until it is committed.
     status: Option<Payload>,
     /// How far attempts say they are.

@@ -3,6 +3,7 @@
 use saga_store::wire::{OpId, Payload, Repair, StepFailed};
 use saga_store::{ExecutionId, Timestamp};
 
+use super::replay::Replayed;
 use super::{Machine, Phase, TaskKey};
 
 impl Machine {
@@ -18,7 +19,8 @@ impl Machine {
 
     /// The journal says that the run had ended.
     pub(super) fn replay_end(&mut self) {
-        self.ended_from = Some(Box::new(std::mem::replace(&mut self.phase, Phase::Ended)));
+        let from = std::mem::replace(&mut self.phase, Phase::Ended);
+        self.replayed().ended_from = Some(from);
     }
 
     /// The journal says that an undo failed for good: it waits for an operator, unless undoing goes
@@ -30,36 +32,41 @@ impl Machine {
             self.undo_done(&failed.op);
         } else if self.undoable(&failed.op).is_some() {
             self.undo_begun(&failed.op);
-            self.failed_undos.push(failed.op.clone());
+            self.replayed().failed_undos.push(failed.op.clone());
         }
     }
 
     /// The journal says what an operator did.
     pub(super) fn replay_repair(&mut self, repair: &Repair) {
-        if let Some(phase) = self.ended_from.take() {
-            self.phase = *phase;
+        if let Some(phase) = self.replayed().ended_from.take() {
+            self.phase = phase;
         }
         match repair {
             Repair::Retry => {
-                for op in std::mem::take(&mut self.failed_undos) {
+                for op in std::mem::take(&mut self.replayed().failed_undos) {
                     self.undo.anew(&op);
                     self.orphans.anew(&op);
                 }
             }
             Repair::Skip(op) => {
-                self.failed_undos.retain(|failed| failed != op);
+                self.replayed().failed_undos.retain(|failed| failed != op);
                 self.undo_done(op);
             }
             Repair::SetResult(op, output) => {
-                self.given.insert(op.clone(), output.clone());
+                self.replayed().given.insert(op.clone(), output.clone());
             }
             _ => {}
         }
     }
 
-    /// Takes steps to have returned what an operator said, where the journal does not say it yet.
+    pub(super) fn replayed(&mut self) -> &mut Replayed {
+        self.replayed.get_or_insert_default()
+    }
+
+    /// The replay is over. Takes steps to have returned what an operator said, where the journal does not say
+    /// it yet.
     pub(super) fn take_given(&mut self, now: Timestamp) {
-        for (op, output) in std::mem::take(&mut self.given) {
+        for (op, output) in self.replayed.take().map(|replayed| replayed.given).unwrap_or_default() {
             self.give(&op, output, now);
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use saga_store::Timestamp;
-use saga_store::wire::{Attempted, Entry, OpId, Record, RunStarted, UndoPlan};
+use saga_store::wire::{Attempted, Entry, OpId, Payload, Record, RunStarted, UndoPlan};
 
 use super::decisions::{describe, same_decision};
 use super::forward::OwnWaker;
@@ -17,6 +17,19 @@ use crate::context::{Arrival, Context, Decision};
 use crate::line::{self, Line};
 use crate::session;
 use crate::workflow::WorkflowDefinition;
+
+/// What only a replay needs to know.
+#[derive(Default)]
+pub(super) struct Replayed {
+    /// Where the run stood when it ended, for an operator may have repaired it.
+    pub(super) ended_from: Option<Phase>,
+    /// The place of the journal's last entry that a workflow is told of or makes.
+    last_word: u64,
+    /// Undos that failed for good.
+    pub(super) failed_undos: Vec<OpId>,
+    /// What an operator says that steps have returned.
+    pub(super) given: BTreeMap<OpId, Payload>,
+}
 
 /// Why a journal could not be replayed on this build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,10 +161,7 @@ impl Machine {
             next: None,
             left_over: Vec::new(),
             control: super::control::Control::default(),
-            ended_from: None,
-            last_word,
-            failed_undos: Vec::new(),
-            given: BTreeMap::new(),
+            replayed: (last_word > 0).then(|| Box::new(Replayed { last_word, ..Replayed::default() })),
             status: None,
             progress: BTreeMap::new(),
             timers: super::timers::Timers::default(),
@@ -179,7 +189,7 @@ impl Machine {
         let position = self.position;
         self.position += 1;
         if let Some(context) = &mut self.context {
-            context.set_behind(position < self.last_word);
+            context.set_behind(position < self.replayed.as_ref().map_or(0, |replayed| replayed.last_word));
         }
         if is_arrival(entry) {
             self.expect_no_unconfirmed(entry)?;
@@ -193,7 +203,7 @@ impl Machine {
                 self.poll_body();
             }
             Entry::StepEnded(ended) => {
-                self.given.remove(&ended.op);
+                self.replayed().given.remove(&ended.op);
                 let sent = self.returned(&ended.op);
                 self.close_step(&ended.op);
                 self.undo_from_now(position, &ended.op, sent, ended.undo.as_deref());

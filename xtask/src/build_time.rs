@@ -72,7 +72,7 @@ fn source(change: u32) -> String {
          #[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize, Classify)]\n\
          enum StepError {\n    #[error(\"refused\")]\n    #[permanent]\n    Refused,\n    #[error(\"busy\")]\n    #[transient]\n    Busy,\n}\n\n\
          #[activity]\nasync fn take_back(number: u32, name: String) -> Result<(), StepError> {\n    \
-         if name.is_empty() { Err(StepError::Busy) } else { drop(number); Ok(()) }\n}\n",
+         if name.is_empty() { Err(StepError::Busy) } else { let _ = number; Ok(()) }\n}\n",
     );
     for number in 0..9 {
         let _ = write!(

@@ -18,7 +18,6 @@ const ROUNDS: usize = 8;
 const MOST: usize = 256;
 
 /// What became of messages, and which runs they gave.
-#[derive(Default)]
 pub(crate) struct Delivered {
     pub(crate) answers: Vec<Delivery>,
     pub(crate) claimed: Vec<ClaimedRun>,
@@ -35,7 +34,8 @@ struct Answer {
     given: bool,
 }
 
-/// Delivers each message once; gives what `claim` can have of what they wake.
+/// Delivers each message once; gives what `claim` can have of what they wake, if one statement takes them all:
+/// what the first of several has given would be lost with the answer of the next.
 pub(crate) async fn deliver(db: &Db, messages: &[Message], claim: Option<&Claim>) -> Result<Delivered, Abort> {
     let mut first: BTreeMap<MessageId, usize> = BTreeMap::new();
     for (at, message) in messages.iter().enumerate() {
@@ -45,12 +45,9 @@ pub(crate) async fn deliver(db: &Db, messages: &[Message], claim: Option<&Claim>
     once.sort_unstable();
     let mut answers: Vec<Delivery> = vec![Delivery::NoRun; messages.len()];
     let (mut claimed, mut hints) = (Vec::new(), Vec::new());
+    let claim = claim.filter(|_| once.len() <= MOST);
     for part in once.chunks(MOST) {
-        let slots = claim.map_or(0, |claim| claim.slots - claimed.len());
-        for Answer { at, delivery, free, given } in
-            deliver_some(db, messages, part, claim.filter(|_| slots > 0).map(|claim| (claim, slots)), &mut claimed)
-                .await?
-        {
+        for Answer { at, delivery, free, given } in deliver_some(db, messages, part, claim, &mut claimed).await? {
             if let Delivery::New(execution) = delivery
                 && !given
             {
@@ -74,12 +71,12 @@ pub(crate) async fn deliver(db: &Db, messages: &[Message], claim: Option<&Claim>
     Ok(Delivered { answers, claimed, hints })
 }
 
-/// Delivers some; adds up to so many runs to those that were given.
+/// Delivers some; adds the runs that were given.
 async fn deliver_some(
     db: &Db,
     messages: &[Message],
     part: &[usize],
-    claim: Option<(&Claim, usize)>,
+    claim: Option<&Claim>,
     claimed: &mut Vec<ClaimedRun>,
 ) -> Result<Vec<Answer>, Abort> {
     let ords: Vec<i32> = part.iter().map(|at| place(*at)).collect();
@@ -106,8 +103,8 @@ async fn deliver_some(
         round += 1;
         let sent = match claim {
             None => db.query(For::Clients, sql::DELIVER, &[&ords, &ids, &to_runs, &to_executions, &bodies]).await,
-            Some((claim, slots)) => {
-                let (build, by, slots) = (&*claim.build.0, claim.incarnation.as_uuid(), number(slots));
+            Some(claim) => {
+                let (build, by, slots) = (&*claim.build.0, claim.incarnation.as_uuid(), number(claim.slots));
                 let values: crate::db::Values<'_> =
                     &[&ords, &ids, &to_runs, &to_executions, &bodies, &build, by, &names, &versions, &slots];
                 db.query(For::Clients, sql::DELIVER_AND_CLAIM, values).await
@@ -139,8 +136,8 @@ async fn deliver_some(
     Ok(answers)
 }
 
-fn served(claim: Option<(&Claim, usize)>) -> impl Iterator<Item = &(String, u32)> {
-    claim.into_iter().flat_map(|(claim, _)| &claim.filter.workflows)
+fn served(claim: Option<&Claim>) -> impl Iterator<Item = &(String, u32)> {
+    claim.into_iter().flat_map(|claim| &claim.filter.workflows)
 }
 
 /// The run that a message has woken, if it was given: it had been released.

@@ -255,8 +255,11 @@ impl Drop for Apart {
 #[cfg(test)]
 mod tests {
     use std::future::IntoFuture;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt;
+    use saga_store::{NewRun, Started, Store, StoreError};
 
     use crate::{Client, ClientError, MemoryStore};
 
@@ -286,6 +289,53 @@ mod tests {
             starting.await.unwrap();
         }
         client.start(nothing()).await.unwrap();
+    }
+
+    /// Takes starts, and answers none.
+    struct Silent {
+        inner: MemoryStore,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl Store for Silent {
+        async fn start(&self, _: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        }
+
+        saga_store::forward! {
+            kind commit_lanes join beat leave commit transact start_within tell deliver claim adopt reconcile
+            next_wake load inbox outbox forget blobs hints get get_execution ended list purge purge_these
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_call_is_made_where_many_wait_or_an_id_may_hold_up_the_first() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let client = Client::new(Silent { inner: MemoryStore::new(), calls: Arc::clone(&calls) });
+        let called = async || {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            calls.load(Ordering::Relaxed)
+        };
+        let mut starting = Vec::new();
+        let mut begin = |id: Option<&str>| {
+            let call = client.start(nothing());
+            let mut call = if let Some(id) = id { call.id(id).into_future() } else { call.into_future() };
+            assert!((&mut call).now_or_never().is_none());
+            starting.push(call);
+        };
+        begin(None);
+        assert_eq!(called().await, 1);
+        (1..super::MANY).for_each(|_| begin(None));
+        assert_eq!(called().await, 1, "they wait for the first");
+        begin(None);
+        assert_eq!(called().await, 2, "so many have one of their own");
+        begin(Some("held"));
+        assert_eq!(called().await, 3);
+        begin(Some("another"));
+        assert_eq!(called().await, 4, "nobody waits for an id that somebody holds");
     }
 
     fn begin_named(client: &Client) -> Option<bool> {

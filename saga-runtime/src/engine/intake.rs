@@ -118,24 +118,24 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
                 return Ok(None);
             }
             let membership = shared.membership();
-            let claim = Claim {
-                incarnation: membership.incarnation(),
-                filter: Filter { workflows: portion.served.clone() },
-                build: shared.build.clone(),
-                slots,
-            };
-            let claimed = shared.store.claim(&claim).await?;
+            let claimed = shared.store.claim(&request(shared, &membership, portion.served, slots)).await?;
             asked = true;
             more |= claimed.len() == slots;
-            // Also of those that a worker handed over when it stopped: no takeover, but their letters wait.
-            if claimed.iter().any(|run| run.taken_over) {
-                shared.post.sweep();
-            }
             take_up(shared, &membership, claimed).await?;
         }
     }
     // Without room what is due waits for room, and not for a time.
     if asked { shared.store.next_wake().await } else { Ok(None) }
+}
+
+/// What this worker asks for, of these workflows.
+pub(super) fn request(shared: &Shared, membership: &Membership, served: &[(String, u32)], slots: usize) -> Claim {
+    Claim {
+        incarnation: membership.incarnation(),
+        filter: Filter { workflows: served.to_vec() },
+        build: shared.build.clone(),
+        slots,
+    }
 }
 
 /// Takes over the runs of a dead worker.
@@ -173,6 +173,10 @@ pub(super) async fn take_up(
 ) -> Result<(), StoreError> {
     let executions: Vec<ExecutionId> = claimed.iter().map(|run| run.execution).collect();
     let _coming = shared.live.expect(&executions);
+    // Also of those that a worker handed over when it stopped: no takeover, but their letters wait.
+    if claimed.iter().any(|run| run.taken_over) {
+        shared.post.sweep();
+    }
     for group in claimed.chunks(LOAD_GROUP) {
         for run in load_group(shared, group).await? {
             // Its owner before may have ended it after it was given to this worker.
@@ -258,7 +262,11 @@ pub(crate) fn launch(
                 }
             }
             (_, Some(tenure)) => reload(&shared, execution, tenure).await,
-            (Parting::Reload, None) => reload(&shared, execution, Tenure::own(tenure.membership)).await,
+            // What the store has lost may include whose the run is.
+            (Parting::Reload, None) => {
+                let tenure = Tenure { may_be_undone: true, ..Tenure::own(tenure.membership) };
+                reload(&shared, execution, tenure).await;
+            }
             (Parting::Released, None) if mail.inbox => shared.live.look_again(),
             (Parting::Released | Parting::Stopped | Parting::Lost, None) => {}
         }

@@ -18,8 +18,7 @@ impl LocalWorker for Arc<Shared> {
     fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation> {
         let serves = self.serves(workflow, version);
         let membership = self.membership();
-        // Without its lease it may be taken for dead: what it would own is for others.
-        let takes = serves && !self.is_stopping() && membership.holds_lease(self.clock.elapsed());
+        let takes = serves && self.takes_runs(&membership);
         (takes && self.live.keep_place(execution, || self.queues.keep(workflow))).then(|| membership.incarnation())
     }
 

@@ -65,7 +65,7 @@ pub(crate) struct Tenure {
     pub(crate) taken_over: bool,
     /// How many takeovers in a row ended with the worker's death.
     pub(crate) deaths: u32,
-    /// Whether a crash of the store may undo it: a claim is not flushed by itself.
+    /// Whether a crash of the store may undo it, or has: a claim is not flushed by itself.
     pub(crate) may_be_undone: bool,
 }
 

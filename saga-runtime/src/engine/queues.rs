@@ -46,7 +46,7 @@ impl Queues {
     }
 
     /// What is claimed without a limit of its own.
-    pub(crate) fn unlimited(&self) -> &Vec<(String, u32)> {
+    pub(crate) fn unlimited(&self) -> &[(String, u32)] {
         &self.rest
     }
 

@@ -81,6 +81,12 @@ impl Shared {
         !known || self.serves(workflow, version)
     }
 
+    /// Whether this life of the worker takes runs now. Without its lease it may be taken for dead: what it
+    /// would own is for others.
+    pub(crate) fn takes_runs(&self, membership: &Membership) -> bool {
+        !self.is_stopping() && membership.holds_lease(self.clock.elapsed())
+    }
+
     /// Whether this worker takes such runs.
     pub(crate) fn serves(&self, workflow: &str, version: u32) -> bool {
         self.served.iter().any(|(name, number)| name == workflow && *number == version)

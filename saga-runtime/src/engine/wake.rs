@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use saga_store::{Claim, ClaimedRun, Delivery, ErrorKind, Filter, Message, StoreError};
+use saga_store::{ClaimedRun, Delivery, ErrorKind, Message, StoreError};
 use tokio::sync::oneshot;
 
 use super::intake;
@@ -24,7 +24,8 @@ pub(super) async fn deliver(
     let (answer, answered) = oneshot::channel();
     let engine = Arc::clone(shared);
     spawner.spawn(async move { work(&engine, messages, answer).await });
-    let untold = |_| Err(StoreError::new(ErrorKind::Unavailable, "the delivery got no answer: the runtime shuts down"));
+    let why = "the task that delivers it ended without an answer, as when the runtime shuts down; the message may have arrived";
+    let untold = |_| Err(StoreError::new(ErrorKind::Unavailable, why));
     answered.await.unwrap_or_else(untold)
 }
 
@@ -40,19 +41,16 @@ async fn work(
     let delivered = if slots == 0 {
         shared.store.deliver(messages).await.map(|answers| (answers, Vec::new()))
     } else {
-        let claim = Claim {
-            incarnation: membership.incarnation(),
-            filter: Filter { workflows: shared.queues.unlimited().clone() },
-            build: shared.build.clone(),
-            slots,
-        };
+        let claim = intake::request(shared, &membership, shared.queues.unlimited(), slots);
         shared.store.deliver_and_claim(messages, &claim).await
     };
     let (answers, claimed) = match delivered {
         Ok(delivered) => delivered,
         Err(error) => {
-            // Perhaps it was applied, and has given something.
-            shared.look_at_all.notify_one();
+            if slots > 0 {
+                // Perhaps it was applied, and has given something.
+                shared.look_at_all.notify_one();
+            }
             // Whoever sends has gone.
             let _ = answer.send(Err(error));
             return;
@@ -71,9 +69,7 @@ async fn work(
 
 /// Room for runs that messages may wake. Nothing, if this worker takes none now.
 fn room<'a>(shared: &'a Shared, membership: &Membership, messages: usize) -> Option<Reserved<'a>> {
-    // Without its lease it may be taken for dead: what it would own is for others.
-    let takes = !shared.is_stopping() && membership.holds_lease(shared.clock.elapsed());
-    takes.then(|| shared.live.reserve(messages.min(MOST)).map(Reserved::told)).flatten()
+    shared.takes_runs(membership).then(|| shared.live.reserve(messages.min(MOST)).map(Reserved::told)).flatten()
 }
 
 /// Tells the drivers of those that were not given: what was given reads its inbox with its journal.

@@ -1,9 +1,12 @@
 //! A step whose worker, server or answer is lost happens once.
 
+use saga_runtime::prelude::*;
 use saga_store::Store;
 use saga_store::conformance::lab::Lab;
+use saga_store::wire::Entry;
 use saga_test_server::shared;
 use saga_tests::Act;
+use saga_tests::steps::{SagaError, step};
 
 use crate::bank::{Bank, pay, session};
 use crate::proxy::{Cut, Proxy};
@@ -68,6 +71,32 @@ async fn a_step_does_not_land_behind_a_record_that_a_failover_has_lost() {
     bank.world.open("debit");
     assert_eq!(run.result().await.unwrap(), 99 - 6, "it went on from what is there");
     assert_eq!(bank.rows("P-1").await, 3 + 2);
+}
+
+#[workflow]
+async fn two_plain_steps() -> Result<String, SagaError> {
+    step("one".to_owned()).await?;
+    Ok(step("two".to_owned()).await?)
+}
+
+#[tokio::test]
+async fn a_step_that_a_failover_has_lost_is_made_again_after_a_record_that_says_whose_the_run_is() {
+    let bank = Bank::open().await;
+    bank.world.plan("two", [Act::Wait]);
+    let engine = bank.engine().await;
+    let run = engine.client().start(two_plain_steps()).id("P-1").await.unwrap();
+    bank.world.began("two").await;
+    let lose = format!("DELETE FROM {}.journal WHERE seq = 2", bank.schema);
+    assert_eq!(bank.session.execute(&lose, &[]).await.unwrap(), 1);
+    bank.world.open("two");
+    assert_eq!(run.result().await.unwrap(), "two!");
+    assert_eq!(bank.world.attempts("one").len(), 2);
+    let records = engine.client().show("P-1").await.unwrap().records;
+    let entries: Vec<_> = records.iter().flat_map(|record| &record.entries).collect();
+    let at = |is: fn(&Entry) -> bool| entries.iter().position(|entry| is(entry)).expect("the journal has it");
+    // Another worker may have the run as well: the failover may have lost whose it was.
+    let claimed = at(|entry| matches!(entry, Entry::Claimed(_)));
+    assert!(claimed < at(|entry| matches!(entry, Entry::StepEnded(_))), "{entries:?}");
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ impl Teller {
             Entry::Started(started) => {
                 self.line(at, '•', Tone::Plain, "started", format!("with {}", shown(&started.input)));
             }
+            // It was given the run, and took it from nobody.
+            Entry::Claimed(claimed) if claimed.noted == Some(true) => {}
             Entry::Claimed(claimed) => self.line(at, '⇄', Tone::Warning, "taken over", format!("by {}", claimed.by)),
             Entry::StepScheduled(step) => self.scheduled(at, step),
             Entry::StepEnded(step) => self.ended(at, step),

@@ -139,6 +139,7 @@ pub(crate) fn describe(entry: &Entry) -> String {
         Entry::Started(started) => {
             format!("started `{}` version {} with {}", started.workflow, started.version, shown(&started.input))
         }
+        Entry::Claimed(claimed) if claimed.noted == Some(true) => format!("held by {}", claimed.by),
         Entry::Claimed(claimed) => format!("taken over by {}", claimed.by),
         Entry::StepScheduled(step) => {
             let undo = match &step.undo {

@@ -21,9 +21,11 @@ fn craft(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
 fn a_field_that_a_newer_build_added_is_skipped() {
     let claimed = craft(|e| {
         e.array(2).unwrap().u32(1).unwrap().array(1).unwrap();
-        e.array(5)
+        e.array(6)
             .unwrap()
             .str("worker")
+            .unwrap()
+            .null()
             .unwrap()
             .null()
             .unwrap()

@@ -46,8 +46,8 @@ impl Histories {
                     Entry::StepEnded(ended) => format!("step {}", ended.op),
                     Entry::StepFailed(failed) => format!("step {}", failed.op),
                     Entry::UndoEnded(op, _) => format!("undo {op}"),
-                    Entry::Claimed(_) => {
-                        found.takeovers += 1;
+                    Entry::Claimed(claimed) => {
+                        found.takeovers += usize::from(claimed.noted.is_none());
                         continue;
                     }
                     Entry::Concluded(_) => {

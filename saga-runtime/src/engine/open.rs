@@ -269,7 +269,7 @@ impl Driver {
         let commit = match &held {
             Some(held) => self.schedule(held),
             None => {
-                let claimed = Entry::Claimed(Claimed::by(self.membership.incarnation().to_string()));
+                let claimed = Entry::Claimed(Claimed::noted(self.membership.incarnation().to_string()));
                 self.commit_of(self.shared.clock.now(), vec![claimed], None)
             }
         };

@@ -167,6 +167,6 @@ impl Machine {
     /// The run was taken up, with nothing to record: says so, to have a record to release it with if it is
     /// suspended, or to make an attempt after.
     pub(crate) fn take_note_of_owner(&mut self, by: String) {
-        self.push(Entry::Claimed(Claimed::by(by)));
+        self.push(Entry::Claimed(Claimed::noted(by)));
     }
 }

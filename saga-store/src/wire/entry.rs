@@ -275,12 +275,20 @@ pub struct Claimed {
     /// The build that cannot drive the run, and leaves it to others.
     #[n(2)]
     pub not_build: Option<String>,
+    /// True if nobody has lost the run: its owner says that it has it, before it goes on.
+    #[n(3)]
+    pub noted: Option<bool>,
 }
 
 impl Claimed {
     /// A takeover by this worker, and nothing else to say.
     pub fn by(worker: impl Into<String>) -> Self {
-        Self { by: worker.into(), care: None, not_build: None }
+        Self { by: worker.into(), care: None, not_build: None, noted: None }
+    }
+
+    /// A note that this worker has the run, which it took from nobody.
+    pub fn noted(owner: impl Into<String>) -> Self {
+        Self { noted: Some(true), ..Self::by(owner) }
     }
 }
 

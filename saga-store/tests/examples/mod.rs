@@ -231,6 +231,7 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
     vec![
         ("started", Entry::Started(Box::new(started))),
         ("claimed", Entry::Claimed(Claimed::by("worker-1"))),
+        ("claimed_noted", Entry::Claimed(Claimed::noted("worker-1"))),
         ("claimed_alone", Entry::Claimed(Claimed { care: Some(Care::Alone), ..Claimed::by("worker-1") })),
         (
             "claimed_not_build",

@@ -151,7 +151,7 @@ pub(crate) fn parent_ends() -> Vec<(&'static str, ParentEnd)> {
 }
 
 pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
-    entries_of_a_run().into_iter().chain(steps_on_a_queue()).collect()
+    claims().into_iter().chain(entries_of_a_run()).chain(steps_on_a_queue()).collect()
 }
 
 fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
@@ -187,6 +187,17 @@ fn steps_on_a_queue() -> Vec<(&'static str, Entry)> {
         ("started_in_a_session", Entry::Started(Box::new(started))),
         ("relayed", relayed(false)),
         ("relayed_a_cancel", relayed(true)),
+    ]
+}
+
+fn claims() -> Vec<(&'static str, Entry)> {
+    let alone = Claimed { care: Some(Care::Alone), ..Claimed::by("worker-1") };
+    let not_build = Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") };
+    vec![
+        ("claimed", Entry::Claimed(Claimed::by("worker-1"))),
+        ("claimed_noted", Entry::Claimed(Claimed::noted("worker-1"))),
+        ("claimed_alone", Entry::Claimed(alone)),
+        ("claimed_not_build", Entry::Claimed(not_build)),
     ]
 }
 
@@ -230,13 +241,6 @@ fn entries_of_a_run() -> Vec<(&'static str, Entry)> {
     let failed = UndoCause::Failed { error: Payload::json("\"OutOfStock\""), message: "out of stock".to_owned() };
     vec![
         ("started", Entry::Started(Box::new(started))),
-        ("claimed", Entry::Claimed(Claimed::by("worker-1"))),
-        ("claimed_noted", Entry::Claimed(Claimed::noted("worker-1"))),
-        ("claimed_alone", Entry::Claimed(Claimed { care: Some(Care::Alone), ..Claimed::by("worker-1") })),
-        (
-            "claimed_not_build",
-            Entry::Claimed(Claimed { not_build: Some("build-7".to_owned()), ..Claimed::by("worker-1") }),
-        ),
         ("started_with_terms", Entry::Started(Box::new(with_terms))),
         ("started_by_a_fork", Entry::Started(Box::new(forked))),
         ("begun_anew", Entry::BegunAnew),

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use saga_store::wire::{Conclusion, Entry, Record, decode, join_rows};
 use saga_store::{
     Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunState, Seq, StoreError,
+    Timestamp,
 };
 
 use super::aside;
@@ -45,14 +46,14 @@ pub(super) const SLOW_POLL: Duration = Duration::from_secs(10);
 pub(crate) async fn claim_loop(shared: Arc<Shared>) {
     let mut hints = shared.store.hints();
     while !shared.is_stopping() {
-        let due = match claim(&shared).await {
-            Ok(due) => due,
+        let Outlook { due, short_of_room } = match claim(&shared).await {
+            Ok(outlook) => outlook,
             Err(error) => {
                 tracing::warn!(%error, "runs that are due cannot be claimed now");
                 if error.kind() == ErrorKind::Locked {
                     shared.doubt.notify_one();
                 }
-                Some(shared.clock.now().after(OUTAGE_POLL))
+                Outlook { due: Some(shared.clock.now().after(OUTAGE_POLL)), short_of_room: true }
             }
         };
         let latest = shared.clock.now().after(shared.slow_poll);
@@ -62,7 +63,7 @@ pub(crate) async fn claim_loop(shared: Arc<Shared>) {
             let hint = tokio::select! {
                 biased;
                 () = &mut timer => break,
-                () = shared.live.room() => break,
+                () = shared.live.to_look(short_of_room) => break,
                 hint = hints.next() => hint,
             };
             let Some(hint) = hint else {
@@ -102,20 +103,35 @@ fn heed(shared: &Shared, hint: Hint) -> bool {
     }
 }
 
-/// Claims what is due; says when the next run is.
-async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, StoreError> {
-    let (mut more, mut asked) = (true, false);
+/// What is to be claimed next.
+struct Outlook {
+    /// When the next run is due.
+    due: Option<Timestamp>,
+    /// Whether more may be due now than there was room for. If not, what becomes due is heard of, and room
+    /// alone is no reason to ask: a worker that is full of what is started on it would ask after each end,
+    /// and its starts would meet the places that are kept for the answer.
+    short_of_room: bool,
+}
+
+/// Claims what is due.
+async fn claim(shared: &Arc<Shared>) -> Result<Outlook, StoreError> {
+    let (mut more, mut asked, mut short_of_room) = (true, false, false);
     while std::mem::take(&mut more) {
+        short_of_room = false;
         for portion in shared.queues.portions() {
             // Both are kept until all have drivers.
-            let Some(reserved) = shared.live.reserve(MOST_AT_ONCE) else { continue };
+            let Some(reserved) = shared.live.reserve(MOST_AT_ONCE) else {
+                short_of_room = true;
+                continue;
+            };
             let kept = portion.keep(reserved.places());
             let slots = kept.places();
             if slots == 0 {
+                short_of_room = true;
                 continue;
             }
             if shared.is_stopping() {
-                return Ok(None);
+                return Ok(Outlook { due: None, short_of_room });
             }
             let membership = shared.membership();
             let claimed = shared.store.claim(&request(shared, &membership, portion.served, slots)).await?;
@@ -125,7 +141,8 @@ async fn claim(shared: &Arc<Shared>) -> Result<Option<saga_store::Timestamp>, St
         }
     }
     // Without room what is due waits for room, and not for a time.
-    if asked { shared.store.next_wake().await } else { Ok(None) }
+    let due = if asked { shared.store.next_wake().await? } else { None };
+    Ok(Outlook { due, short_of_room })
 }
 
 /// What this worker asks for, of these workflows.
@@ -248,7 +265,7 @@ pub(crate) fn launch(
         let again = shared.live.remove(execution);
         if let Some(place) = place {
             drop(place);
-            shared.live.look_again();
+            shared.live.made_room();
         }
         // What came between the last commit and the removal went to a driver that had left.
         let mail = mailbox.take();

@@ -58,12 +58,13 @@ pub(crate) struct LiveRuns {
     limit: usize,
     runs: Mutex<Runs>,
     room: Notify,
+    look: Notify,
     emptied: Notify,
 }
 
 impl LiveRuns {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, runs: Mutex::default(), room: Notify::new(), emptied: Notify::new() }
+        Self { limit, runs: Mutex::default(), room: Notify::new(), look: Notify::new(), emptied: Notify::new() }
     }
 
     /// Whether there are as many as may be.
@@ -115,7 +116,7 @@ impl LiveRuns {
             runs.seats.remove(&execution).is_some_and(|seat| was_full || seat.place.is_some())
         };
         if made_room {
-            self.room.notify_one();
+            self.made_room();
         }
     }
 
@@ -158,7 +159,7 @@ impl LiveRuns {
             (was_full, runs.is_empty(), runs.again.remove(&execution))
         };
         if was_full {
-            self.room.notify_one();
+            self.made_room();
         }
         if is_empty {
             self.emptied.notify_one();
@@ -199,7 +200,7 @@ impl LiveRuns {
             (was_full, runs.is_empty())
         };
         if was_full {
-            self.room.notify_one();
+            self.made_room();
         }
         if is_empty {
             self.emptied.notify_one();
@@ -246,12 +247,22 @@ impl LiveRuns {
 
     /// Lets the claim loop look.
     pub(crate) fn look_again(&self) {
+        self.look.notify_one();
+    }
+
+    /// There may be room again.
+    pub(crate) fn made_room(&self) {
         self.room.notify_one();
     }
 
-    /// Waits until there may be room again. One task waits for it.
-    pub(crate) async fn room(&self) {
-        self.room.notified().await;
+    /// Waits until the claim loop shall look; also once there may be room again, if that is what it is
+    /// short of. One task waits for it.
+    pub(crate) async fn to_look(&self, short_of_room: bool) {
+        tokio::select! {
+            biased;
+            () = self.look.notified() => {}
+            () = self.room.notified(), if short_of_room => {}
+        }
     }
 
     /// Waits until no run is left, nor an attempt of one. One task waits for it.
@@ -274,7 +285,7 @@ pub(crate) struct Reserved<'a> {
 }
 
 impl Reserved<'_> {
-    /// Lets the claim loop look when these places are free again: for all others who reserve some.
+    /// Says that there is room when these places are free again: for all but the claim loop.
     pub(crate) fn told(mut self) -> Self {
         self.tells = true;
         self
@@ -294,7 +305,7 @@ impl Drop for Reserved<'_> {
             was_full
         };
         if self.tells && was_full {
-            self.live.look_again();
+            self.live.made_room();
         }
     }
 }
@@ -323,6 +334,7 @@ impl Drop for Coming<'_> {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use saga_store::Incarnation;
 
     use super::super::membership::Membership;
@@ -362,6 +374,20 @@ mod tests {
         assert!(live.reserve(1).is_none(), "its place is its own by now");
         live.let_go(second);
         assert_eq!(live.reserve(10).map(|reserved| reserved.places()), Some(1));
+    }
+
+    #[tokio::test]
+    async fn room_wakes_the_claim_loop_only_if_it_is_short_of_it() {
+        let live = LiveRuns::new(1);
+        let execution = ExecutionId::from_bytes([1; 16]);
+        let tenure = Tenure::own(Arc::new(Membership::new(Incarnation::from_bytes([9; 16]), Duration::ZERO)));
+        assert!(live.insert(execution, &tenure).is_some());
+        live.remove(execution);
+        assert!(live.to_look(false).now_or_never().is_none());
+        assert!(live.to_look(true).now_or_never().is_some(), "the room that there was is not forgotten");
+        assert!(live.to_look(true).now_or_never().is_none());
+        live.look_again();
+        assert!(live.to_look(false).now_or_never().is_some());
     }
 
     #[test]

@@ -75,7 +75,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn builder(url: &str) -> Result<EngineBuilder, Box<dyn std::error::Error>> {
     let builder = Engine::builder(PostgresStore::connect(url).await?);
-    Ok(builder.heartbeat(Duration::from_millis(300), Duration::from_secs(2)))
+    let name = format!("process {}", std::process::id());
+    Ok(builder.name(name).heartbeat(Duration::from_millis(300), Duration::from_secs(2)))
 }
 
 async fn desk(builder: EngineBuilder, runs: u32) -> Result<(), Box<dyn std::error::Error>> {

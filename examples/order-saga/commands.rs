@@ -119,7 +119,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let store = OpenStore::open(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = open::engine(store, shop.clone(), &args.work).await?;
+    let engine = open::engine(store, shop.clone(), &args.work, args.work.concurrency).await?;
     eprintln!("working on the orders in {}; Ctrl-C stops", args.store.store);
     interrupt.requested().await;
     let Tally { refused_commits, dropped_runs, rejoins, takeovers, .. } = engine.tally();

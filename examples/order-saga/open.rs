@@ -12,9 +12,14 @@ use crate::orders::Order;
 use crate::saga::order_saga;
 use crate::shop::{Faults, PostgresShop, Rules, Shop, ShopHandle, SqliteShop};
 
-/// An engine that works on orders.
-pub(crate) async fn engine(store: OpenStore, shop: ShopHandle, args: &WorkArgs) -> anyhow::Result<Engine> {
-    let builder = store.engine().state(shop).max_runs(args.concurrency).name(args.name.as_str());
+/// An engine that works on so many orders at once.
+pub(crate) async fn engine(
+    store: OpenStore,
+    shop: ShopHandle,
+    args: &WorkArgs,
+    orders: usize,
+) -> anyhow::Result<Engine> {
+    let builder = store.engine().state(shop).max_runs(orders).name(args.name.as_str());
     Ok(builder.heartbeat(args.lease / 4, args.lease).start().await?)
 }
 

@@ -27,7 +27,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     file.report_malformed();
     let store = OpenStore::open(&args.store.store).await?;
     let shop = open::shop(&args.shop.url(&args.store.store), &args.store.store, &args.work).await?;
-    let engine = open::engine(store, shop.clone(), &args.work).await?;
+    // As many as are started at once, and room beside: a start that finds none waits until it is claimed.
+    let engine = open::engine(store, shop.clone(), &args.work, args.work.concurrency.saturating_mul(2)).await?;
     let client = engine.client().clone();
 
     let before = Runs::read(&client).await?;

@@ -8,6 +8,7 @@ mod books;
 mod error;
 mod faults;
 mod postgres;
+mod sessions;
 mod sqlite;
 mod statements;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The shop in a schema of a `PostgreSQL` database: each attempt is one statement.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
@@ -8,6 +9,7 @@ use saga_store::{ErrorKind, StoreError};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, IsolationLevel, NoTls, Row};
 
+use super::sessions::SharedSessions;
 use super::{
     Attempt, Books, Charge, Holding, INITIAL_STOCK, InventoryError, Mail, MailError, MailKind, NewMail, Outage,
     Payment, PaymentError, PaymentId, Reply, Reservation, ReservationId, Rules, Shop, StockLine,
@@ -18,29 +20,45 @@ use crate::orders::{OrderId, SKUS, Sku};
 /// by its timeout, not by this.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// So many attempts reach the server at once.
-const SESSIONS: usize = 16;
+/// Attempts share so many sessions.
+const SHARED: usize = 4;
+
+/// Sessions for what needs one of its own.
+const OWN: usize = 4;
 
 const TABLES: &str = include_str!("postgres.sql");
 const FILL_STOCK: &str = "INSERT INTO stock (sku, initial, available) SELECT 'CD-' || number, $2::bigint, $2::bigint FROM generate_series(0, $1::bigint - 1) number";
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(hashtext('order_saga_shop'), hashtext($1))";
 const EXISTS: &str = "SELECT to_regclass('attempts') IS NOT NULL";
 
-const LOG: &str = "SELECT log($1, $2, $3, $4, $5)";
-const CHECK: &str = "SELECT log($1, $2, $3, $4, $5), (SELECT available FROM stock WHERE sku = $6) AS answer";
-const RESERVE: &str = "SELECT log($1, $2, $3, $4, $5), reserve($1, $6, $7, $8) AS answer";
-const RELEASE: &str = "SELECT log($1, $2, $3, $4, $5), release($1, $3, $6)";
-const CHARGE: &str = "SELECT log($1, $2, $3, $4, $5), refusal, payment FROM charge($1, $6, $7, $8)";
-const REFUND: &str = "SELECT log($1, $2, $3, $4, $5), refund($1, $6)";
-const SEND: &str = "WITH sent AS (
+/// A statement that logs the attempt, and this.
+macro_rules! logged {
+    ($effect:literal) => {
+        concat!(
+            "WITH logged AS (INSERT INTO attempts (key, attempt, run, activity, started_at) VALUES ($1, $2, $3, $4, $5))",
+            $effect
+        )
+    };
+}
+
+const LOG: &str = logged!(" SELECT");
+const CHECK: &str = logged!(" SELECT (SELECT available FROM stock WHERE sku = $6) AS answer");
+const RESERVE: &str = logged!(" SELECT reserve($1, $6, $7, $8) AS answer");
+const RELEASE: &str = logged!(" SELECT release($1, $3, $6)");
+const CHARGE: &str = logged!(" SELECT refusal, payment FROM charge($1, $6, $7, $8)");
+const REFUND: &str = logged!(" SELECT refund($1, $6)");
+const SEND: &str = logged!(
+    ", sent AS (
         INSERT INTO outbox (key, order_id, kind, recipient, text) VALUES ($1, $6, $7, $8, $9) ON CONFLICT DO NOTHING
-    ) SELECT log($1, $2, $3, $4, $5)";
+    ) SELECT"
+);
 const REPEATED_ATTEMPTS: &str = "SELECT count(*) - count(DISTINCT key) FROM attempts";
 
 /// The shop in a schema of a database.
 #[derive(Clone)]
 pub(crate) struct PostgresShop {
     sessions: Pool,
+    shared: Arc<SharedSessions<SHARED>>,
     schema: String,
     rules: Rules,
 }
@@ -64,13 +82,13 @@ impl PostgresShop {
             Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
         });
         let sessions = Pool::builder(manager)
-            .max_size(SESSIONS)
+            .max_size(SHARED + OWN)
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(Duration::from_secs(10)))
             .post_create(set_up)
             .build()
             .map_err(|error| StoreError::new(ErrorKind::Bug, format!("no pool of sessions: {error}")))?;
-        Ok(Self { sessions, schema: schema.to_owned(), rules })
+        Ok(Self { sessions, shared: Arc::default(), schema: schema.to_owned(), rules })
     }
 
     /// Makes the tables and the stock if they are not there, also when many do it at once.
@@ -122,9 +140,11 @@ impl PostgresShop {
     }
 
     async fn try_write(&self, sql: &str, values: Values<'_>) -> Result<Row, Refused> {
-        let session = self.sessions.get().await.map_err(Refused::Session)?;
-        let statement = session.prepare_cached(sql).await.map_err(Refused::Preparation)?;
-        session.query_one(&statement, values).await.map_err(Refused::Statement)
+        let session = self.shared.next(&self.sessions).await.map_err(Refused::Session)?;
+        let statement = session.prepare(sql).await.map_err(Refused::Preparation)?;
+        let row = session.query_one(&statement, values).await.map_err(Refused::Statement)?;
+        session.flush().await.map_err(Refused::Flush)?;
+        Ok(row)
     }
 
     /// One snapshot of all tables.
@@ -176,6 +196,8 @@ enum Refused {
     Preparation(#[source] Error),
     #[error("the statement failed, or its answer was lost")]
     Statement(#[source] Error),
+    #[error("the statement was applied, and may be lost if the server has crashed")]
+    Flush(#[source] Error),
 }
 
 /// When to repeat a statement.
@@ -192,6 +214,7 @@ fn what_to_do(refused: &Refused) -> Repeat {
         Refused::Session(_) => Repeat::Later,
         Refused::Preparation(error) => after_preparation(code(error).as_deref()),
         Refused::Statement(error) => after_statement(code(error).as_deref()),
+        Refused::Flush(_) => Repeat::Never,
     }
 }
 

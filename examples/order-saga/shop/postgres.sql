@@ -45,26 +45,13 @@ CREATE TABLE attempts (
     started_at BIGINT NOT NULL  -- microseconds since 1970
 );
 
-CREATE FUNCTION log(key TEXT, attempt BIGINT, run TEXT, activity TEXT, started_at BIGINT) RETURNS VOID
-LANGUAGE sql AS $$
-    INSERT INTO attempts (key, attempt, run, activity, started_at) VALUES ($1, $2, $3, $4, $5)
-$$;
-
-CREATE FUNCTION lock_reservation(its_key TEXT) RETURNS VOID LANGUAGE sql AS $$
-    SELECT pg_advisory_xact_lock(hashtext('order_saga_shop.reservations'), hashtext(its_key))
-$$;
-
-CREATE FUNCTION lock_charges(of_order TEXT) RETURNS VOID LANGUAGE sql AS $$
-    SELECT pg_advisory_xact_lock(hashtext('order_saga_shop.charges'), hashtext(of_order))
-$$;
-
 -- `reserved`, `released` or `out of stock`.
 CREATE FUNCTION reserve(its_key TEXT, for_order TEXT, of_sku TEXT, wanted BIGINT) RETURNS TEXT
 LANGUAGE plpgsql AS $$
 DECLARE
     was_released BOOLEAN;
 BEGIN
-    PERFORM lock_reservation(its_key);
+    PERFORM pg_advisory_xact_lock(hashtext('order_saga_shop.reservations'), hashtext(its_key));
     SELECT released_by IS NOT NULL INTO was_released FROM reservations WHERE key = its_key;
     IF FOUND THEN
         RETURN CASE WHEN was_released THEN 'released' ELSE 'reserved' END;
@@ -82,7 +69,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     held RECORD;
 BEGIN
-    PERFORM lock_reservation(reservation);
+    PERFORM pg_advisory_xact_lock(hashtext('order_saga_shop.reservations'), hashtext(reservation));
     UPDATE reservations SET released_by = its_key WHERE key = reservation AND released_by IS NULL
         RETURNING sku, quantity INTO held;
     IF FOUND THEN
@@ -97,7 +84,7 @@ END $$;
 CREATE FUNCTION charge(its_key TEXT, for_order TEXT, amount BIGINT, accepted BOOLEAN, OUT refusal TEXT, OUT payment BIGINT)
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM lock_charges(for_order);
+    PERFORM pg_advisory_xact_lock(hashtext('order_saga_shop.charges'), hashtext(for_order));
     IF EXISTS (SELECT FROM refunds WHERE order_id = for_order) THEN
         refusal := 'refunded';
         RETURN;
@@ -114,7 +101,7 @@ END $$;
 
 CREATE FUNCTION refund(its_key TEXT, of_order TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM lock_charges(of_order);
+    PERFORM pg_advisory_xact_lock(hashtext('order_saga_shop.charges'), hashtext(of_order));
     INSERT INTO refunds (order_id, key, cents)
         SELECT of_order, its_key, coalesce(sum(cents), 0) FROM charges WHERE order_id = of_order
         ON CONFLICT DO NOTHING;

@@ -19,7 +19,7 @@ use crate::reader::Readers;
 use crate::session::Session;
 use crate::tx::SqliteTx;
 use crate::user::{LimitPages, UserWrite};
-use crate::writer::{Counters, Job, Request, Watcher, Writer};
+use crate::writer::{Counters, Job, Request, Stillness, Watcher, Writer};
 
 /// More requests than this are refused until some are done.
 const MAX_QUEUE: u64 = 100_000;
@@ -187,7 +187,8 @@ impl SqliteDb {
                     Err(error) => return drop(ready.send(Err(open_error(error, &path)))),
                 };
                 if ready.send(Ok(readers)).is_ok() {
-                    Writer { session, path: path.to_path_buf(), counters, watcher }.work(&received);
+                    let path = path.to_path_buf();
+                    Writer { session, path, counters, watcher, stillness: Stillness::default() }.work(&received);
                 }
             };
             std::thread::Builder::new().name("saga-sqlite-writer".to_owned()).spawn(work).map_err(no_thread)?

@@ -4,6 +4,7 @@
 //! writer begins at once. Answers leave after COMMIT. A group that fails is undone and each of
 //! its jobs is run again alone, so that the offender is found and its neighbours are not hurt.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,12 @@ use crate::session::Session;
 
 /// How often an idle writer looks for writes of other processes, while somebody listens.
 const LOOK_FOR_OTHERS_EVERY: Duration = Duration::from_millis(120);
+
+/// The same while none has written for long: these looks are most of what an idle worker costs.
+const LOOK_WHILE_STILL_EVERY: Duration = Duration::from_millis(300);
+
+/// So many looks in a row have seen nothing by then.
+const STILL_AFTER: u32 = 25;
 
 /// A group takes no more items than this, so that answers do not wait for long.
 const MAX_GROUP: usize = 4_096;
@@ -88,6 +95,25 @@ pub(crate) struct Writer<'c> {
     pub(crate) path: PathBuf,
     pub(crate) counters: Arc<Counters>,
     pub(crate) watcher: Option<Arc<dyn Watcher>>,
+    pub(crate) stillness: Stillness,
+}
+
+/// For how long no other process has written.
+#[derive(Debug, Default)]
+pub(crate) struct Stillness {
+    /// Looks in a row that have seen nothing.
+    looks: Cell<u32>,
+}
+
+impl Stillness {
+    /// How long to wait for the next look.
+    fn pause(&self) -> Duration {
+        if self.looks.get() < STILL_AFTER { LOOK_FOR_OTHERS_EVERY } else { LOOK_WHILE_STILL_EVERY }
+    }
+
+    fn has_looked(&self, others_wrote: bool) {
+        self.looks.set(if others_wrote { 0 } else { self.looks.get().saturating_add(1) });
+    }
 }
 
 impl Writer<'_> {
@@ -108,12 +134,14 @@ impl Writer<'_> {
             let Some(watcher) = self.watcher.as_deref().filter(|watcher| watcher.is_listening()) else {
                 return requests.recv().ok();
             };
-            match requests.recv_timeout(LOOK_FOR_OTHERS_EVERY) {
+            match requests.recv_timeout(self.stillness.pause()) {
                 Ok(request) => return Some(request),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
                     // A failure is met again, and reported, by the next transaction.
-                    if self.session.notice_others().unwrap_or(false) {
+                    let others = self.session.notice_others().unwrap_or(false);
+                    self.stillness.has_looked(others);
+                    if others {
                         watcher.others_wrote();
                     }
                 }
@@ -176,6 +204,7 @@ impl Writer<'_> {
         match self.session.begin(flush) {
             Ok(others) => {
                 if let Some(watcher) = self.watcher.as_deref().filter(|_| others) {
+                    self.stillness.has_looked(true);
                     watcher.others_wrote();
                 }
                 Ok(())
@@ -287,7 +316,7 @@ mod tests {
         conn.execute_batch(settings).unwrap();
         let guard = Guard::install(&mut conn).unwrap();
         let session = Session::new(&conn, guard).unwrap();
-        let writer = Writer { session, path, counters: Arc::default(), watcher: None };
+        let writer = Writer { session, path, counters: Arc::default(), watcher: None, stillness: Stillness::default() };
         let said = Arc::default();
         for group in groups {
             let (sender, requests) = channel();
@@ -298,6 +327,21 @@ mod tests {
             writer.work(&requests);
         }
         Arc::into_inner(said).unwrap().into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_file_that_others_leave_alone_is_looked_at_less_often_until_one_writes() {
+        let stillness = Stillness::default();
+        let pauses: Vec<Duration> = (0..=STILL_AFTER)
+            .map(|_| {
+                let pause = stillness.pause();
+                stillness.has_looked(false);
+                pause
+            })
+            .collect();
+        assert_eq!((pauses[0], pauses[24], pauses[25]), (LOOK_FOR_OTHERS_EVERY, pauses[0], LOOK_WHILE_STILL_EVERY));
+        stillness.has_looked(true);
+        assert_eq!(stillness.pause(), LOOK_FOR_OTHERS_EVERY);
     }
 
     const NORMAL: i64 = 1;

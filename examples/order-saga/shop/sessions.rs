@@ -55,6 +55,7 @@ pub(super) struct SharedSession {
 }
 
 impl SharedSession {
+    /// A statement, as this session has it.
     pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         self.session.prepare_cached(sql).await
     }

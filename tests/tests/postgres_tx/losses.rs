@@ -91,8 +91,10 @@ async fn a_step_that_a_failover_has_lost_is_made_again_after_a_record_that_says_
     bank.world.open("two");
     assert_eq!(run.result().await.unwrap(), "two!");
     assert_eq!(bank.world.attempts("one").len(), 2);
-    let records = engine.client().show("P-1").await.unwrap().records;
-    let entries: Vec<_> = records.iter().flat_map(|record| &record.entries).collect();
+    let details = engine.client().show("P-1").await.unwrap();
+    let told = details.history().unwrap().to_string();
+    assert!(told.contains("held by ") && !told.contains("taken over"), "{told}");
+    let entries: Vec<_> = details.records.iter().flat_map(|record| &record.entries).collect();
     let at = |is: fn(&Entry) -> bool| entries.iter().position(|entry| is(entry)).expect("the journal has it");
     // Another worker may have the run as well: the failover may have lost whose it was.
     let claimed = at(|entry| matches!(entry, Entry::Claimed(claimed) if claimed.noted == Some(true)));

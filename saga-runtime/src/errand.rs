@@ -15,6 +15,7 @@ use saga_store::{ExecutionId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::activity::OnBehalf;
 use crate::codec::CodecError;
 use crate::context::{self, Arrival, Decision};
 use crate::hex;
@@ -88,14 +89,6 @@ pub(crate) struct Order {
     pub(crate) unknown: bool,
     /// It is a point of no return.
     pub(crate) pivot: bool,
-}
-
-/// The step for which an errand goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OnBehalf {
-    pub(crate) run: RunId,
-    pub(crate) execution: ExecutionId,
-    pub(crate) op: OpId,
 }
 
 /// How the attempts are to be made.

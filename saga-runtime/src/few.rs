@@ -82,6 +82,18 @@ impl<K: Ord, V> FewMap<K, V> {
         }
     }
 
+    /// Removes an entry where it is, and gives what is said of it.
+    pub(crate) fn drop_entry<R>(&mut self, key: &K, say: impl FnOnce(&V) -> R) -> Option<R> {
+        if let Self::Few(few) = self {
+            let at = find(few, key).ok()?;
+            let said = say(&few[at].1);
+            // The last one is not moved.
+            few.drain(at..=at);
+            return Some(said);
+        }
+        self.remove(key).map(|value| say(&value))
+    }
+
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         match self {
             Self::Few(few) => few.retain_mut(|(key, value)| keep(key, value)),
@@ -194,6 +206,7 @@ thread_local! {
     pub(crate) static LOOKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
+#[inline]
 fn find<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
     match few {
         [] => Err(0),
@@ -226,6 +239,9 @@ mod tests {
             }
             assert!(ours.iter().eq(&theirs));
             assert_eq!(ours.first(), theirs.keys().next());
+            if word.is_multiple_of(5) {
+                assert_eq!(ours.drop_entry(&key, |value| *value), theirs.remove(&key));
+            }
             if word.is_multiple_of(7) {
                 assert_eq!(ours.pop_first(), theirs.pop_first());
             }

@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::later::CompletionToken;
 use super::lifeline::Lifeline;
-use super::progress::Board;
-use super::sends::{Courier, Sent};
+use super::scope::{OnBehalf, RunScope};
+use super::sends::Sent;
 use super::session::WorkerSession;
 use crate::codec::{self, CodecError, Encoder};
-use crate::state::States;
-use bytes::Bytes;
 use saga_store::wire::{INLINE_LIMIT, OpId, Payload, decode};
 use saga_store::{ExecutionId, RunId, Timestamp};
 use serde::Serialize;
@@ -62,65 +60,80 @@ impl fmt::Display for IdempotencyKey {
 #[derive(Clone)]
 pub struct ActivityContext {
     parts: Arc<ContextParts>,
-    extensions: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// Most have none.
+    extensions: Option<Arc<Extensions>>,
 }
 
+type Extensions = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
 pub(crate) struct ContextParts {
+    pub(crate) scope: Arc<RunScope>,
+    /// Whose step it is, if that is another run's.
+    pub(crate) on_behalf: Option<Arc<OnBehalf>>,
     pub(crate) activity: &'static str,
-    pub(crate) run: RunId,
-    pub(crate) execution: ExecutionId,
+    /// Where the step is in the run that makes its attempts.
     pub(crate) op: OpId,
     /// The idempotency key that the call has set.
     pub(crate) key: Option<Arc<str>>,
     pub(crate) attempt: u32,
     pub(crate) undo: bool,
-    pub(crate) states: Arc<States>,
-    pub(crate) encoder: Encoder,
     /// How it is told to stop; none if it is never told.
     pub(crate) lifeline: Option<Arc<Lifeline>>,
-    /// Where the step is in the run that makes its attempts.
-    pub(crate) task: (ExecutionId, OpId),
     /// What earlier attempts said of how far they were.
     pub(crate) progress: Option<Payload>,
-    /// What is noted beside the run, as the store has it.
-    pub(crate) memo: Option<Arc<Bytes>>,
-    /// The task by which signs of life are known, and where they go; none if they have no meaning.
-    pub(crate) beats: Option<Beats>,
-    /// Who takes its events to their runs; none within a transaction.
-    pub(crate) courier: Option<Arc<dyn Courier>>,
+    /// It is within a transaction: it sends no events, and its signs of life have no meaning.
+    pub(crate) in_transaction: bool,
+    pub(crate) beats: Beats,
     /// The events that it has sent.
     pub(crate) sent: Sent,
-    /// The session that the step is part of.
-    pub(crate) session: Option<Arc<WorkerSession>>,
 }
 
 impl ContextParts {
     pub(super) fn idempotency_key(&self) -> IdempotencyKey {
         match &self.key {
             Some(key) => IdempotencyKey(Arc::clone(key)),
-            None => IdempotencyKey::of(self.execution, &self.op, self.undo),
+            None => {
+                let (execution, op) = self.step();
+                IdempotencyKey::of(execution, op, self.undo)
+            }
         }
+    }
+
+    /// The step and its run, whoever makes the attempt.
+    fn step(&self) -> (ExecutionId, &OpId) {
+        match self.on_behalf.as_deref() {
+            Some(step) => (step.execution, &step.op),
+            None => (self.scope.execution, &self.op),
+        }
+    }
+
+    pub(super) fn execution(&self) -> ExecutionId {
+        self.step().0
+    }
+
+    /// Its signs of life, if they have a meaning.
+    fn beats(&self) -> Option<&Beats> {
+        (!self.in_transaction).then_some(&self.beats)
     }
 }
 
-/// Where an attempt's signs of life go.
+/// An attempt's signs of life.
 pub(crate) struct Beats {
-    pub(crate) board: Arc<Board>,
     /// In microseconds; nothing is asked of an attempt before it [begins](ActivityContext::begins).
     last: AtomicI64,
     /// The attempt was dropped; its thread may go on.
     dropped: AtomicBool,
 }
 
-impl Beats {
-    pub(crate) fn new(board: &Arc<Board>) -> Self {
-        Self { board: Arc::clone(board), last: AtomicI64::new(i64::MIN), dropped: AtomicBool::new(false) }
+impl Default for Beats {
+    fn default() -> Self {
+        Self { last: AtomicI64::new(i64::MIN), dropped: AtomicBool::new(false) }
     }
 }
 
 impl ActivityContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        Self { parts: Arc::new(parts), extensions: BTreeMap::new() }
+        Self { parts: Arc::new(parts), extensions: None }
     }
 
     /// The step's key: equal for all its attempts, also after a crash, and for no other step, unless
@@ -133,6 +146,16 @@ impl ActivityContext {
         &self.parts
     }
 
+    /// The run that makes the attempt.
+    pub(crate) fn scope(&self) -> &RunScope {
+        &self.parts.scope
+    }
+
+    /// Where the step is in the run that makes its attempts.
+    pub(crate) fn task(&self) -> &OpId {
+        &self.parts.op
+    }
+
     /// Which attempt this is, from 1. After a crash the count is a lower bound.
     pub fn attempt(&self) -> u32 {
         self.parts.attempt
@@ -140,25 +163,25 @@ impl ActivityContext {
 
     /// The run's name.
     pub fn run_id(&self) -> &RunId {
-        &self.parts.run
+        self.parts.on_behalf.as_ref().map_or(&self.parts.scope.id, |step| &step.run)
     }
 
     /// The run's execution.
     pub fn execution(&self) -> ExecutionId {
-        self.parts.execution
+        self.parts.execution()
     }
 
     /// The step's place in the workflow's code.
     #[cfg(feature = "test")]
     pub(crate) fn op(&self) -> &OpId {
-        &self.parts.op
+        self.parts.step().1
     }
 
     /// The [session](crate::session()) that the step is part of: what its steps keep in this process.
     /// `None` if the call names none, and for an attempt that any worker makes to find out what became
     /// of a step whose session was lost.
     pub fn session(&self) -> Option<&WorkerSession> {
-        self.parts.session.as_deref()
+        self.parts.scope.session.as_deref()
     }
 
     /// The activity's durable name.
@@ -168,7 +191,7 @@ impl ActivityContext {
 
     /// How what it returns is written.
     pub(crate) fn encoder(&self) -> Encoder {
-        self.parts.encoder
+        self.parts.scope.common.encoder
     }
 
     /// Whether this attempt undoes a step.
@@ -211,8 +234,8 @@ impl ActivityContext {
     /// }
     /// ```
     pub fn token(&self) -> CompletionToken {
-        let (execution, op) = &self.parts.task;
-        CompletionToken::of(*execution, op, self.parts.attempt, self.parts.activity)
+        let (execution, op) = (self.parts.scope.execution, &self.parts.op);
+        CompletionToken::of(execution, op, self.parts.attempt, self.parts.activity)
     }
 
     /// Says that the attempt is alive, and how far it is. If it ends without success the next
@@ -250,9 +273,10 @@ impl ActivityContext {
     /// If the value cannot be encoded, or has more than 64 KiB. It counts as a sign of life all the
     /// same.
     pub fn heartbeat<T: Serialize + ?Sized>(&self, progress: &T) -> Result<(), CodecError> {
-        let Some(beats) = &self.parts.beats else { return Ok(()) };
-        beats.last.store(beats.board.now().as_micros(), Ordering::Relaxed);
-        let progress = self.parts.encoder.encode(progress)?;
+        let Some(beats) = self.parts.beats() else { return Ok(()) };
+        let board = &self.parts.scope.board;
+        beats.last.store(board.now().as_micros(), Ordering::Relaxed);
+        let progress = self.encoder().encode(progress)?;
         if progress.len() > INLINE_LIMIT as u64 {
             return Err(CodecError::new(format!(
                 "the progress has {} bytes, the limit is {INLINE_LIMIT}; keep it elsewhere and say where",
@@ -260,8 +284,8 @@ impl ActivityContext {
             )));
         }
         if !codec::is_null(&progress) {
-            let (op, undo, attempt) = (&self.parts.task.1, self.parts.undo, self.parts.attempt);
-            beats.board.say(op, undo, attempt, progress, &beats.dropped);
+            let (op, undo, attempt) = (&self.parts.op, self.parts.undo, self.parts.attempt);
+            board.say(op, undo, attempt, progress, &beats.dropped);
         }
         Ok(())
     }
@@ -300,7 +324,7 @@ impl ActivityContext {
     ///
     /// If the memo is no `T`.
     pub fn memo<T: DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
-        let Some(memo) = &self.parts.memo else { return Ok(None) };
+        let Some(memo) = &self.parts.scope.memo else { return Ok(None) };
         let memo: Payload = decode(memo).map_err(|error| CodecError::new(format!("the memo: {error}")))?;
         codec::decode(&memo).map(Some)
     }
@@ -308,21 +332,21 @@ impl ActivityContext {
     /// The attempt's time begins now, with a sign of life: what waited before, in a layer further out, was
     /// no silence.
     pub(crate) fn begins(&self) {
-        if let Some(beats) = &self.parts.beats {
-            beats.last.fetch_max(beats.board.now().as_micros(), Ordering::Relaxed);
+        if let Some(beats) = self.parts.beats() {
+            beats.last.fetch_max(self.parts.scope.board.now().as_micros(), Ordering::Relaxed);
         }
     }
 
     /// The attempt is dropped: what its thread says from now on is nothing.
     pub(crate) fn mute(&self) {
-        if let Some(beats) = &self.parts.beats {
+        if let Some(beats) = self.parts.beats() {
             beats.dropped.store(true, Ordering::Release);
         }
     }
 
     /// When the attempt that has begun last gave a sign of life; `None` if it is not asked for any.
     pub(crate) fn last_beat(&self) -> Option<Timestamp> {
-        let beats = self.parts.beats.as_ref()?;
+        let beats = self.parts.beats()?;
         Some(Timestamp::from_micros(beats.last.load(Ordering::Relaxed)))
     }
 
@@ -418,11 +442,12 @@ impl ActivityContext {
 
     /// What a [layer](crate::layer) gave this attempt: a token, a deadline, a connection.
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.extensions.get(&TypeId::of::<T>()).and_then(|value| Arc::clone(value).downcast().ok())
+        self.extensions.as_ref()?.get(&TypeId::of::<T>()).and_then(|value| Arc::clone(value).downcast().ok())
     }
 
     pub(crate) fn insert_extension<T: Any + Send + Sync>(&mut self, value: T) {
-        self.extensions.insert(TypeId::of::<T>(), Arc::new(value));
+        let extensions = Arc::make_mut(self.extensions.get_or_insert_default());
+        extensions.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
     /// The state of this type, as given to the engine.
@@ -434,6 +459,8 @@ impl ActivityContext {
     pub fn state<T: Send + Sync + 'static>(&self) -> Arc<T> {
         let found = self
             .parts
+            .scope
+            .common
             .states
             .get(TypeId::of::<T>())
             .and_then(|state: Arc<dyn Any + Send + Sync>| state.downcast().ok());
@@ -452,8 +479,8 @@ impl fmt::Debug for ActivityContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActivityContext")
             .field("activity", &self.parts.activity)
-            .field("run", &self.parts.run)
-            .field("op", &self.parts.op)
+            .field("run", self.run_id())
+            .field("op", self.parts.step().1)
             .field("attempt", &self.parts.attempt)
             .finish_non_exhaustive()
     }

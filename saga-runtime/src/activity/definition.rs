@@ -210,12 +210,18 @@ fn describe<A: Activity>() -> [(&'static str, Described); 3] {
 fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> AttemptFuture {
     let decoded = codec::decode::<A>(&input);
     let encoder = context.encoder();
-    Box::pin(async move {
+    caught(async move {
         match decoded {
             Ok(input) => end::<A>(encoder, input.run(context).await),
             Err(error) => Err(unreadable_input::<A>(&error)),
         }
     })
+}
+
+/// The same future, whose panic is a failure of the attempt.
+pub(crate) fn caught(making: impl Future<Output = AttemptEnd> + Send + 'static) -> AttemptFuture {
+    let making = AssertUnwindSafe(making).catch_unwind();
+    Box::pin(making.map(|end| end.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))))
 }
 
 fn run_blocking<A: BlockingActivity>(context: &ActivityContext, input: &Payload) -> AttemptEnd {

@@ -7,6 +7,7 @@ mod later;
 mod lifeline;
 mod options;
 mod progress;
+mod scope;
 mod sends;
 mod session;
 mod undo;
@@ -18,7 +19,7 @@ pub use definition::{
 };
 #[cfg(feature = "test")]
 pub(crate) use definition::{end, unreadable_input};
-pub(crate) use definition::{failure, panicked};
+pub(crate) use definition::{caught, failure, panicked};
 pub use error::{ActivityError, ErrorKind};
 pub(crate) use later::is_later;
 #[cfg(test)]
@@ -28,6 +29,9 @@ pub(crate) use lifeline::Lifeline;
 pub use options::{ActivityOptions, BreakerOptions, RetryOptions, RetryPolicy};
 pub(crate) use options::{Overrides, micros};
 pub(crate) use progress::{Board, Listener, Said};
+#[cfg(test)]
+pub(crate) use scope::alone;
+pub(crate) use scope::{Common, OnBehalf, RunScope};
 pub use sends::SendOnce;
 pub(crate) use sends::{Courier, Sent};
 pub use session::WorkerSession;

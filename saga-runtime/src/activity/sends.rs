@@ -158,7 +158,10 @@ impl SendOnce {
 
     async fn sent(self) -> Result<(), SendError> {
         let (to, event) = self.letter?;
-        let Some(courier) = &self.parts.courier else { return Err(SendError::InTransaction) };
+        if self.parts.in_transaction {
+            return Err(SendError::InTransaction);
+        }
+        let courier = &self.parts.scope.common.courier;
         let id = |number: u32| {
             let (kind, what) = match &self.key {
                 Some(key) => ("key", key.as_bytes()),
@@ -200,7 +203,7 @@ impl ContextParts {
     fn message(&self, what: &[&[u8]]) -> MessageId {
         let at = match &self.key {
             Some(_) => Timestamp::from_micros(0),
-            None => derive::time_of(self.execution),
+            None => derive::time_of(self.execution()),
         };
         derive::sent(self.idempotency_key().as_str(), self.activity, what, at)
     }
@@ -209,11 +212,12 @@ impl ContextParts {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use saga_store::ExecutionId;
     use saga_store::wire::OpId;
     use serde::{Deserialize, Serialize};
 
     use super::*;
+    use crate::activity::{Beats, alone};
+    use crate::clock::Still;
 
     #[derive(Serialize, Deserialize)]
     struct Told {
@@ -250,23 +254,18 @@ mod tests {
 
     fn attempt(bag: &Arc<Bag>, op: u32, attempt: u32, key: Option<&str>) -> ActivityContext {
         ActivityContext::new(ContextParts {
+            scope: alone::scope(Still::new(), Arc::<Bag>::clone(bag)),
+            on_behalf: None,
             activity: "tell",
-            encoder: crate::codec::Encoder::default(),
-            run: RunId::new("A").unwrap(),
-            execution: ExecutionId::from_bytes([7; 16]),
             op: OpId::from([op].as_slice()),
             key: key.map(Arc::from),
             attempt,
             undo: false,
-            states: Arc::default(),
             lifeline: None,
-            task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
-            memo: None,
-            beats: None,
-            courier: Some(Arc::<Bag>::clone(bag)),
+            in_transaction: false,
+            beats: Beats::default(),
             sent: Sent::default(),
-            session: None,
         })
     }
 

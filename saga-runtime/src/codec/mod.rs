@@ -88,7 +88,7 @@ impl Encoder {
         let bytes = if room.len() > SHORT {
             Bytes::from(room)
         } else {
-            let bytes = Bytes::copy_from_slice(&room);
+            let bytes = shared(&room);
             ROOM.set(room);
             bytes
         };
@@ -115,6 +115,35 @@ impl Encoder {
             ),
             too_large: true,
         })
+    }
+}
+
+/// Bytes that several will have: a run, its record and its attempt. Few are kept together with their count,
+/// which [`Bytes`] would keep apart.
+fn shared(bytes: &[u8]) -> Bytes {
+    match Few::of(bytes) {
+        Some(few) => Bytes::from_owner(few),
+        None => Bytes::copy_from_slice(bytes),
+    }
+}
+
+/// As many bytes as most values have.
+struct Few {
+    bytes: [u8; 47],
+    len: u8,
+}
+
+impl Few {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let mut few = Self { bytes: [0; 47], len: u8::try_from(bytes.len()).ok()? };
+        few.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(few)
+    }
+}
+
+impl AsRef<[u8]> for Few {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 }
 

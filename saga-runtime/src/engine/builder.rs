@@ -23,7 +23,7 @@ use super::surroundings::Surroundings;
 use super::tally::Counts;
 use super::unanswered::Unanswered;
 use super::{Engine, heart, intake, post, reconcile, resolve, retention};
-use crate::activity::ActivityDefinition;
+use crate::activity::{ActivityDefinition, Common};
 use crate::client::{Client, StartLayers};
 use crate::codec::{Codec, Encoder};
 use crate::endings::Endings;
@@ -280,15 +280,18 @@ impl EngineBuilder {
         let (membership, joined) = candidate.join().await?;
         let counts = Arc::<Counts>::default();
         let (committer, committing) = Committer::new(&self.store, &clock, &spawner, &counts);
+        let common = Common {
+            states: self.states,
+            encoder: self.encoder,
+            courier: Messenger::courier(&self.store, &clock, &spawner),
+            clock: Arc::clone(&clock),
+            grace: self.grace,
+        };
         let environment = AttemptEnvironment {
-            states: Arc::new(self.states),
+            common: Arc::new(common),
             layers: self.layers.around_code(stage.clone()),
             limits: Limits::new(self.max_attempts, &self.limits, &self.queue_limits),
             stage,
-            encoder: self.encoder,
-            clock: Arc::clone(&clock),
-            grace: self.grace,
-            courier: Messenger::courier(&self.store, &clock, &spawner),
             store: Arc::clone(&self.store),
         };
         let resolve = {

@@ -46,12 +46,13 @@ impl Driver {
     /// Takes the machine's turn and hands in its commit. Not within the future, which would keep
     /// room for both.
     fn begin_commit(&mut self, stopping: bool) -> Begin<'_> {
-        let moment = self.shared.clock.read();
-        let turn = self.machine.take_turn(moment.now);
+        let clock = &self.shared.clock;
+        let turn = self.machine.take_turn(|| clock.now());
         if turn.change.is_none()
             && turn.outbox.is_empty()
             && !stopping
-            && self.membership.holds_lease(moment.elapsed)
+            && self.machine.is_transaction_next()
+            && self.membership.holds_lease(clock.elapsed())
             && let Some(start) = self.machine.dispatch_transaction()
         {
             return Begin::Transaction(if start.definition.runs_in_commit() {

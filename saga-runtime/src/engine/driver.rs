@@ -201,7 +201,7 @@ impl Driver {
     pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine, Timestamp) -> R) -> R {
         let (begun, from) = (self.shared.clock.read(), self.machine.line());
         let answer = feed(&mut self.machine, begun.now);
-        slow::report(&*self.shared.clock, begun.elapsed, &self.run.id, &self.run.workflow, (from, self.machine.line()));
+        slow::report(&*self.shared.clock, begun.elapsed, &self.run.scope.id, &self.run.scope.workflow, (from, self.machine.line()));
         answer
     }
 
@@ -249,7 +249,8 @@ impl Driver {
     /// Lets a run that waits for a child go out of memory: whoever drives it next is woken by the
     /// child's end.
     async fn leave(&mut self) -> Option<Parting> {
-        let turn = self.machine.take_turn(self.shared.clock.now());
+        let clock = &self.shared.clock;
+        let turn = self.machine.take_turn(|| clock.now());
         let (commit, ended) = self.prepare(turn, true);
         let rows = commit.rows.len() as u64;
         let outcome = self.submit(commit).await;
@@ -269,7 +270,7 @@ impl Driver {
         let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);
-        let progress = self.run.board.next_due();
+        let progress = self.run.scope.board.next_due();
         let others = trusted.into_iter().chain(progress).chain(self.attempts.stops_by());
         let due = self.machine.next_due().into_iter().chain(others).min();
         let timer = async {
@@ -352,16 +353,16 @@ impl Driver {
                 None
             }
             Some(CommitOutcome::Refused { head }) if head.is_some_and(|head| head.plus(1) < self.next) => {
-                tracing::warn!(run = %self.run.id, at = %self.next, ?head, "the store has lost records that it had acknowledged, as a failover without synchronous replication does; the run is read anew");
+                tracing::warn!(run = %self.run.scope.id, at = %self.next, ?head, "the store has lost records that it had acknowledged, as a failover without synchronous replication does; the run is read anew");
                 Some(Parting::Reload)
             }
             Some(CommitOutcome::Refused { head }) => {
-                tracing::warn!(run = %self.run.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
+                tracing::warn!(run = %self.run.scope.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
                 self.shared.doubt.notify_one();
                 Some(Parting::Lost)
             }
             Some(CommitOutcome::Rejected(why)) => {
-                tracing::error!(run = %self.run.id, %why, "the store cannot take the run's record");
+                tracing::error!(run = %self.run.scope.id, %why, "the store cannot take the run's record");
                 if self.machine.has_ended() {
                     return Some(Parting::Lost);
                 }
@@ -375,7 +376,7 @@ impl Driver {
     fn check_history(&mut self, before: Seq) {
         let (records, limit) = (self.next.0, self.shared.history_limit);
         if before.0 < LONG_HISTORY && records >= LONG_HISTORY {
-            tracing::warn!(run = %self.run.id, records, limit, "the history is long; `continue_as_new` goes on with a fresh one, child runs share the work out");
+            tracing::warn!(run = %self.run.scope.id, records, limit, "the history is long; `continue_as_new` goes on with a fresh one, child runs share the work out");
         }
         if records >= limit && !self.machine.has_ended() && !self.machine.is_undoing() {
             let reason = format!(

@@ -26,7 +26,7 @@ use super::open::OpenSteps;
 use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::slow;
-use crate::activity::Board;
+use crate::activity::{Board, RunScope};
 use crate::built_in;
 use crate::externalize::internalize;
 use crate::machine::{Identity, Machine};
@@ -383,14 +383,17 @@ async fn prepare(
         machine,
         mailbox,
         run: Arc::new(AttemptRun {
-            id: run.view.id.clone(),
-            execution: run.view.execution,
-            workflow,
-            memo,
+            scope: Arc::new(RunScope {
+                common: Arc::clone(&shared.environment.common),
+                id: run.view.id.clone(),
+                execution: run.view.execution,
+                workflow,
+                memo,
+                board,
+                session,
+            }),
             membership: Arc::clone(membership),
-            board,
             open: OpenSteps::default(),
-            session,
         }),
         next,
         inbox_seen: 0,
@@ -436,7 +439,7 @@ async fn rebuild(
         .or_else(|| built_in::definition(&view.workflow))
         .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
     let identity = Arc::new(Identity {
-        encoder: shared.environment.encoder,
+        encoder: shared.environment.common.encoder,
         memo,
         id: view.id.clone(),
         execution,

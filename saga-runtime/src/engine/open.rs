@@ -14,7 +14,7 @@ use saga_store::{
     Applied, CommitOutcome, Nonce, OpenTx, RunCommit, Seq, Timestamp, Transacted, TxLimits, TxOutcome, TxStep,
 };
 
-use super::attempt::{AttemptEnvironment, AttemptRun};
+use super::attempt::{AttemptEnvironment, AttemptRun, context};
 use super::driver::{Driver, Parting};
 use super::transaction::end_entry;
 use super::underway::begin;
@@ -110,15 +110,16 @@ impl AttemptEnvironment {
                 }
                 Err(error) => return Err(refused(start, &error.to_string(), Class::Permanent)),
             };
-            self.clock.sleep_until(self.clock.now().after(pause)).await;
+            let clock = &self.common.clock;
+            clock.sleep_until(clock.now().after(pause)).await;
         }
     }
 
     fn job(&self, run: &AttemptRun, start: &AttemptStart, left: Arc<Mutex<Option<AttemptEnd>>>) -> AsyncTxJob {
-        let (clock, of) = (Arc::clone(&self.clock), start.clone());
+        let (clock, of) = (Arc::clone(&self.common.clock), start.clone());
         AsyncTxJob {
             input: start.input.clone(),
-            context: self.context(run, start, None),
+            context: context(run, start, None),
             limit: Box::new(move || {
                 let over = clock.sleep_until(clock.now().after(of.timeout));
                 Box::pin(async move {
@@ -202,7 +203,7 @@ impl Driver {
     async fn commit_open(&mut self, open: OpenStep, output: Payload, held: Option<Held>) -> Option<Parting> {
         let OpenStep { tx, start } = open;
         let undo = if self.machine.undo_needs_output(&start.key) {
-            start.definition.undo_for(&start.input, &output, self.shared.environment.encoder)
+            start.definition.undo_for(&start.input, &output, self.shared.environment.common.encoder)
         } else {
             Ok(None)
         };
@@ -249,7 +250,7 @@ impl Driver {
                 self.failed(&kept.start, failure, held).await
             }
             TxOutcome::Unknown(error) => {
-                tracing::warn!(%error, run = %self.run.id, "a transaction got no answer; whether it is applied is found out");
+                tracing::warn!(%error, run = %self.run.scope.id, "a transaction got no answer; whether it is applied is found out");
                 self.find_out(kept, held).await
             }
         }
@@ -296,7 +297,7 @@ impl Driver {
                     clock.sleep_until(clock.now().after(pause(OUTAGE_PAUSES, outages))).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, run = %self.run.id, "the journal cannot be read");
+                    tracing::error!(%error, run = %self.run.scope.id, "the journal cannot be read");
                     break;
                 }
             }

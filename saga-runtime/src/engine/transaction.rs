@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use saga_store::wire::{Entry, FailureKind, Payload, Record, StepEnded, UndoStep, split_rows};
 use saga_store::{Applied, CommitOutcome, RunCommit, Timestamp, TxVerdict};
 
+use super::attempt;
 use super::driver::{Driver, Parting};
 use crate::activity::{AttemptEnd, AttemptFailure, Code, TxJob, panicked};
 use crate::classify::Class;
@@ -45,9 +46,9 @@ impl Driver {
             return Box::pin(self.commit_transaction(None, start)).await;
         }
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
-        let needed = self.machine.undo_needs_output(&start.key).then_some(self.shared.environment.encoder);
+        let needed = self.machine.undo_needs_output(&start.key).then_some(self.shared.environment.common.encoder);
         let mut finish = finisher(Arc::clone(&left), start.clone(), needed, at, entries);
-        let context = self.shared.environment.context(&self.run, &start, None);
+        let context = attempt::context(&self.run, &start, None);
         if let Some(stage) = self.shared.environment.stage.clone() {
             // A test has no transaction: the record of the attempt's end takes its place.
             let attempt = AssertUnwindSafe(stage.attempt(start.definition, context, start.input.clone()));

@@ -33,7 +33,7 @@ pub(super) fn begin(
 impl Driver {
     /// Records what attempts say of how far they are, where that is due.
     pub(super) fn take_progress(&mut self) {
-        for Said { op, undo, attempt, progress } in self.run.board.take_due() {
+        for Said { op, undo, attempt, progress } in self.run.scope.board.take_due() {
             self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
         }
     }
@@ -58,13 +58,13 @@ impl Driver {
         }
         for key in self.attempts.drop_overdue(now) {
             let grace = self.shared.grace;
-            tracing::warn!(run = %self.run.id, step = %key.op, ?grace, "an attempt did not stop in its time and is dropped");
+            tracing::warn!(run = %self.run.scope.id, step = %key.op, ?grace, "an attempt did not stop in its time and is dropped");
             self.has_stopped(&key);
         }
     }
 
     fn has_stopped(&mut self, key: &TaskKey) {
-        self.run.board.ended(&key.op, key.undo);
+        self.run.scope.board.ended(&key.op, key.undo);
         self.machine.stopped(key);
     }
 
@@ -76,7 +76,7 @@ impl Driver {
             return self.has_stopped(key);
         }
         let stopping = self.mailbox.peek().stop;
-        if let (Some((attempt, progress)), Err(_)) = (self.run.board.ended(&key.op, key.undo), &end) {
+        if let (Some((attempt, progress)), Err(_)) = (self.run.scope.board.ended(&key.op, key.undo), &end) {
             self.machine.progressed(key, attempt, progress, stopping);
         }
         if !(stopping && end.is_err()) {

@@ -2,14 +2,12 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use saga_store::wire::{OpId, Payload};
+use saga_store::wire::Payload;
 use serde_json::Value;
 
 use crate::activity::{ActivityContext, ActivityDefinition, ActivityOptions};
-use crate::clock::Clock;
 use crate::codec::{self, CodecError};
 
 /// One attempt of an activity, or of an undo, as a layer sees it.
@@ -19,10 +17,6 @@ pub struct Attempt {
     pub(crate) input: Payload,
     pub(crate) timeout: Duration,
     pub(crate) default_timeout: bool,
-    pub(crate) step: OpId,
-    pub(crate) workflow: Arc<str>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) grace: Duration,
 }
 
 impl Attempt {
@@ -38,12 +32,12 @@ impl Attempt {
 
     /// The durable name of the run's workflow.
     pub fn workflow(&self) -> &str {
-        &self.workflow
+        &self.context.scope().workflow
     }
 
     /// The step's place in the workflow, as lists and logs show it.
     pub fn step(&self) -> String {
-        self.step.to_string()
+        self.context.task().to_string()
     }
 
     /// How long the attempt may take.
@@ -79,7 +73,7 @@ impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempt")
             .field("context", &self.context)
-            .field("workflow", &self.workflow)
+            .field("workflow", &self.workflow())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 /// something fails.
 #[derive(Debug, Clone, Default)]
 pub struct CircuitBreaker {
-    breakers: Arc<Breakers>,
+    pub(super) breakers: Arc<Breakers>,
 }
 
 impl CircuitBreaker {
@@ -69,17 +69,26 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let Some(options) = attempt.definition.options.circuit_breaker else {
-            return BreakingFuture { inner: Ok(self.inner.call(attempt)), verdict: None };
-        };
-        let key = Key { activity: attempt.definition.name, value: key_of(&attempt, options) };
-        if let Err(wait) = self.breakers.admit(&key, options, attempt.clock.now()) {
-            return BreakingFuture { inner: Err(Some(refusal(&key, options, wait))), verdict: None };
-        }
-        let (breakers, clock) = (Arc::clone(&self.breakers), Arc::clone(&attempt.clock));
-        let verdict = Some(Verdict { breakers, clock, key, options, healthy: false });
-        BreakingFuture { inner: Ok(self.inner.call(attempt)), verdict }
+        breaking(&self.breakers, attempt, |attempt| self.inner.call(attempt))
     }
+}
+
+/// An attempt on its way, if its breaker lets it through.
+pub(super) fn breaking<F>(
+    breakers: &Arc<Breakers>,
+    attempt: Attempt,
+    call: impl FnOnce(Attempt) -> F,
+) -> BreakingFuture<F> {
+    let Some(options) = attempt.definition.options.circuit_breaker else {
+        return BreakingFuture { inner: Ok(call(attempt)), verdict: None };
+    };
+    let key = Key { activity: attempt.definition.name, value: key_of(&attempt, options) };
+    let clock = Arc::clone(&attempt.context.scope().common.clock);
+    if let Err(wait) = breakers.admit(&key, options, clock.now()) {
+        return BreakingFuture { inner: Err(Some(Box::new(refusal(&key, options, wait)))), verdict: None };
+    }
+    let verdict = Verdict { breakers: Arc::clone(breakers), clock, key, options, healthy: false };
+    BreakingFuture { inner: Ok(call(attempt)), verdict: Some(Box::new(verdict)) }
 }
 
 /// The value of the parameter that the breaker is kept by.
@@ -100,8 +109,9 @@ fn refusal(key: &Key, options: BreakerOptions, wait: Duration) -> AttemptFailure
 
 /// An attempt that was let through, or refused.
 pub struct BreakingFuture<F> {
-    inner: Result<F, Option<AttemptFailure>>,
-    verdict: Option<Verdict>,
+    inner: Result<F, Option<Box<AttemptFailure>>>,
+    /// Most activities have no breaker.
+    verdict: Option<Box<Verdict>>,
 }
 
 impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
@@ -118,7 +128,7 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
                 }
                 polled
             }
-            Err(refused) => refused.take().map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+            Err(refused) => refused.take().map_or(Poll::Pending, |refused| Poll::Ready(Err(*refused))),
         }
     }
 }
@@ -157,7 +167,7 @@ enum State {
 
 /// The state of all breakers that are not closed with no failure.
 #[derive(Debug, Default)]
-struct Breakers {
+pub(super) struct Breakers {
     states: Mutex<BTreeMap<Key, State>>,
 }
 

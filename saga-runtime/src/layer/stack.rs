@@ -6,13 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
 use saga_store::wire::Payload;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Attempt, CircuitBreaker, Logging, RunCode, Stage, Timeout};
-use crate::activity::{AttemptEnd, AttemptFailure, panicked};
+use super::breaker::breaking;
+use super::logging::logged;
+use super::timeout::timed;
+use super::{Attempt, CircuitBreaker, RunCode, Stage};
+use crate::activity::{AttemptEnd, AttemptFailure, caught, panicked};
 use crate::erased::BoxFuture;
 
 /// What a layer stands around: the rest of the way to the activity's code.
@@ -22,7 +24,7 @@ pub struct AttemptService {
 }
 
 /// Any service for attempts, as one type.
-trait Attempting: Send + Sync {
+pub(super) trait Attempting: Send + Sync {
     fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
 
     /// The same for the outermost: a panic on the way is a failure of the attempt, as one of its code is.
@@ -40,10 +42,35 @@ where
 
     fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
         match catch_unwind(AssertUnwindSafe(|| self.clone())) {
-            Ok(service) => {
-                let making = AssertUnwindSafe(ready_and_call(service, attempt)).catch_unwind();
-                Box::pin(making.map(|end| end.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))))
-            }
+            Ok(service) => caught(ready_and_call(service, attempt)),
+            Err(panic) => Box::pin(ready(Err(panicked(panic.as_ref())))),
+        }
+    }
+}
+
+/// Logging, circuit breaker and timeout in one, as most engines have them: nobody is cloned for an
+/// attempt, nothing has to be ready, and what waits for the code is one future.
+struct Standard {
+    breaker: CircuitBreaker,
+    inner: AttemptService,
+}
+
+impl Standard {
+    fn around(&self, attempt: Attempt) -> impl Future<Output = AttemptEnd> + Send + use<> {
+        let inner = |attempt| self.inner.inner.attempt(attempt);
+        let breaking = |attempt| breaking(&self.breaker.breakers, attempt, |attempt| timed(attempt, inner));
+        logged(attempt, breaking)
+    }
+}
+
+impl Attempting for Standard {
+    fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        Box::pin(self.around(attempt))
+    }
+
+    fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        match catch_unwind(AssertUnwindSafe(|| self.around(attempt))) {
+            Ok(making) => caught(making),
             Err(panic) => Box::pin(ready(Err(panicked(panic.as_ref())))),
         }
     }
@@ -58,11 +85,7 @@ where
 }
 
 impl AttemptService {
-    fn new<S>(service: S) -> Self
-    where
-        S: Service<Attempt, Response = Payload, Error = AttemptFailure> + Clone + Send + Sync + 'static,
-        S::Future: Send,
-    {
+    fn new(service: impl Attempting + 'static) -> Self {
         Self { inner: Arc::new(service) }
     }
 }
@@ -121,13 +144,8 @@ impl Layers {
     /// Logging, circuit breaker and timeout, outermost first.
     #[must_use]
     pub fn standard() -> Self {
-        // One wrap for the three, so that they cost one box.
         let breaker = CircuitBreaker::new();
-        Self {
-            wraps: vec![Box::new(move |inner| {
-                AttemptService::new(Logging::new().layer(breaker.layer(Timeout::new().layer(inner))))
-            })],
-        }
+        Self { wraps: vec![Box::new(move |inner| AttemptService::new(Standard { breaker, inner }))] }
     }
 
     /// Adds a layer inside those that are there.

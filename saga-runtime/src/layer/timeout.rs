@@ -1,7 +1,6 @@
 //! Ends an attempt that takes too long.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,9 +10,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Attempt;
-use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure};
+use crate::activity::{ActivityContext, AttemptEnd, AttemptFailure, Common};
 use crate::classify::Class;
-use crate::clock::Clock;
 use crate::erased::BoxFuture;
 
 /// Ends an attempt after its timeout, and fails it as one that may have had an effect; so too one
@@ -61,41 +59,43 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        TimedFuture {
-            clock: Arc::clone(&attempt.clock),
-            limit: attempt.timeout,
-            default: attempt.default_timeout,
-            activity: attempt.definition.name,
-            silence: attempt.definition.options.heartbeat,
-            grace: attempt.grace,
-            context: attempt.context.clone(),
-            out_of_time: None,
-            over: None,
-            timer: None,
-            inner: self.inner.call(attempt),
-        }
+        timed(attempt, |attempt| self.inner.call(attempt))
+    }
+}
+
+/// An attempt on its way, with its limit.
+pub(super) fn timed<F>(attempt: Attempt, call: impl FnOnce(Attempt) -> F) -> TimedFuture<F> {
+    TimedFuture {
+        limit: attempt.timeout,
+        default: attempt.default_timeout,
+        silence: attempt.definition.options.heartbeat,
+        context: attempt.context.clone(),
+        wait: None,
+        inner: call(attempt),
     }
 }
 
 /// An attempt with a limit. The timer is set up only when it does not end at its first poll.
 pub struct TimedFuture<F> {
     inner: F,
-    /// When it is due, and the wait for that.
-    timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
-    clock: Arc<dyn Clock>,
     limit: Duration,
     default: bool,
-    activity: &'static str,
     /// How long it may be silent.
     silence: Option<Duration>,
-    /// How long it may take to stop when it is told to.
-    grace: Duration,
     /// What knows of its signs of life, and tells it to stop.
     context: ActivityContext,
+    /// Set up at its first poll, if it does not end there.
+    wait: Option<Box<Wait>>,
+}
+
+/// The wait for an attempt.
+struct Wait {
+    /// When it is out of time.
+    over: Timestamp,
+    /// When the timer is due, and the wait for that.
+    timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Why it was told to stop.
     out_of_time: Option<AttemptFailure>,
-    /// When it is out of time.
-    over: Option<Timestamp>,
 }
 
 impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
@@ -104,36 +104,40 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
         let this = &mut *self;
         if let Poll::Ready(end) = Pin::new(&mut this.inner).poll(cx) {
-            return Poll::Ready(match (this.out_of_time.take(), end) {
+            return Poll::Ready(match (this.wait.as_mut().and_then(|wait| wait.out_of_time.take()), end) {
                 (Some(failure), Err(end)) => Err(in_grace(failure, end.class)),
                 (_, end) => end,
             });
         }
-        let over = *this.over.get_or_insert_with(|| {
+        let Common { clock, grace, .. } = &*this.context.scope().common;
+        let wait = this.wait.get_or_insert_with(|| {
             this.context.begins();
-            this.clock.now().after(this.limit)
+            Box::new(Wait { over: clock.now().after(this.limit), timer: None, out_of_time: None })
         });
+        // When the attempt will have been silent for too long if it goes on so.
+        let silent_at = || Some(this.context.last_beat()?.after(this.silence?));
         loop {
-            let due = this.silent_at().map_or(over, |at| at.min(over));
-            let (due, timer) = this.timer.get_or_insert_with(|| (due, this.clock.sleep_until(due)));
+            let due = silent_at().map_or(wait.over, |at| at.min(wait.over));
+            let (due, timer) = wait.timer.get_or_insert_with(|| (due, clock.sleep_until(due)));
             let due = *due;
             ready!(timer.as_mut().poll(cx));
-            this.timer = None;
-            if let Some(failure) = this.out_of_time.take() {
+            wait.timer = None;
+            if let Some(failure) = wait.out_of_time.take() {
                 return Poll::Ready(Err(failure));
             }
-            let failure = match (this.silence, this.silent_at()) {
+            let activity = this.context.activity();
+            let failure = match (this.silence, silent_at()) {
                 // It has said something meanwhile.
-                (_, Some(at)) if due < over && at > due => continue,
-                (Some(most), _) if due < over => silent_for(this.activity, most),
-                _ => timed_out(this.activity, this.limit, this.default),
+                (_, Some(at)) if due < wait.over && at > due => continue,
+                (Some(most), _) if due < wait.over => silent_for(activity, most),
+                _ => timed_out(activity, this.limit, this.default),
             };
             if !this.context.stop() {
                 return Poll::Ready(Err(failure));
             }
-            this.out_of_time = Some(failure);
-            let until = this.clock.now().after(this.grace);
-            this.timer = Some((until, this.clock.sleep_until(until)));
+            wait.out_of_time = Some(failure);
+            let until = clock.now().after(*grace);
+            wait.timer = Some((until, clock.sleep_until(until)));
         }
     }
 }
@@ -143,13 +147,6 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for TimedFuture<F> {
 fn in_grace(failure: AttemptFailure, class: Class) -> AttemptFailure {
     let class = Class::Transient { no_effect: !class.may_have_effect(), retry_after: None };
     AttemptFailure { class, ..failure }
-}
-
-impl<F> TimedFuture<F> {
-    /// When the attempt will have been silent for too long if it goes on so.
-    fn silent_at(&self) -> Option<Timestamp> {
-        Some(self.context.last_beat()?.after(self.silence?))
-    }
 }
 
 /// The failure of an attempt that gives no sign of life.
@@ -169,63 +166,47 @@ pub(crate) fn timed_out(activity: &str, limit: Duration, default: bool) -> Attem
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures_util::FutureExt as _;
     use saga_store::wire::OpId;
-    use saga_store::{ExecutionId, RunId};
 
     use super::*;
-    use crate::activity::{Beats, Board, ContextParts, Listener, Sent};
+    use crate::activity::{Beats, ContextParts, Sent, alone};
     use crate::clock::Still;
 
-    struct Nobody;
-
-    impl Listener for Nobody {
-        fn heard(&self) {}
-    }
-
     fn context(clock: &Arc<Still>) -> ActivityContext {
-        let board = Arc::new(Board::new(Arc::<Still>::clone(clock), Arc::new(Nobody)));
         ActivityContext::new(ContextParts {
+            scope: alone::scope(Arc::<Still>::clone(clock), Arc::new(alone::Nobody)),
+            on_behalf: None,
             activity: "copy",
-            run: RunId::new("A").unwrap(),
-            execution: ExecutionId::from_bytes([7; 16]),
             op: OpId::root(),
             key: None,
             attempt: 1,
             undo: false,
-            states: Arc::default(),
-            encoder: crate::codec::Encoder::default(),
             lifeline: Some(Arc::default()),
-            task: (ExecutionId::from_bytes([7; 16]), OpId::root()),
             progress: None,
-            memo: None,
-            beats: Some(Beats::new(&board)),
-            courier: None,
+            in_transaction: false,
+            beats: Beats::default(),
             sent: Sent::default(),
-            session: None,
         })
     }
 
     type Never = std::future::Pending<AttemptEnd>;
 
     /// An attempt that never ends, may take a minute, and may be silent for ten seconds.
-    fn attempt(clock: &Arc<Still>, context: ActivityContext) -> TimedFuture<Never> {
-        attempt_by(clock, context, std::future::pending())
+    fn attempt(context: ActivityContext) -> TimedFuture<Never> {
+        attempt_by(context, std::future::pending())
     }
 
-    fn attempt_by<F>(clock: &Arc<Still>, context: ActivityContext, inner: F) -> TimedFuture<F> {
+    fn attempt_by<F>(context: ActivityContext, inner: F) -> TimedFuture<F> {
         TimedFuture {
             inner,
-            timer: None,
-            clock: Arc::<Still>::clone(clock),
             limit: Duration::from_secs(60),
             default: false,
-            activity: "copy",
             silence: Some(Duration::from_secs(10)),
-            grace: Duration::from_secs(5),
             context,
-            out_of_time: None,
-            over: None,
+            wait: None,
         }
     }
 
@@ -239,7 +220,7 @@ mod tests {
     fn an_attempt_that_is_silent_for_too_long_is_ended() {
         let clock = Still::new();
         let context = context(&clock);
-        let mut attempt = attempt(&clock, context.clone());
+        let mut attempt = attempt(context.clone());
         for _ in 0..3 {
             assert!((&mut attempt).now_or_never().is_none());
             clock.pass(9);
@@ -259,7 +240,7 @@ mod tests {
     fn what_waits_further_out_is_no_silence() {
         let clock = Still::new();
         let context = context(&clock);
-        let mut attempt = attempt(&clock, context);
+        let mut attempt = attempt(context);
         clock.pass(9);
         assert!((&mut attempt).now_or_never().is_none());
         clock.pass(9);
@@ -272,7 +253,7 @@ mod tests {
     fn signs_of_life_do_not_extend_the_timeout() {
         let clock = Still::new();
         let context = context(&clock);
-        let mut attempt = attempt(&clock, context.clone());
+        let mut attempt = attempt(context.clone());
         for _ in 0..12 {
             assert!((&mut attempt).now_or_never().is_none());
             clock.pass(5);
@@ -289,7 +270,7 @@ mod tests {
             cancelled.await;
             end
         });
-        let mut attempt = attempt_by(clock, context, inner);
+        let mut attempt = attempt_by(context, inner);
         assert!((&mut attempt).now_or_never().is_none());
         clock.pass(10);
         // Told at this poll, it ends at the next.
@@ -315,7 +296,7 @@ mod tests {
         let clock = Still::new();
         let context = context(&clock);
         assert!(!context.is_cancelled());
-        let mut attempt = attempt(&clock, context.clone());
+        let mut attempt = attempt(context.clone());
         assert!((&mut attempt).now_or_never().is_none());
         clock.pass(10);
         assert!((&mut attempt).now_or_never().is_none());

@@ -16,10 +16,10 @@ use saga_store::wire::{
 use saga_store::{ExecutionId, Target, Timestamp};
 
 use super::{Machine, Phase, Step, StepState, TaskKey, TimerKey};
-use crate::activity::RetryPolicy;
+use crate::activity::{OnBehalf, RetryPolicy};
 use crate::context::Arrival;
 use crate::derive;
-use crate::errand::{self, OnBehalf, Terms};
+use crate::errand::{self, Terms};
 
 /// What a run knows of a step that it has sent to a queue.
 #[derive(Debug)]
@@ -113,8 +113,9 @@ impl Machine {
             return;
         }
         let Some(step) = self.steps.get(op) else { return };
-        let pivot = step.pivot || self.is_pivot_activity(op);
         let Some(sent) = &step.errand else { return };
+        // The mark of a point of no return follows its schedule.
+        let pivot = step.pivot || step.definition.is_some_and(|definition| definition.options.pivot);
         let settle = pivot || matches!(sent.plan, UndoPlan::FromOutput);
         let again = sent.again > 0;
         let round = match sent.again {
@@ -170,11 +171,6 @@ impl Machine {
                 self.post(op, &what, Target::Execution(execution), &MessageBody::StartChild(start));
             }
         }
-    }
-
-    /// Whether the step's activity is a point of no return: its mark follows its schedule.
-    fn is_pivot_activity(&self, op: &OpId) -> bool {
-        self.definition_of_step(op).is_some_and(|definition| definition.options.pivot)
     }
 
     /// Finds out what became of a step: by another attempt.
@@ -350,8 +346,8 @@ impl Machine {
         if !step.errand.as_ref().is_some_and(|sent| matches!(sent.plan, UndoPlan::FromOutput)) {
             return Ok(None);
         }
-        let definition = self
-            .definition_of_step(op)
+        let definition = step
+            .definition
             .ok_or_else(|| format!("this worker has no activity `{}`, whose undo step {op} needs", step.activity))?;
         let undo = definition.undo_for(&step.input, output, self.identity.encoder);
         undo.map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity))
@@ -359,6 +355,9 @@ impl Machine {
 
     /// What a step that returns had sent: its plan, unless it is a point of no return.
     pub(super) fn returned(&self, op: &OpId) -> Option<UndoPlan> {
+        if !self.steps.some_sent() {
+            return None;
+        }
         let step = self.steps.get(op).filter(|step| !step.pivot)?;
         step.errand.as_ref().map(|sent| sent.plan.clone())
     }

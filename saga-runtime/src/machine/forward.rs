@@ -39,9 +39,8 @@ impl Machine {
         if end.as_ref().is_ok_and(is_later) {
             return self.defer(&key.op);
         }
-        let Some(step) = self.steps.get_mut(&key.op) else { return };
+        let Some(step) = self.steps.set_state(&key.op, StepState::Idle) else { return };
         step.attempts += 1;
-        self.steps.set_state(&key.op, StepState::Idle);
         match end {
             Ok(output) => {
                 let undo = match self.undo_of_output(&key.op, &output) {
@@ -87,12 +86,11 @@ impl Machine {
         if !self.has_undo_of_output(op) {
             return Ok(None);
         }
-        match (self.steps.get(op), self.definition_of_step(op)) {
-            (Some(step), Some(definition)) => definition
-                .undo_for(&step.input, output, self.identity.encoder)
-                .map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity)),
-            _ => Ok(None),
-        }
+        let Some(step) = self.steps.get(op) else { return Ok(None) };
+        let Some(definition) = step.definition else { return Ok(None) };
+        definition
+            .undo_for(&step.input, output, self.identity.encoder)
+            .map_err(|error| format!("the undo of step {op} `{}` cannot be recorded: {error}", step.activity))
     }
 
     pub(super) fn step_ended(&mut self, op: &OpId, output: Payload, undo: Option<Box<UndoStep>>, now: Timestamp) {
@@ -181,9 +179,11 @@ impl Machine {
 
     pub(super) fn close_step(&mut self, op: &OpId) -> u32 {
         self.forget_progress(op, false);
-        let Some(step) = self.steps.remove(op) else { return 0 };
-        self.clear_step_timers(op, &step);
-        step.attempts.max(1)
+        let Some((attempts, deadline)) = self.steps.close(op) else { return 0 };
+        if deadline {
+            self.timers.remove(&TimerKey::Deadline(op.clone()));
+        }
+        attempts.max(1)
     }
 
     pub(super) fn clear_step_timers(&mut self, op: &OpId, step: &Step) {
@@ -409,8 +409,9 @@ impl Machine {
         let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
         self.undo.scheduled(position, &scheduled.op, plan);
         let order = self.order.as_deref();
+        let sent = errand.is_some();
         let step = Step {
-            code,
+            definition,
             activity: match code {
                 Some(code) => Cow::Borrowed(code.definition.name),
                 None => Cow::Owned(scheduled.activity.clone()),
@@ -422,6 +423,7 @@ impl Machine {
             },
             retry: order.map_or_else(|| overrides.retry(&options), errands::Order::retry),
             timeout: order.map_or_else(|| overrides.timeout(&options), errands::Order::timeout),
+            timeout_at_call: code.is_some_and(|code| code.overrides.timeout.is_some()),
             deadline,
             attempts: 0,
             unknown: order.is_some_and(|order| order.unknown),
@@ -433,7 +435,9 @@ impl Machine {
         };
         debug_assert!(matches!(scheduled.undo, UndoPlan::Nothing) || self.undo.get(&scheduled.op).is_some());
         self.steps.insert(scheduled.op.clone(), step);
-        self.send_errand(&scheduled.op, false);
+        if sent {
+            self.send_errand(&scheduled.op, false);
+        }
     }
 
     /// Starts an attempt of a step or of an undo, if it is still wanted.
@@ -441,32 +445,29 @@ impl Machine {
         if key.undo {
             return self.start_undo_attempt(key);
         }
-        let definition = self.definition_of(&key);
-        let step = self.steps.get_mut(&key.op)?;
-        let Some(definition) = definition else {
+        let step = self.steps.get(&key.op)?;
+        let Some(definition) = step.definition else {
             let reason = format!("no activity `{}` is in this worker, and step {} needs it", step.activity, key.op);
             self.park(self.at, reason);
             return None;
         };
-        let overridden = step.code.is_some_and(|code| code.overrides.timeout.is_some());
-        let start = AttemptStart {
+        let progress = self.progress_of(&key);
+        let order = self.order.as_deref();
+        let step = self.steps.set_state(&key.op, StepState::Running)?;
+        let default = || {
+            let none = !step.timeout_at_call && definition.options.timeout.is_none();
+            none && step.timeout == ActivityOptions::DEFAULT_TIMEOUT
+        };
+        Some(AttemptStart {
             attempt: step.attempts + 1,
             input: step.input.clone(),
             idempotency: step.idempotency.clone(),
             timeout: step.timeout,
-            default_timeout: match &self.order {
-                Some(order) => order.default_timeout,
-                None => {
-                    let default = ActivityOptions::DEFAULT_TIMEOUT;
-                    !overridden && definition.options.timeout.is_none() && step.timeout == default
-                }
-            },
-            on_behalf: self.order.as_ref().map(|order| Arc::clone(&order.on_behalf)),
-            progress: self.progress_of(&key),
+            default_timeout: order.map_or_else(default, |order| order.default_timeout),
+            on_behalf: order.map(|order| Arc::clone(&order.on_behalf)),
+            progress,
             key,
             definition,
-        };
-        self.steps.set_state(&start.key.op, StepState::Running);
-        Some(start)
+        })
     }
 }

@@ -36,10 +36,9 @@ use bytes::Bytes;
 use saga_store::wire::{Attempted, Conclusion, Continued, Entry, EventMessage, OpId, Parent, Payload, UndoCause};
 use saga_store::{ExecutionId, Message, RunId, Timestamp};
 
-use crate::activity::ActivityDefinition;
+use crate::activity::{ActivityDefinition, OnBehalf};
 use crate::codec::Encoder;
 use crate::context::{Context, Decision, ROOM_KEPT, StepCode};
-use crate::errand::OnBehalf;
 use crate::line::Line;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
 pub(crate) use children::{end_message, farewells};
@@ -199,10 +198,10 @@ impl Machine {
     }
 
     /// What to commit. Nothing that it decides may leave the process before it is durable.
-    pub(crate) fn take_turn(&mut self, now: Timestamp) -> Turn {
+    pub(crate) fn take_turn(&mut self, now: impl FnOnce() -> Timestamp) -> Turn {
         // A replay takes the time from arrivals only; a turn without one says when it was made.
         if !std::mem::take(&mut self.arrived) {
-            self.at = self.at.max(now);
+            self.at = self.at.max(now());
         }
         self.must_commit = false;
         self.record += 1;
@@ -285,13 +284,18 @@ impl Machine {
         self.definition_of(key).is_some_and(ActivityDefinition::runs_in_commit)
     }
 
-    /// The attempt to start, if it is the only one and its effect and its record are one
-    /// transaction: then it can share the commit of the turn that scheduled it.
+    /// Whether the only attempt to start is one whose effect and record are one transaction.
+    pub(crate) fn is_transaction_next(&self) -> bool {
+        let only = self.ready.only().filter(|_| !self.control.suspended);
+        only.and_then(|key| self.definition_of(key)).is_some_and(ActivityDefinition::is_transaction)
+    }
+
+    /// That attempt: it can share the commit of the turn that scheduled it.
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
-        let key = self.ready.only()?.clone();
-        if self.control.suspended || !self.definition_of(&key).is_some_and(ActivityDefinition::is_transaction) {
+        if !self.is_transaction_next() {
             return None;
         }
+        let key = self.ready.only()?.clone();
         self.ready.clear();
         self.start_attempt(key)
     }
@@ -393,13 +397,8 @@ impl Machine {
             let call = self.undoable(&key.op)?.call.as_ref()?;
             (self.identity.resolve)(&call.activity)
         } else {
-            self.definition_of_step(&key.op)
+            self.steps.get(&key.op)?.definition
         }
-    }
-
-    fn definition_of_step(&self, op: &OpId) -> Option<&'static ActivityDefinition> {
-        let step = self.steps.get(op)?;
-        self.definition_for(step.code, &step.activity)
     }
 
     /// The definition that a call names, unless it writes through another kind of store: then

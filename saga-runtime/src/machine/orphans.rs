@@ -117,6 +117,9 @@ impl Orphans {
 
     /// Marks the undos that may start now as begun, and names them.
     fn begin(&mut self) -> Vec<OpId> {
+        if self.changed.is_empty() {
+            return Vec::new();
+        }
         let changed = std::mem::take(&mut self.changed);
         changed.iter().filter_map(|scope| Some(self.logs.get_mut(scope)?.begin(None))).flatten().collect()
     }

@@ -23,7 +23,7 @@ impl Ready {
     }
 
     pub(super) fn push(&mut self, key: TaskKey) {
-        if self.turns.contains_key(&key) {
+        if !self.turns.is_empty() && self.turns.contains_key(&key) {
             return;
         }
         let turn = self.next;
@@ -41,13 +41,7 @@ impl Ready {
 
     /// The next one that was not set aside.
     pub(super) fn pop(&mut self) -> Option<TaskKey> {
-        while let Some((turn, key)) = self.queue.pop_front() {
-            if self.turns.get(&key) == Some(&turn) {
-                self.turns.remove(&key);
-                return Some(key);
-            }
-        }
-        None
+        pop(&mut self.queue, &mut self.turns)
     }
 
     /// It starts when all others have: one at a time.
@@ -60,13 +54,7 @@ impl Ready {
 
     /// The next one that was set aside.
     pub(super) fn pop_aside(&mut self) -> Option<TaskKey> {
-        while let Some((turn, key)) = self.one_by_one.pop_front() {
-            if self.turns.get(&key) == Some(&turn) {
-                self.turns.remove(&key);
-                return Some(key);
-            }
-        }
-        None
+        pop(&mut self.one_by_one, &mut self.turns)
     }
 
     /// If there is one only: which.
@@ -101,4 +89,16 @@ impl Ready {
             self.one_by_one.clear();
         }
     }
+}
+
+/// The first whose turn is still this one.
+fn pop(queue: &mut VecDeque<(u64, TaskKey)>, turns: &mut FewMap<TaskKey, u64>) -> Option<TaskKey> {
+    while let Some((turn, key)) = queue.pop_front() {
+        match turns.remove(&key) {
+            Some(current) if current == turn => return Some(key),
+            Some(later) => drop(turns.insert(key, later)),
+            None => {}
+        }
+    }
+    None
 }

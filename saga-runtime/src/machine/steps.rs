@@ -10,8 +10,7 @@ use saga_store::Timestamp;
 use saga_store::wire::{OpId, Payload};
 
 use super::errands;
-use crate::activity::RetryPolicy;
-use crate::context::StepCode;
+use crate::activity::{ActivityDefinition, RetryPolicy};
 use crate::few::FewMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +25,16 @@ pub(super) enum StepState {
 /// A step that has not ended.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) code: Option<StepCode>,
+    /// What its attempts run, if this worker has it.
+    pub(super) definition: Option<&'static ActivityDefinition>,
     pub(super) activity: Cow<'static, str>,
     pub(super) input: Payload,
     /// The idempotency key that the call has set.
     pub(super) idempotency: Option<Arc<str>>,
     pub(super) retry: RetryPolicy,
     pub(super) timeout: Duration,
+    /// The timeout is that of the call.
+    pub(super) timeout_at_call: bool,
     pub(super) deadline: Option<Timestamp>,
     /// Attempts that have ended.
     pub(super) attempts: u32,
@@ -94,10 +96,7 @@ impl Step {
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     open: FewMap<OpId, Step>,
-    running: usize,
-    deferred: usize,
-    orphans: usize,
-    errands: usize,
+    counts: Counts,
 }
 
 impl Steps {
@@ -123,16 +122,26 @@ impl Steps {
     }
 
     pub(super) fn insert(&mut self, op: OpId, step: Step) {
-        self.counts(&step, 1);
+        self.counts.step(&step, 1);
         if let Some(before) = self.open.insert(op, step) {
-            self.counts(&before, -1);
+            self.counts.step(&before, -1);
         }
     }
 
     pub(super) fn remove(&mut self, op: &OpId) -> Option<Step> {
         let step = self.open.remove(op)?;
-        self.counts(&step, -1);
+        self.counts.step(&step, -1);
         Some(step)
+    }
+
+    /// Removes one that has ended, of which nothing is wanted but how often it was attempted and whether
+    /// it had a deadline.
+    pub(super) fn close(&mut self, op: &OpId) -> Option<(u32, bool)> {
+        let counts = &mut self.counts;
+        self.open.drop_entry(op, |step| {
+            counts.step(step, -1);
+            (step.attempts, step.deadline.is_some())
+        })
     }
 
     /// Takes all out.
@@ -162,8 +171,8 @@ impl Steps {
         self.within(scope).map(|(op, _)| op.clone()).collect()
     }
 
-    pub(super) fn set_state(&mut self, op: &OpId, state: StepState) {
-        self.stands(op, |standing| standing.state = state);
+    pub(super) fn set_state(&mut self, op: &OpId, state: StepState) -> Option<&mut Step> {
+        self.stands(op, |standing| standing.state = state)
     }
 
     /// Nobody waits for it any more.
@@ -172,37 +181,47 @@ impl Steps {
     }
 
     pub(super) fn some_running(&self) -> bool {
-        self.running > 0
+        self.counts.running > 0
     }
 
     pub(super) fn some_deferred(&self) -> bool {
-        self.deferred > 0
+        self.counts.deferred > 0
     }
 
     pub(super) fn some_orphaned(&self) -> bool {
-        self.orphans > 0
+        self.counts.orphans > 0
     }
 
     /// Whether another run makes the attempts of some step.
     pub(super) fn some_sent(&self) -> bool {
-        self.errands > 0
+        self.counts.errands > 0
     }
 
-    fn stands(&mut self, op: &OpId, change: impl FnOnce(&mut Standing)) {
-        let Some(step) = self.open.get_mut(op) else { return };
-        let before = step.standing;
+    fn stands(&mut self, op: &OpId, change: impl FnOnce(&mut Standing)) -> Option<&mut Step> {
+        let step = self.open.get_mut(op)?;
+        self.counts.standing(step.standing, -1);
         change(&mut step.standing);
-        let after = step.standing;
-        self.counts_standing(before, -1);
-        self.counts_standing(after, 1);
+        self.counts.standing(step.standing, 1);
+        Some(step)
     }
+}
 
-    fn counts(&mut self, step: &Step, by: isize) {
+/// How many of the open steps are what.
+#[derive(Debug, Default)]
+struct Counts {
+    running: usize,
+    deferred: usize,
+    orphans: usize,
+    errands: usize,
+}
+
+impl Counts {
+    fn step(&mut self, step: &Step, by: isize) {
         count(&mut self.errands, step.errand.is_some(), by);
-        self.counts_standing(step.standing, by);
+        self.standing(step.standing, by);
     }
 
-    fn counts_standing(&mut self, standing: Standing, by: isize) {
+    fn standing(&mut self, standing: Standing, by: isize) {
         count(&mut self.running, standing.state == StepState::Running, by);
         count(&mut self.deferred, standing.state == StepState::Deferred, by);
         count(&mut self.orphans, standing.orphan, by);

@@ -143,7 +143,7 @@ fn run(lengths: &[u32], mut choose: impl FnMut(usize) -> (usize, bool)) -> (Vec<
             machine.stopped(&abort);
         }
         if machine.needs_commit() {
-            let turn = machine.take_turn(at(second));
+            let turn = machine.take_turn(|| at(second));
             records.push(Record::new(turn.at, turn.entries));
             open.extend(all_ready(&mut machine));
             open_after.push(open.iter().map(|attempt| attempt.key.op.clone()).collect());
@@ -217,7 +217,7 @@ proptest! {
 fn an_undo_from_input_is_in_the_record_of_the_schedule() {
     assert_eq!(step::UNDO, UndoKind::FromInput);
     let mut machine = replay(&[start(&[1])]);
-    let turn = machine.take_turn(at(1));
+    let turn = machine.take_turn(|| at(1));
     let undoable = turn.entries.iter().filter(
         |entry| matches!(entry, Entry::StepScheduled(step) if step.undo != saga_store::wire::UndoPlan::Nothing),
     );

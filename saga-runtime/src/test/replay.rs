@@ -121,7 +121,7 @@ fn check(definition: &'static WorkflowDefinition, history: &History) -> Result<R
     };
     let mut machine = Machine::replay(Arc::new(identity), definition, &records)
         .map_err(|error| ReplayMismatch { position: error.record, message: error.to_string() })?;
-    let decided = machine.take_turn(Timestamp::from_micros(0)).entries;
+    let decided = machine.take_turn(|| Timestamp::from_micros(0)).entries;
     let ended = decided.iter().find(|entry| is_end(entry));
     let replayed = Replayed { records: records.len(), ended: ended.is_some() };
     let (position, entry, recorded) = match end {

@@ -76,7 +76,7 @@ fn go_on(mut records: Vec<Record>, mut seals: Vec<AttemptEnd>, cancel_at: Option
             machine.stopped(&abort);
         }
         if machine.needs_commit() {
-            let turn = machine.take_turn(at(second));
+            let turn = machine.take_turn(|| at(second));
             records.push(Record::new(turn.at, turn.entries));
         }
         if machine.has_ended() {

@@ -10,7 +10,7 @@ use crate::activity::AttemptFailure;
 use crate::classify::Class;
 
 fn commit(machine: &mut Machine, records: &mut Vec<Record>, second: i64) {
-    let turn = machine.take_turn(at(second));
+    let turn = machine.take_turn(|| at(second));
     records.push(Record::new(turn.at, turn.entries));
 }
 

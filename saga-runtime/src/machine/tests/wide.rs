@@ -140,7 +140,7 @@ fn looked_at(definition: &'static WorkflowDefinition, fate: Fate) -> (Conclusion
             machine.stopped(&abort);
         }
         if machine.needs_commit() {
-            let turn = machine.take_turn(at(second));
+            let turn = machine.take_turn(|| at(second));
             for entry in &turn.entries {
                 match entry {
                     Entry::StepScheduled(far) if far.errand.is_some() => {
@@ -181,7 +181,7 @@ fn looked_at(definition: &'static WorkflowDefinition, fate: Fate) -> (Conclusion
             machine.fire(at(second));
         }
     }
-    let turn = machine.take_turn(at(second));
+    let turn = machine.take_turn(|| at(second));
     let Some(Entry::Concluded(conclusion)) = turn.entries.last().cloned() else { panic!("it did not end: {turn:?}") };
     records.push(Record::new(turn.at, turn.entries));
     assert!(replay(definition, &records).has_ended());

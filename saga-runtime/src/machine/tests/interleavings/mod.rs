@@ -46,7 +46,7 @@ fn check_prefixes(case: &Case, records: &[Record]) -> Result<(), TestCaseError> 
         let decides = machine.needs_commit() && !machine.is_undoing();
         if decides {
             // Only what the next record of the journal says as well.
-            let turn = machine.take_turn(records[cut].at());
+            let turn = machine.take_turn(|| records[cut].at());
             let said = format!("{:?}", records[cut].entries);
             for entry in &turn.entries {
                 prop_assert!(

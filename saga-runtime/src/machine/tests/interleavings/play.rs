@@ -245,7 +245,7 @@ impl<'a> Play<'a> {
         let request = || CancelRequest { reason: None };
         match next {
             Move::Commit => {
-                let turn = self.machine.take_turn(now);
+                let turn = self.machine.take_turn(|| now);
                 self.received.clear();
                 for message in turn.outbox {
                     let body = MessageBody::from_bytes(&message.body).unwrap();

@@ -1,11 +1,12 @@
 //! Who waits for which run to end, in this process.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use saga_store::ExecutionId;
 use saga_store::wire::Conclusion;
 use tokio::sync::oneshot;
+
+use crate::by_execution::ByExecution;
 
 /// How a run ended, with its payloads at hand.
 pub(crate) type Ended = Arc<Conclusion>;
@@ -13,7 +14,7 @@ pub(crate) type Ended = Arc<Conclusion>;
 /// The waiting calls, by execution.
 #[derive(Default)]
 pub(crate) struct Endings {
-    waiting: Mutex<HashMap<ExecutionId, Vec<oneshot::Sender<Ended>>>>,
+    waiting: Mutex<ByExecution<Vec<oneshot::Sender<Ended>>>>,
 }
 
 impl Endings {
@@ -56,7 +57,7 @@ impl Endings {
         awaited
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Vec<oneshot::Sender<Ended>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ByExecution<Vec<oneshot::Sender<Ended>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

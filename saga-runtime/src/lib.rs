@@ -22,6 +22,7 @@ pub mod __private;
 pub mod activity;
 mod awaited;
 mod built_in;
+mod by_execution;
 mod call;
 mod classify;
 mod client;

@@ -1,15 +1,16 @@
 //! Who follows which run, in this process.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use saga_store::ExecutionId;
 use tokio::sync::watch::{Receiver, Sender};
 
+use crate::by_execution::ByExecution;
+
 /// The calls that follow runs, by execution.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    following: Mutex<HashMap<ExecutionId, Sender<()>>>,
+    following: Mutex<ByExecution<Sender<()>>>,
 }
 
 impl Watchers {
@@ -32,7 +33,7 @@ impl Watchers {
         self.lock().values().for_each(|sender| sender.send_replace(()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, Sender<()>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ByExecution<Sender<()>>> {
         self.following.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

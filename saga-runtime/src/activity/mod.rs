@@ -17,9 +17,9 @@ pub(crate) use context::{Beats, ContextParts};
 pub use definition::{
     ActivityDefinition, AsyncTxJob, AttemptEnd, AttemptFailure, AttemptFuture, Code, StateType, TxJob,
 };
+pub(crate) use definition::{caught, failure, panicked};
 #[cfg(feature = "test")]
 pub(crate) use definition::{end, unreadable_input};
-pub(crate) use definition::{caught, failure, panicked};
 pub use error::{ActivityError, ErrorKind};
 pub(crate) use later::is_later;
 #[cfg(test)]

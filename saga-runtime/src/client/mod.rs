@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use saga_store::message::{CancelRequest, EventMessage, MessageBody};
-use saga_store::wire::Conclusion;
+use saga_store::wire::{Conclusion, Record};
 use saga_store::{
     Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, Page, Query, RunId, RunView, Store, StoreError,
     Target,
@@ -71,8 +71,8 @@ pub(crate) trait LocalWorker: Send + Sync {
     fn claims_for(&self, workflow: &str, version: u32, execution: ExecutionId) -> Option<Incarnation>;
     /// The place of a run that will not come is free again; nothing, if it has come.
     fn let_go(&self, execution: ExecutionId);
-    /// Drives a run that was started for this life of the worker.
-    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation);
+    /// Drives a run that was started for this life of the worker. Its journal is this record.
+    fn launch(&self, run: LoadedRun, first: Record, definition: &'static WorkflowDefinition, claimed_for: Incarnation);
     /// A start for this worker got no answer: finds out whether it was applied, and if so drives
     /// the run, which nobody else would. It keeps its place until that is known.
     fn resolve_start(&self, new: NewRun);

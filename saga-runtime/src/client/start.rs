@@ -206,7 +206,8 @@ impl<W: Workflow> StartRun<W> {
         kept: Option<&mut Option<Draft>>,
     ) -> Result<Started, ClientError> {
         let parts = &client.parts;
-        let Draft { mut new, whole, at } = draft;
+        let Draft { mut new, whole, large } = draft;
+        let at = whole.at();
         let worker = parts.worker.as_ref().filter(|_| new.not_before.is_none());
         let mut seat = worker.and_then(|worker| Seat::take(worker, &new));
         if again {
@@ -215,7 +216,7 @@ impl<W: Workflow> StartRun<W> {
             new.claim_for = seat.as_ref().map(Seat::of);
         }
         if let Some(kept) = kept {
-            *kept = Some(Draft { new: new.clone(), whole: whole.clone(), at });
+            *kept = Some(Draft { new: new.clone(), whole: whole.clone(), large });
         }
         let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
         let view = newborn_view(&new, at);
@@ -226,10 +227,10 @@ impl<W: Workflow> StartRun<W> {
             && let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker)
         {
             // The worker gets what was written, large payloads included, without a read.
-            let body = if whole.is_some() { Record::new(at, whole.into_iter().collect()).to_bytes() } else { first };
+            let body = if large { whole.to_bytes() } else { first };
             let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
             let run = LoadedRun { view, journal: vec![row], inbox };
-            worker.launch(run, W::definition(), claimed_for);
+            worker.launch(run, whole, W::definition(), claimed_for);
         }
         Ok(started)
     }
@@ -268,8 +269,9 @@ impl<W: Workflow> StartRun<W> {
             parent: None,
         };
         let mut entries = vec![Entry::Started(Box::new(started))];
-        let whole = is_large.then(|| entries[0].clone());
+        let whole = is_large.then(|| Record::new(now, entries.clone()));
         let blobs = externalize(&mut entries, &parts.entropy, now);
+        let record = Record::new(now, entries);
         let new = NewRun {
             id: id.clone(),
             execution: *execution,
@@ -281,14 +283,14 @@ impl<W: Workflow> StartRun<W> {
             attributes: options.attributes.clone(),
             memo: memo.as_ref().map(encode),
             input_digest,
-            first: Record::new(now, entries).to_bytes(),
+            first: record.to_bytes(),
             nonce: parts.entropy.nonce(),
             blobs,
             messages: events.into_iter().map(|body| (parts.entropy.message(now), body)).collect(),
             claim_for: None,
             on_existing: self.on_existing,
         };
-        Ok(Draft { new, whole, at: now })
+        Ok(Draft { new, whole: whole.unwrap_or(record), large: is_large })
     }
 }
 
@@ -303,9 +305,10 @@ pub(super) struct Fresh {
 /// A run as the store takes it.
 pub(super) struct Draft {
     pub(super) new: NewRun,
-    /// Its first entry, if that had to be changed for the store.
-    whole: Option<Entry>,
-    at: Timestamp,
+    /// Its first record, with all that is in it.
+    whole: Record,
+    /// The store keeps a part of that record beside it.
+    large: bool,
 }
 
 /// Whether a start that was answered so may have made the run.

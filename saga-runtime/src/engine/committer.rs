@@ -69,27 +69,30 @@ struct Intake {
 }
 
 impl Intake {
-    /// The next group; false if there will be none.
-    async fn gather(&mut self, group: &mut Vec<Job>) -> bool {
-        if self.jobs.recv_many(group, GROUP_LIMIT).await == 0 {
-            return false;
-        }
+    /// The next group, and where its answers go; none if there will be none.
+    async fn gather(&mut self, lane: &Lane) -> Option<Vec<RunCommit>> {
+        let Job { commit, answer } = self.jobs.recv().await?;
+        let mut commits = Vec::with_capacity(self.usual.max(1));
+        commits.push(commit);
+        lane.answers().push(answer);
         if self.usual > 1 {
             // The first run that the last answers have woken is here before the others have had
             // their turn. Without them the group would be one commit, and the next one waits.
             self.spawner.yield_now().await;
-            while group.len() < GROUP_LIMIT
-                && let Ok(job) = self.jobs.try_recv()
-            {
-                group.push(job);
-            }
         }
-        self.has_gathered(group.len());
-        true
+        self.take(&mut commits, &mut lane.answers());
+        Some(commits)
     }
 
-    fn has_gathered(&mut self, commits: usize) {
-        self.usual = commits.max(self.usual / 2);
+    /// Adds what there is.
+    fn take(&mut self, commits: &mut Vec<RunCommit>, answers: &mut Vec<oneshot::Sender<CommitOutcome>>) {
+        while commits.len() < GROUP_LIMIT
+            && let Ok(Job { commit, answer }) = self.jobs.try_recv()
+        {
+            commits.push(commit);
+            answers.push(answer);
+        }
+        self.usual = commits.len().max(self.usual / 2);
     }
 }
 
@@ -110,28 +113,15 @@ impl Gathering for Lane {
     fn take_into(&self, commits: &mut Vec<RunCommit>) {
         // Another lane that has it takes what there is.
         let Ok(mut intake) = self.intake.try_lock() else { return };
-        let mut answers = self.answers();
-        while commits.len() < GROUP_LIMIT
-            && let Ok(Job { commit, answer }) = intake.jobs.try_recv()
-        {
-            commits.push(commit);
-            answers.push(answer);
-        }
-        intake.has_gathered(commits.len());
+        intake.take(commits, &mut self.answers());
     }
 }
 
 async fn work(store: Arc<dyn AnyStore>, clock: Arc<dyn Clock>, lane: Arc<Lane>, counts: Arc<Counts>) {
-    let mut gathered = Vec::new();
-    while lane.intake.lock().await.gather(&mut gathered).await {
-        let mut commits = Vec::with_capacity(gathered.len());
-        {
-            let mut answers = lane.answers();
-            for Job { commit, answer } in gathered.drain(..) {
-                commits.push(commit);
-                answers.push(answer);
-            }
-        }
+    loop {
+        // The others have the intake while the store works on the group.
+        let gathered = lane.intake.lock().await.gather(&lane).await;
+        let Some(commits) = gathered else { return };
         let outcomes = commit_all(&*store, &*clock, commits, &lane).await;
         let mut answers = std::mem::take(&mut *lane.answers());
         for (answer, outcome) in answers.drain(..).zip(outcomes) {

@@ -201,7 +201,13 @@ impl Driver {
     pub(super) fn fed<R>(&mut self, feed: impl FnOnce(&mut Machine, Timestamp) -> R) -> R {
         let (begun, from) = (self.shared.clock.read(), self.machine.line());
         let answer = feed(&mut self.machine, begun.now);
-        slow::report(&*self.shared.clock, begun.elapsed, &self.run.scope.id, &self.run.scope.workflow, (from, self.machine.line()));
+        slow::report(
+            &*self.shared.clock,
+            begun.elapsed,
+            &self.run.scope.id,
+            &self.run.scope.workflow,
+            (from, self.machine.line()),
+        );
         answer
     }
 

@@ -204,7 +204,13 @@ pub(super) async fn take_up(
             let (taken_over, deaths) = claim.map_or((false, 0), |claim| (claim.taken_over, claim.deaths));
             // The record of a takeover is flushed.
             let may_be_undone = !taken_over;
-            launch(shared, run, None, Tenure { membership: Arc::clone(membership), taken_over, deaths, may_be_undone });
+            launch(
+                shared,
+                run,
+                None,
+                None,
+                Tenure { membership: Arc::clone(membership), taken_over, deaths, may_be_undone },
+            );
         }
     }
     Ok(())
@@ -229,10 +235,12 @@ async fn load_group(shared: &Shared, group: &[ClaimedRun]) -> Result<Vec<LoadedR
     }
 }
 
-/// Begins to drive a run that is this worker's.
+/// Begins to drive a run that is this worker's. `first` is the record that its journal is, of a run that
+/// was just started.
 pub(crate) fn launch(
     shared: &Arc<Shared>,
     run: LoadedRun,
+    first: Option<Record>,
     definition: Option<&'static WorkflowDefinition>,
     tenure: Tenure,
 ) {
@@ -246,8 +254,14 @@ pub(crate) fn launch(
     }
     let place = kept.or_else(|| shared.queues.enter(&run.view.workflow));
     let (id, workflow) = (run.view.id.clone(), Arc::<str>::from(&*run.view.workflow));
-    let prepared =
-        prepare(Arc::clone(shared), run, Arc::clone(&workflow), Arc::clone(&mailbox), definition, tenure.clone());
+    let prepared = prepare(
+        Arc::clone(shared),
+        (run, first),
+        Arc::clone(&workflow),
+        Arc::clone(&mailbox),
+        definition,
+        tenure.clone(),
+    );
     let prepared = Box::pin(prepared);
     let shared = Arc::clone(shared);
     let spawner = shared.spawner.clone();
@@ -304,7 +318,7 @@ async fn reload(shared: &Arc<Shared>, execution: ExecutionId, tenure: Tenure) {
     });
     for run in loaded {
         if !run.view.state.is_final() {
-            launch(shared, run, None, tenure.clone());
+            launch(shared, run, None, None, tenure.clone());
         }
     }
 }
@@ -347,7 +361,7 @@ async fn drive(prepared: Pin<Box<impl Future<Output = Result<Box<Driver>, Partin
 /// The driver of a run, where its journal leaves off.
 async fn prepare(
     shared: Arc<Shared>,
-    mut run: LoadedRun,
+    (mut run, first): (LoadedRun, Option<Record>),
     workflow: Arc<str>,
     mailbox: Arc<Mailbox>,
     definition: Option<&'static WorkflowDefinition>,
@@ -364,7 +378,7 @@ async fn prepare(
         (Seq(run.journal.len() as u64), None)
     };
     let memo = run.view.memo.take().map(Arc::new);
-    let (mut machine, tried) = match rebuild(shared, &mut run, &workflow, definition, memo.clone()).await {
+    let (mut machine, tried) = match rebuild(shared, &run, first, &workflow, definition, memo.clone()).await {
         Ok(rebuilt) => rebuilt,
         Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
     };
@@ -412,26 +426,35 @@ async fn prepare(
     Ok(driver)
 }
 
-/// The machine of a run, from its journal, and whether that has a step. Its code is `definition`, else
-/// what is registered under its name.
-async fn rebuild(
-    shared: &Arc<Shared>,
-    run: &mut LoadedRun,
-    workflow: &Arc<str>,
-    definition: Option<&'static WorkflowDefinition>,
-    memo: Option<Arc<Bytes>>,
-) -> Result<(Machine, bool), String> {
+/// A run's records, with their payloads.
+async fn read(shared: &Shared, run: &LoadedRun) -> Result<Vec<Record>, String> {
     let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
-    let (store, execution) = (&shared.store, run.view.execution);
     loop {
-        match internalize(&**store, execution, &mut records).await {
-            Ok(()) => break,
+        match internalize(&*shared.store, run.view.execution, &mut records).await {
+            Ok(()) => return Ok(records),
             Err(error) if error.is_retryable() => {
                 shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
             }
             Err(error) => return Err(format!("its large payloads cannot be read: {error}")),
         }
     }
+}
+
+/// The machine of a run, from its journal, and whether that has a step. Its code is `definition`, else
+/// what is registered under its name.
+async fn rebuild(
+    shared: &Arc<Shared>,
+    run: &LoadedRun,
+    first: Option<Record>,
+    workflow: &Arc<str>,
+    definition: Option<&'static WorkflowDefinition>,
+    memo: Option<Arc<Bytes>>,
+) -> Result<(Machine, bool), String> {
+    let execution = run.view.execution;
+    let records = match first {
+        Some(first) => vec![first],
+        None => Box::pin(read(shared, run)).await?,
+    };
     let view = &run.view;
     let definition = definition
         .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))

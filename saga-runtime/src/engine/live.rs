@@ -10,16 +10,17 @@ use tokio::sync::Notify;
 use super::mailbox::Mailbox;
 use super::membership::Tenure;
 use super::queues::{Full, Place};
+use crate::by_execution::ByExecution;
 
 #[derive(Default)]
 struct Runs {
-    live: HashMap<ExecutionId, Arc<Mailbox>>,
+    live: ByExecution<Arc<Mailbox>>,
     /// Runs that this worker was given again before their driver had left.
-    again: HashMap<ExecutionId, Tenure>,
+    again: ByExecution<Tenure>,
     /// Runs that this worker was given and whose journals are being read.
-    coming: HashMap<ExecutionId, Expected>,
+    coming: ByExecution<Expected>,
     /// Runs that are being started for this worker.
-    seats: HashMap<ExecutionId, Seat>,
+    seats: ByExecution<Seat>,
     /// Places that are kept for what a call of the store may give.
     reserved: usize,
     /// Runs that have ended, and whose attempts have their time to stop.

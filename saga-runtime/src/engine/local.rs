@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use saga_store::wire::Record;
 use saga_store::{Delivery, ExecutionId, Incarnation, LoadedRun, Message, NewRun, StoreError};
 
 use super::intake;
@@ -26,14 +27,14 @@ impl LocalWorker for Arc<Shared> {
         self.live.let_go(execution);
     }
 
-    fn launch(&self, run: LoadedRun, definition: &'static WorkflowDefinition, claimed_for: Incarnation) {
+    fn launch(&self, run: LoadedRun, first: Record, definition: &'static WorkflowDefinition, claimed_for: Incarnation) {
         let membership = self.membership();
         // What a life that is over has claimed is free in the store.
         if membership.incarnation() == claimed_for {
             if let Some(stage) = &self.environment.stage {
                 stage.began(definition);
             }
-            intake::launch(self, run, Some(definition), Tenure::own(membership));
+            intake::launch(self, run, Some(first), Some(definition), Tenure::own(membership));
         }
     }
 

@@ -156,7 +156,7 @@ pub(super) async fn settle(
                 let view = newborn_view(&run, whole.at());
                 let row = JournalRow { seq: Seq::FIRST, nonce: run.nonce, more: false, body: whole.to_bytes() };
                 let born = LoadedRun { view, journal: vec![row], inbox: inbox_of(&run, whole.at()) };
-                intake::launch(shared, born, None, Tenure::own(membership));
+                intake::launch(shared, born, Some(whole), None, Tenure::own(membership));
             }
             Some(Ok(()))
         }

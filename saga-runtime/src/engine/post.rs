@@ -7,7 +7,7 @@
 //! A start can be stuck for as long as somebody's open transaction has its id. It keeps nobody else:
 //! only what is sent to its run waits for it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::delivery::{forget, send};
 use super::offspring::{self, Birth};
 use super::shared::Shared;
 use super::successor;
+use crate::by_execution::ByExecution;
 
 /// The most messages in one call of the store.
 const GROUP_LIMIT: usize = 1024;
@@ -94,10 +95,10 @@ struct Office {
     /// Starts under ids that users chose: someone's open transaction can hold them up, and nobody
     /// else shall wait for that.
     births: mpsc::UnboundedSender<Born>,
-    held: HashMap<ExecutionId, Held>,
+    held: ByExecution<Held>,
     /// Executions whose start is stuck in the outbox, and the ids of their runs. What is sent to them
     /// stays there too: to the store they do not exist.
-    stuck: HashMap<ExecutionId, String>,
+    stuck: ByExecution<String>,
     /// How many starts of sweeps are under way.
     swept: usize,
     next_sweep: Timestamp,
@@ -109,8 +110,8 @@ impl Office {
         Self {
             shared: Arc::clone(shared),
             births,
-            held: HashMap::new(),
-            stuck: HashMap::new(),
+            held: ByExecution::default(),
+            stuck: ByExecution::default(),
             swept: 0,
             next_sweep: shared.clock.now(),
             patience: STUCK_WAIT,

@@ -295,7 +295,7 @@ impl Machine {
                 });
                 if replaying {
                     // No log line is repeated.
-                    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || catch_unwind(poll))
+                    tracing::dispatcher::with_default(&tracing::Dispatch::none(), || catch_unwind(poll))
                 } else {
                     catch_unwind(poll)
                 }

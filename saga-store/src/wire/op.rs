@@ -48,7 +48,11 @@ impl OpId {
     /// The place with this number directly below the scope `self`.
     #[must_use]
     pub fn child(&self, number: u32) -> Self {
-        let mut child = self.clone();
+        let mut child = match self.path() {
+            // Most are directly in the body.
+            [] => return Self(SmallVec::from_buf_and_len([number, 0, 0, 0], 1)),
+            _ => self.clone(),
+        };
         child.0.push(number);
         child
     }

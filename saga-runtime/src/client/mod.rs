@@ -50,7 +50,7 @@ pub use sending::Sending;
 pub(crate) use sending::{Letter, Mail, deliver};
 pub use show::{RunDetails, UndoError};
 pub use start::StartRun;
-pub(crate) use start::{digest, inbox_of, newborn_view};
+pub(crate) use start::{digest, newborn};
 pub use within::StartWithin;
 
 use crate::call::WorkflowCall;

@@ -198,41 +198,41 @@ impl<W: Workflow> StartRun<W> {
         handle(self.client.clone(), fresh.id.clone(), fresh.execution, started, rejects)
     }
 
-    async fn send(
+    /// Sends a start, and gives the wait for its answer. What is sent travels with the order, so that whoever
+    /// waits is small.
+    fn send(
         client: &Client,
-        draft: Draft,
+        mut draft: Draft,
         named: bool,
         again: bool,
         kept: Option<&mut Option<Draft>>,
-    ) -> Result<Started, ClientError> {
-        let parts = &client.parts;
-        let Draft { mut new, whole, large } = draft;
-        let at = whole.at();
+    ) -> impl Future<Output = Result<Started, ClientError>> + Send + use<W> {
+        let parts = Arc::clone(&client.parts);
+        let new = &mut draft.new;
         let worker = parts.worker.as_ref().filter(|_| new.not_before.is_none());
-        let mut seat = worker.and_then(|worker| Seat::take(worker, &new));
+        let mut seat = worker.and_then(|worker| Seat::take(worker, new));
         if again {
             seat = seat.filter(|seat| new.claim_for == Some(seat.of()));
         } else {
             new.claim_for = seat.as_ref().map(Seat::of);
         }
         if let Some(kept) = kept {
-            *kept = Some(Draft { new: new.clone(), whole: whole.clone(), large });
+            *kept = Some(draft.clone());
         }
-        let (claimed, nonce, first) = (new.claim_for, new.nonce, new.first.clone());
-        let view = newborn_view(&new, at);
-        let inbox = inbox_of(&new, at);
-        // The place is kept until the run has it.
-        let (started, _seat) = starts::start(parts, Order { new, seat }, named).await?;
-        if started == Started::New
-            && let (Some(claimed_for), Some(worker)) = (claimed, &parts.worker)
-        {
-            // The worker gets what was written, large payloads included, without a read.
-            let body = if large { whole.to_bytes() } else { first };
-            let row = JournalRow { seq: Seq::FIRST, nonce, more: false, body };
-            let run = LoadedRun { view, journal: vec![row], inbox };
-            worker.launch(run, whole, W::definition(), claimed_for);
+        let answered = starts::start(&parts, Box::new(Order { draft, seat }), named);
+        async move {
+            let (started, order) = answered.await.unwrap_or_else(|_| Err(starts::unanswered()))?;
+            // The place is kept until the run has it.
+            let Order { draft: Draft { new, whole, large }, seat: _seat } = *order;
+            if started == Started::New
+                && let (Some(claimed_for), Some(worker)) = (new.claim_for, &parts.worker)
+            {
+                // The worker gets what was written, large payloads included, without a read.
+                let body = if large { whole.to_bytes() } else { new.first.clone() };
+                worker.launch(newborn(new, whole.at(), body), whole, W::definition(), claimed_for);
+            }
+            Ok(started)
         }
-        Ok(started)
     }
 
     pub(super) fn draft(
@@ -303,6 +303,7 @@ pub(super) struct Fresh {
 }
 
 /// A run as the store takes it.
+#[derive(Clone)]
 pub(super) struct Draft {
     pub(super) new: NewRun,
     /// Its first record, with all that is in it.
@@ -372,34 +373,29 @@ impl<W: Workflow> std::fmt::Debug for StartRun<W> {
     }
 }
 
-/// A run that its worker begins to drive, as it is when it has just been started.
-pub(crate) fn newborn_view(new: &NewRun, now: Timestamp) -> RunView {
-    RunView {
-        id: new.id.clone(),
-        execution: new.execution,
-        workflow: new.workflow.clone(),
-        version: new.version,
-        lane: new.lane.clone(),
-        priority: new.priority,
-        state: RunState::Running,
-        created_at: now,
-        updated_at: now,
-        attributes: new.attributes.clone(),
-        memo: new.memo.clone(),
-        status: None,
-        conclusion: None,
+/// A run that was just started, as it is read: its first row has this body.
+pub(crate) fn newborn(new: NewRun, now: Timestamp, body: Bytes) -> LoadedRun {
+    let receive = |(position, (id, body)): (u64, (MessageId, Bytes))| InboxMessage { position, id, at: now, body };
+    LoadedRun {
+        journal: vec![JournalRow { seq: Seq::FIRST, nonce: new.nonce, more: false, body }],
+        // What is in its inbox from the start.
+        inbox: (1..).zip(new.messages).map(receive).collect(),
+        view: RunView {
+            id: new.id,
+            execution: new.execution,
+            workflow: new.workflow,
+            version: new.version,
+            lane: new.lane,
+            priority: new.priority,
+            state: RunState::Running,
+            created_at: now,
+            updated_at: now,
+            attributes: new.attributes,
+            memo: new.memo,
+            status: None,
+            conclusion: None,
+        },
     }
-}
-
-/// What is in its inbox from the start.
-pub(crate) fn inbox_of(new: &NewRun, now: Timestamp) -> Vec<InboxMessage> {
-    let receive = |(position, (id, body)): (u64, &(MessageId, Bytes))| InboxMessage {
-        position,
-        id: *id,
-        at: now,
-        body: body.clone(),
-    };
-    (1..).zip(&new.messages).map(receive).collect()
 }
 
 /// FNV-1a: the same for all builds and machines.

@@ -12,6 +12,7 @@ use saga_store::{ErrorKind, ExecutionId, NewRun, Started, StoreError};
 use tokio::sync::oneshot;
 
 use super::seat::Seat;
+use super::start::Draft;
 use super::{ClientError, Parts};
 
 /// Calls under way at a time, of each kind of id.
@@ -38,13 +39,22 @@ type Answer = Result<Started, StoreError>;
 
 /// A run that is to be started, and the place that this process's worker keeps for it.
 pub(super) struct Order {
-    pub(super) new: NewRun,
+    pub(super) draft: Draft,
     pub(super) seat: Option<Seat>,
 }
 
+/// What came of an order, which its caller has back with it.
+type Told = Result<(Started, Box<Order>), StoreError>;
+
 struct Job {
-    order: Order,
-    answer: oneshot::Sender<Result<(Started, Option<Seat>), StoreError>>,
+    order: Box<Order>,
+    answer: oneshot::Sender<Told>,
+}
+
+impl Job {
+    fn new(&self) -> &NewRun {
+        &self.order.draft.new
+    }
 }
 
 /// What waits to be started.
@@ -100,17 +110,13 @@ pub(super) fn check(parts: &Parts, named: bool) -> Result<(), ClientError> {
     Err(ClientError::Overloaded { waiting, retry_after })
 }
 
-/// Starts a run; `named` if the caller chose its id. Gives the run's place back with the answer. What
-/// becomes of a start without one its worker finds out.
-pub(super) async fn start(
-    parts: &Arc<Parts>,
-    order: Order,
-    named: bool,
-) -> Result<(Started, Option<Seat>), StoreError> {
+/// Starts a run; `named` if the caller chose its id. What becomes of a start without an answer its
+/// worker finds out.
+pub(super) fn start(parts: &Arc<Parts>, order: Box<Order>, named: bool) -> oneshot::Receiver<Told> {
     let (answer, answered) = oneshot::channel();
     let free = {
         let mut queue = lock(parts, named);
-        queue.bytes += bytes_of(&order.new);
+        queue.bytes += bytes_of(&order.draft.new);
         queue.waiting.push(Job { order, answer });
         let free = queue.lanes == 0 || (queue.lanes < LANES && (named || queue.waiting.len() >= MANY));
         queue.lanes += usize::from(free);
@@ -119,8 +125,12 @@ pub(super) async fn start(
     if free {
         parts.spawner.spawn(lane(Arc::downgrade(parts), named));
     }
-    let untold = |_| Err(StoreError::new(ErrorKind::Unavailable, "the start got no answer; start the same id again"));
-    answered.await.unwrap_or_else(untold)
+    answered
+}
+
+/// Of a start whose answer does not come.
+pub(super) fn unanswered() -> StoreError {
+    StoreError::new(ErrorKind::Unavailable, "the start got no answer; start the same id again")
 }
 
 fn lock(parts: &Parts, named: bool) -> std::sync::MutexGuard<'_, Queue> {
@@ -160,7 +170,7 @@ async fn lane(parts: Weak<Parts>, named: bool) {
                 return;
             }
             let group = queue.waiting.drain(..size).collect::<Vec<_>>();
-            queue.bytes -= group.iter().map(|job| bytes_of(&job.order.new)).sum::<usize>();
+            queue.bytes -= group.iter().map(|job| bytes_of(job.new())).sum::<usize>();
             group
         };
         let begun = parts.clock.elapsed();
@@ -170,7 +180,7 @@ async fn lane(parts: Weak<Parts>, named: bool) {
 }
 
 async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
-    let runs: Vec<NewRun> = group.iter().map(|job| job.order.new.clone()).collect();
+    let runs: Vec<NewRun> = group.iter().map(|job| job.new().clone()).collect();
     match parts.store.start(runs).await {
         Ok(answers) => {
             // A job without an answer is dropped, which its caller is told.
@@ -184,9 +194,9 @@ async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
         // Each by itself, so that what holds up one of them holds up no other.
         Err(_) => {
             for job in group {
-                let apart = Apart::new(parts, named, bytes_of(&job.order.new));
+                let apart = Apart::new(parts, named, bytes_of(job.new()));
                 parts.spawner.spawn(async move {
-                    let new = &job.order.new;
+                    let new = job.new();
                     match apart.parts.store.start(vec![new.clone()]).await.map(|mut answers| answers.pop()) {
                         Ok(Some(answer)) => {
                             let answer = mine(answer, new.execution);
@@ -210,21 +220,28 @@ pub(super) fn mine(answer: Started, of: ExecutionId) -> Started {
 }
 
 fn tell(job: Job, answer: Answer) {
-    let Job { order: Order { new, seat }, answer: caller } = job;
+    let Job { order, answer: caller } = job;
     match answer {
         Ok(started) => {
             // If the caller has gone, the run is this worker's and waits for its driver.
-            if let Err(Ok((Started::New, Some(seat)))) = caller.send(Ok((started, seat))) {
-                seat.resolve(new);
+            if let Err(Ok((Started::New, order))) = caller.send(Ok((started, order))) {
+                resolve(*order);
             }
         }
         Err(error) => {
-            if let Some(seat) = seat.filter(|_| error.is_retryable()) {
-                seat.resolve(new);
+            if error.is_retryable() {
+                resolve(*order);
             }
             // Nobody is there to hear it.
             let _ = caller.send(Err(error));
         }
+    }
+}
+
+/// The worker that kept a place for the run finds out what became of it.
+fn resolve(order: Order) {
+    if let Some(seat) = order.seat {
+        seat.resolve(order.draft.new);
     }
 }
 

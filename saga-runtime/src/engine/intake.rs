@@ -2,34 +2,21 @@
 //! workers.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use saga_store::wire::{Conclusion, Entry, Record, decode, join_rows};
+use saga_store::wire::{Conclusion, Record};
 use saga_store::{
-    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, RunState, Seq, StoreError,
-    Timestamp,
+    Claim, ClaimedRun, ErrorKind, ExecutionId, Filter, Hint, Incarnation, LoadedRun, StoreError, Timestamp,
 };
 
-use super::aside;
-use super::attempt::AttemptRun;
-use super::attempts::Attempts;
-use super::catch_up::catch_up;
-use super::driver::{Driver, Parting};
+use super::driver::Parting;
+use super::given::Given;
 use super::live::Reserved;
-use super::mailbox::Mailbox;
 use super::membership::{Membership, Tenure};
-use super::open::OpenSteps;
 use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
-use super::slow;
-use crate::activity::{Board, RunScope};
-use crate::built_in;
-use crate::externalize::internalize;
-use crate::machine::{Identity, Machine};
 use crate::session;
 use crate::workflow::WorkflowDefinition;
 
@@ -254,21 +241,13 @@ pub(crate) fn launch(
     }
     let place = kept.or_else(|| shared.queues.enter(&run.view.workflow));
     let (id, workflow) = (run.view.id.clone(), Arc::<str>::from(&*run.view.workflow));
-    let prepared = prepare(
-        Arc::clone(shared),
-        (run, first),
-        Arc::clone(&workflow),
-        Arc::clone(&mailbox),
-        definition,
-        tenure.clone(),
-    );
-    let prepared = Box::pin(prepared);
+    let given = Given::new(shared, run, &workflow, &mailbox, definition, tenure.clone());
     let shared = Arc::clone(shared);
     let spawner = shared.spawner.clone();
     spawner.spawn(async move {
         // Users' code is caught where it is called. A defect of the engine costs the run its driver, not
         // its place among the live ones: it is found to be undriven, and tried again.
-        let driven = AssertUnwindSafe(drive(prepared)).catch_unwind().await;
+        let driven = AssertUnwindSafe(drive(given, first)).catch_unwind().await;
         let parting = driven.unwrap_or_else(|_| {
             tracing::error!(run = %id, workflow = &*workflow, "the driver of a run has panicked; please report this");
             Parting::Lost
@@ -349,130 +328,10 @@ fn log_end(id: &saga_store::RunId, workflow: &str, conclusion: &Conclusion) {
     }
 }
 
-/// Drives a run until it parts from this worker. A waiting run is the size of its task, so what is
-/// needed for a moment only has a box of its own.
-async fn drive(prepared: Pin<Box<impl Future<Output = Result<Box<Driver>, Parting>>>>) -> Parting {
-    match prepared.await {
+/// Drives a run until it parts from this worker.
+async fn drive(given: Box<Given>, first: Option<Record>) -> Parting {
+    match given.prepare(first).await {
         Ok(driver) => driver.drive().await,
         Err(parting) => parting,
     }
-}
-
-/// The driver of a run, where its journal leaves off.
-async fn prepare(
-    shared: Arc<Shared>,
-    (mut run, first): (LoadedRun, Option<Record>),
-    workflow: Arc<str>,
-    mailbox: Arc<Mailbox>,
-    definition: Option<&'static WorkflowDefinition>,
-    tenure: Tenure,
-) -> Result<Box<Driver>, Parting> {
-    let (shared, tenure) = (&shared, &tenure);
-    let membership = &tenure.membership;
-    if tenure.taken_over && !shared.may_drive(&run.view.workflow, run.view.version) {
-        return Err(Box::pin(aside::leave_to_others(shared, &run, membership)).await);
-    }
-    let (next, probation) = if tenure.taken_over {
-        Box::pin(aside::take_over(shared, &run, tenure, &mailbox)).await?
-    } else {
-        (Seq(run.journal.len() as u64), None)
-    };
-    let memo = run.view.memo.take().map(Arc::new);
-    let (mut machine, tried) = match rebuild(shared, &run, first, &workflow, definition, memo.clone()).await {
-        Ok(rebuilt) => rebuilt,
-        Err(reason) => return Err(Box::pin(aside::give_up(shared, &run, membership, next, reason)).await),
-    };
-    let now = shared.clock.now();
-    let session = shared.sessions.bind(run.view.execution, &mut machine, membership, tried, now);
-    let missed = machine.asks_after();
-    if !missed.is_empty() {
-        Box::pin(catch_up(shared, &run.view.id, &mut machine, missed)).await;
-    }
-    let status = run.view.status.as_ref().and_then(|status| decode(status).ok());
-    machine.status_is(status.as_ref());
-    let board = Arc::new(Board::new(Arc::clone(&shared.clock), Arc::<Mailbox>::clone(&mailbox)));
-    let mut driver = Box::new(Driver {
-        membership: Arc::clone(membership),
-        execution: run.view.execution,
-        machine,
-        mailbox,
-        run: Arc::new(AttemptRun {
-            scope: Arc::new(RunScope {
-                common: Arc::clone(&shared.environment.common),
-                id: run.view.id.clone(),
-                execution: run.view.execution,
-                workflow,
-                memo,
-                board,
-                session,
-            }),
-            membership: Arc::clone(membership),
-            open: OpenSteps::default(),
-        }),
-        next,
-        inbox_seen: 0,
-        inbox_consumed: 0,
-        waiting: run.view.state == RunState::Waiting,
-        attempts: Attempts::new(shared.spawner.clone()),
-        arrived: Vec::new(),
-        probation,
-        unrecorded: tenure.may_be_undone,
-        conflicts: 0,
-        shared: Arc::clone(shared),
-    });
-    for message in std::mem::take(&mut run.inbox) {
-        driver.receive(message.position, &message.body);
-    }
-    Ok(driver)
-}
-
-/// A run's records, with their payloads.
-async fn read(shared: &Shared, run: &LoadedRun) -> Result<Vec<Record>, String> {
-    let mut records: Vec<Record> = join_rows(&run.journal).map_err(|error| error.to_string())?;
-    loop {
-        match internalize(&*shared.store, run.view.execution, &mut records).await {
-            Ok(()) => return Ok(records),
-            Err(error) if error.is_retryable() => {
-                shared.clock.sleep_until(shared.clock.now().after(OUTAGE_POLL)).await;
-            }
-            Err(error) => return Err(format!("its large payloads cannot be read: {error}")),
-        }
-    }
-}
-
-/// The machine of a run, from its journal, and whether that has a step. Its code is `definition`, else
-/// what is registered under its name.
-async fn rebuild(
-    shared: &Arc<Shared>,
-    run: &LoadedRun,
-    first: Option<Record>,
-    workflow: &Arc<str>,
-    definition: Option<&'static WorkflowDefinition>,
-    memo: Option<Arc<Bytes>>,
-) -> Result<(Machine, bool), String> {
-    let execution = run.view.execution;
-    let records = match first {
-        Some(first) => vec![first],
-        None => Box::pin(read(shared, run)).await?,
-    };
-    let view = &run.view;
-    let definition = definition
-        .or_else(|| shared.environment.stage.as_ref()?.workflow(&view.workflow, view.version))
-        .or_else(|| shared.registry.workflow(&view.workflow, view.version))
-        .or_else(|| built_in::definition(&view.workflow))
-        .ok_or_else(|| format!("this worker has no workflow `{}` of version {}", view.workflow, view.version))?;
-    let identity = Arc::new(Identity {
-        encoder: shared.environment.common.encoder,
-        memo,
-        id: view.id.clone(),
-        execution,
-        workflow: Arc::clone(workflow),
-        resolve: Arc::clone(&shared.resolve),
-        workflows: Arc::clone(&shared.workflows),
-    });
-    let (begun, id) = (shared.clock.elapsed(), &view.id);
-    let machine = Machine::replay(identity, definition, &records).map_err(|error| error.to_string())?;
-    slow::report(&*shared.clock, begun, id, &view.workflow, (None, machine.line()));
-    let mut entries = records.iter().flat_map(|record| &record.entries);
-    Ok((machine, entries.any(|entry| matches!(entry, Entry::StepScheduled(_)))))
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use saga_store::wire::{ChildScheduled, ChildStart, Entry, Record, RunStarted, RunTerms, StartTerms, encode};
-use saga_store::{ExecutionId, JournalRow, LoadedRun, NewRun, OnExisting, RunId, Seq, Started, StoreError, Timestamp};
+use saga_store::{ExecutionId, NewRun, OnExisting, RunId, Started, StoreError, Timestamp};
 
 use super::intake;
 use super::membership::Tenure;
 use super::pace::Backoff;
 use super::shared::Shared;
-use crate::client::{LocalWorker as _, inbox_of, newborn_view};
+use crate::client::{LocalWorker as _, newborn};
 use crate::externalize::externalize;
 
 /// Who may take the children.
@@ -153,9 +153,7 @@ pub(super) async fn settle(
             let membership = shared.membership();
             // What a life that is over has claimed is free in the store.
             if run.claim_for == Some(membership.incarnation()) {
-                let view = newborn_view(&run, whole.at());
-                let row = JournalRow { seq: Seq::FIRST, nonce: run.nonce, more: false, body: whole.to_bytes() };
-                let born = LoadedRun { view, journal: vec![row], inbox: inbox_of(&run, whole.at()) };
+                let born = newborn(run, whole.at(), whole.to_bytes());
                 intake::launch(shared, born, Some(whole), None, Tenure::own(membership));
             }
             Some(Ok(()))

@@ -101,7 +101,7 @@ pub(crate) struct Context {
     /// The place at which the workflow ended, to go on in another execution.
     continuing: Option<OpId>,
     fatal: Option<String>,
-    status: Option<Payload>,
+    status: Option<Box<Payload>>,
     patches: Patches,
     encoder: Encoder,
     /// What the journal has with a large value: it was within the limit when it was recorded.
@@ -373,10 +373,10 @@ impl Context {
 
     /// What clients shall see as the run's status. It is no decision: nothing depends on it.
     pub(crate) fn set_status(&mut self, status: Payload) {
-        self.status = Some(status);
+        self.status = Some(Box::new(status));
     }
 
-    pub(crate) fn take_status(&mut self) -> Option<Payload> {
+    pub(crate) fn take_status(&mut self) -> Option<Box<Payload>> {
         self.status.take()
     }
 

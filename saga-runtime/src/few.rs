@@ -15,9 +15,15 @@ pub(crate) enum FewMap<K, V> {
     Many(BTreeMap<K, V>),
 }
 
+impl<K, V> FewMap<K, V> {
+    pub(crate) const fn new() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
 impl<K, V> Default for FewMap<K, V> {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::new()
     }
 }
 

@@ -54,6 +54,7 @@ mod place;
 pub mod plan;
 mod probes;
 mod registry;
+mod seldom;
 mod session;
 mod shape;
 mod spawn;

@@ -58,7 +58,7 @@ pub(crate) fn context(run: &AttemptRun, start: &AttemptStart, lifeline: Option<A
 impl AttemptEnvironment {
     /// What connects an attempt of this activity with its driver.
     pub(crate) fn lifeline(&self, run: &AttemptRun, activity: &str, spare: Option<Arc<Lifeline>>) -> Arc<Lifeline> {
-        Lifeline::renewed(spare, self.limits.apply_to(activity, errand::queue_of(&run.scope.workflow)))
+        Lifeline::renewed(spare, self.limits.apply_to(activity, || errand::queue_of(&run.scope.workflow)))
     }
 
     /// How the activity's code gets a transaction of its own, if it has one and is run.

@@ -14,7 +14,6 @@ use super::membership::Membership;
 use super::pace::LEASE_CHECK;
 use super::shared::Shared;
 use super::slow;
-use super::underway::begin;
 use super::ward::Trial;
 use crate::activity::AttemptEnd;
 use crate::erased::BoxFuture;
@@ -44,6 +43,8 @@ pub(crate) struct Driver {
     pub(crate) waiting: bool,
     pub(crate) attempts: Attempts,
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
+    /// Attempts of it had transactions of their own.
+    pub(crate) transacts: bool,
     /// How often in a row a transaction of this run gave way to others.
     pub(crate) conflicts: u32,
     /// Nothing in the journal is of this worker, and a crash of the store may give the run to another one.
@@ -193,7 +194,7 @@ impl Driver {
     /// `alone` if no other is started with it.
     fn begin_attempt(&mut self, start: AttemptStart, alone: bool) {
         let key = start.key.clone();
-        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        let (lifeline, attempt) = self.begin(start);
         self.attempts.start(key, alone, lifeline, attempt);
     }
 
@@ -311,7 +312,7 @@ impl Driver {
         }
         let mut arrived = std::mem::take(&mut self.arrived);
         for (key, end) in arrived.drain(..) {
-            if self.run.open.has(&key) {
+            if self.is_open(&key) {
                 // What waits for its record within a transaction has its turn in `settle`.
                 self.arrived.push((key, end));
             } else {

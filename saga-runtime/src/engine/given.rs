@@ -131,6 +131,7 @@ impl Given {
             arrived: Vec::new(),
             probation,
             unrecorded: tenure.may_be_undone,
+            transacts: false,
             conflicts: 0,
             shared: Arc::clone(shared),
         }))

@@ -114,10 +114,10 @@ impl Limits {
     }
 
     /// Whether attempts of an activity may have to wait.
-    pub(crate) fn apply_to(&self, activity: &str, queue: Option<&str>) -> bool {
+    pub(crate) fn apply_to<'a>(&self, activity: &str, queue: impl FnOnce() -> Option<&'a str>) -> bool {
         self.all.is_some()
             || self.each.contains_key(activity)
-            || queue.is_some_and(|queue| self.queues.contains_key(queue))
+            || (!self.queues.is_empty() && queue().is_some_and(|queue| self.queues.contains_key(queue)))
     }
 
     /// Waits until an attempt may begin. The narrower limits come first, so that who waits for one

@@ -17,7 +17,6 @@ use saga_store::{
 use super::attempt::{AttemptEnvironment, AttemptRun, context};
 use super::driver::{Driver, Parting};
 use super::transaction::end_entry;
-use super::underway::begin;
 use crate::activity::{AsyncTxJob, AttemptEnd, AttemptFailure};
 use crate::classify::Class;
 use crate::externalize::externalize;
@@ -145,7 +144,7 @@ impl Driver {
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (lifeline, mut attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        let (lifeline, mut attempt) = self.begin(start);
         if self.schedule(&held).rows.len() > 1 {
             let parting = self.commit_schedule(&held).await;
             self.attempts.start(key, true, lifeline, attempt);
@@ -184,13 +183,13 @@ impl Driver {
 
     /// Whether a transaction waits for its record.
     pub(super) fn has_open(&self) -> bool {
-        self.arrived.iter().any(|(key, _)| self.run.open.has(key))
+        self.arrived.iter().any(|(key, _)| self.is_open(key))
     }
 
     /// Commits one transaction that waits for its record, if there is one. Its decisions are to
     /// be committed before anything else is fed.
     pub(super) async fn settle(&mut self) -> Option<Option<Parting>> {
-        let at = self.arrived.iter().position(|(key, _)| self.run.open.has(key))?;
+        let at = self.arrived.iter().position(|(key, _)| self.is_open(key))?;
         let (key, ended) = self.arrived.remove(at);
         let open = self.run.open.take(&key)?;
         if !self.machine.awaits(&key) {
@@ -313,7 +312,7 @@ impl Driver {
             return Some(parting);
         }
         let key = start.key.clone();
-        let (lifeline, attempt) = begin(&self.shared, &self.run, self.attempts.take_spare(), start);
+        let (lifeline, attempt) = self.begin(start);
         self.attempts.start(key, true, lifeline, attempt);
         None
     }

@@ -3,34 +3,36 @@
 
 use std::sync::Arc;
 
-use super::attempt::AttemptRun;
 use super::driver::Driver;
 use super::shared::Shared;
 use crate::activity::{AttemptEnd, Lifeline, Said};
 use crate::erased::BoxFuture;
 use crate::machine::{AttemptStart, TaskKey};
 
-/// An attempt on its way, and what connects it with its driver.
-pub(super) fn begin(
-    shared: &Arc<Shared>,
-    run: &Arc<AttemptRun>,
-    spare: Option<Arc<Lifeline>>,
-    start: AttemptStart,
-) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
-    let environment = &shared.environment;
-    let lifeline = environment.lifeline(run, start.definition.name, spare);
-    let own = Arc::clone(&lifeline);
-    let attempt = if !lifeline.waits() && environment.transaction(&start).is_none() {
-        // Most are made at once: their way through the layers is all that there is of them.
-        environment.through_layers(run, own, start)
-    } else {
-        let (shared, run) = (Arc::clone(shared), Arc::clone(run));
-        Box::pin(async move { shared.environment.attempt(&run, own, start).await })
-    };
-    (lifeline, attempt)
-}
-
 impl Driver {
+    /// An attempt on its way, and what connects it with its driver.
+    pub(super) fn begin(&mut self, start: AttemptStart) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
+        let Self { shared, run, attempts, .. } = self;
+        let environment = &shared.environment;
+        let lifeline = environment.lifeline(run, start.definition.name, attempts.take_spare());
+        let own = Arc::clone(&lifeline);
+        let transacts = environment.transaction(&start).is_some();
+        self.transacts |= transacts;
+        let attempt = if !lifeline.waits() && !transacts {
+            // Most are made at once: their way through the layers is all that there is of them.
+            environment.through_layers(run, own, start)
+        } else {
+            let (shared, run) = (Arc::clone(shared), Arc::clone(run));
+            Box::pin(async move { shared.environment.attempt(&run, own, start).await })
+        };
+        (lifeline, attempt)
+    }
+
+    /// Whether the transaction of this attempt waits for its record.
+    pub(super) fn is_open(&self, key: &TaskKey) -> bool {
+        self.transacts && self.run.open.has(key)
+    }
+
     /// Records what attempts say of how far they are, where that is due.
     pub(super) fn take_progress(&mut self) {
         for Said { op, undo, attempt, progress } in self.run.scope.board.take_due() {

@@ -15,6 +15,7 @@ use saga_store::{ExecutionId, Message, RunId, Target, Timestamp};
 use super::{Machine, Phase};
 use crate::context::Arrival;
 use crate::derive;
+use crate::seldom::Empty;
 use crate::session;
 
 /// A child that has not ended.
@@ -46,6 +47,13 @@ pub(super) struct Children {
     open: BTreeMap<OpId, Child>,
     awaited: usize,
     ending: usize,
+}
+
+impl Empty for Children {
+    fn empty() -> &'static Self {
+        static EMPTY: Children = Children { open: BTreeMap::new(), awaited: 0, ending: 0 };
+        &EMPTY
+    }
 }
 
 impl Children {

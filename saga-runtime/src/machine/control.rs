@@ -24,7 +24,7 @@ pub(super) struct Control {
     /// Its moment to begin has not come.
     early: bool,
     /// A cancel that came while it was suspended.
-    cancel: Option<CancelRequest>,
+    cancel: Option<Box<CancelRequest>>,
 }
 
 impl Control {
@@ -86,7 +86,7 @@ impl Machine {
         self.open_turn(now);
         self.push(Entry::CancelRequested(request.clone()));
         if self.control.suspended {
-            self.control.cancel = Some(request);
+            self.control.cancel = Some(Box::new(request));
         } else {
             self.cancel_unless_pivot(request);
         }
@@ -128,7 +128,7 @@ impl Machine {
             return;
         }
         if let Some(request) = self.control.cancel.take()
-            && self.cancel_unless_pivot(request)
+            && self.cancel_unless_pivot(*request)
         {
             return;
         }
@@ -140,7 +140,9 @@ impl Machine {
     /// The journal says what a client or an operator asked for.
     pub(super) fn replay_request(&mut self, entry: &Entry) {
         match entry {
-            Entry::CancelRequested(request) if self.control.suspended => self.control.cancel = Some(request.clone()),
+            Entry::CancelRequested(request) if self.control.suspended => {
+                self.control.cancel = Some(Box::new(request.clone()));
+            }
             Entry::CancelRequested(request) => self.cancel_replayed(request.clone()),
             Entry::Begun => {
                 self.control.early = false;
@@ -151,7 +153,7 @@ impl Machine {
             Entry::Resumed(_) => {
                 self.stand_no_longer();
                 if let Some(request) = self.control.cancel.take() {
-                    self.cancel_replayed(request);
+                    self.cancel_replayed(*request);
                 }
                 self.poll_body();
             }

@@ -201,7 +201,8 @@ impl Machine {
     pub(crate) fn fire(&mut self, now: Timestamp) {
         self.doubt_retries(now);
         while !self.control.suspended
-            && let Some(key) = self.timers.pop(now)
+            && self.timers.first().is_some_and(|due| due <= now)
+            && let Some(key) = self.timers.pop()
         {
             match key {
                 TimerKey::Sleep(op) => {
@@ -407,7 +408,9 @@ impl Machine {
             scheduled.errand.clone().map(|errand| Box::new(errands::Sent::new(*errand, scheduled.undo.clone())));
         // What became of a step elsewhere must be known before anything of it, or before it, is undone.
         let plan = if errand.is_some() { &UndoPlan::FromOutput } else { &scheduled.undo };
-        self.undo.scheduled(position, &scheduled.op, plan);
+        if !matches!(plan, UndoPlan::Nothing) {
+            self.undo.scheduled(position, &scheduled.op, plan);
+        }
         let order = self.order.as_deref();
         let sent = errand.is_some();
         let step = Step {

@@ -40,6 +40,7 @@ use crate::activity::{ActivityDefinition, OnBehalf};
 use crate::codec::Encoder;
 use crate::context::{Context, Decision, ROOM_KEPT, StepCode};
 use crate::line::Line;
+use crate::seldom::Seldom;
 use crate::workflow::{BodyFuture, WorkflowDefinition};
 pub(crate) use children::{end_message, farewells};
 use steps::{Step, StepState, Steps};
@@ -124,17 +125,17 @@ pub(crate) struct Machine {
     steps: Steps,
     /// Steps that failed with an unknown outcome and whose undo needs their output.
     unsettled: BTreeMap<OpId, Step>,
-    undo: UndoLog,
+    undo: Seldom<UndoLog>,
     /// Whose child the run is.
     parent: Option<Box<Parent>>,
-    children: children::Children,
+    children: Seldom<children::Children>,
     /// For whom this run makes the attempts of a step, and how.
     order: Option<Box<errands::Order>>,
     /// What a session knows of itself, if the run is one.
     relays: Option<Box<sessions::Relays>>,
     outbox: Vec<Message>,
     /// What dropped branches did, each by itself: undone at once, while the workflow goes on.
-    orphans: orphans::Orphans,
+    orphans: Seldom<orphans::Orphans>,
     /// Whether a branch was dropped of which something may be left to settle or to undo.
     dropped: bool,
     pivots: pivot::Pivots,
@@ -149,10 +150,10 @@ pub(crate) struct Machine {
     /// rebuilt no more.
     replayed: Option<Box<replay::Replayed>>,
     /// What the workflow last set as its status, until it is committed.
-    status: Option<Payload>,
+    status: Option<Box<Payload>>,
     /// How far attempts say they are.
     progress: progress::Progress,
-    timers: Timers,
+    timers: Seldom<Timers>,
     ready: ready::Ready,
     aborts: Vec<TaskKey>,
     stopping: stopping::Stopping,
@@ -205,7 +206,7 @@ impl Machine {
         }
         self.must_commit = false;
         self.record += 1;
-        let (change, status) = (self.change.take(), self.status.take());
+        let (change, status) = (self.change.take(), self.status.take().map(|status| *status));
         Turn {
             at: self.at,
             entries: std::mem::take(&mut self.entries),
@@ -218,7 +219,7 @@ impl Machine {
     /// After a replay: what clients see as the status. What the workflow set is committed only if
     /// it differs.
     pub(crate) fn status_is(&mut self, seen: Option<&Payload>) {
-        if self.status.as_ref() == seen {
+        if self.status.as_deref() == seen {
             self.status = None;
         }
     }
@@ -236,7 +237,11 @@ impl Machine {
         if self.entries.is_empty() {
             self.entries = Vec::new();
         }
-        self.timers.rest();
+        if self.timers.first().is_some() {
+            self.timers.rest();
+        } else {
+            self.timers = Seldom::default();
+        }
         self.steps.rest();
         self.ready.rest();
         if let Some(context) = &mut self.context {
@@ -309,7 +314,7 @@ impl Machine {
     /// Whether the run waits for timers or messages only, with nothing to start or to commit.
     pub(crate) fn is_dormant(&self) -> bool {
         // What was done is not being undone on the way forward.
-        let undone = self.is_undoing().then_some(&self.undo).into_iter().flat_map(UndoLog::running);
+        let undone = self.is_undoing().then_some(&*self.undo).into_iter().flat_map(UndoLog::running);
         let running = self.steps.some_running() || undone.chain(self.orphans.running()).next().is_some();
         !running && self.ready.is_empty() && !self.must_commit && !matches!(self.phase, Phase::Ended)
     }
@@ -371,7 +376,7 @@ impl Machine {
         }
         let undos = self.undo.running().chain(self.orphans.running());
         self.aborts.extend(undos.map(|op| TaskKey { op, undo: true }));
-        self.timers.clear();
+        self.timers = Seldom::default();
         self.ready.clear();
         self.progress.clear();
         self.stopping = stopping::Stopping::default();

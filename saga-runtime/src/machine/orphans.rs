@@ -8,6 +8,7 @@ use saga_store::wire::{OpId, UndoStep};
 use super::undo::{UndoLog, Undoable};
 use super::{Machine, Phase, TaskKey};
 use crate::context::Arrival;
+use crate::seldom::Empty;
 
 /// What dropped branches did and what is not undone yet, each by itself, by the place of the branch.
 /// None of them is empty.
@@ -18,6 +19,13 @@ pub(super) struct Orphans {
     changed: BTreeSet<OpId>,
     /// Where all that they have was scheduled.
     schedules: BTreeSet<u64>,
+}
+
+impl Empty for Orphans {
+    fn empty() -> &'static Self {
+        static EMPTY: Orphans = Orphans { logs: BTreeMap::new(), changed: BTreeSet::new(), schedules: BTreeSet::new() };
+        &EMPTY
+    }
 }
 
 impl Orphans {
@@ -117,9 +125,6 @@ impl Orphans {
 
     /// Marks the undos that may start now as begun, and names them.
     fn begin(&mut self) -> Vec<OpId> {
-        if self.changed.is_empty() {
-            return Vec::new();
-        }
         let changed = std::mem::take(&mut self.changed);
         changed.iter().filter_map(|scope| Some(self.logs.get_mut(scope)?.begin(None))).flatten().collect()
     }
@@ -223,6 +228,9 @@ impl Machine {
     }
 
     pub(super) fn begin_orphans(&mut self) {
+        if self.orphans.is_empty() {
+            return;
+        }
         for op in self.orphans.begin() {
             self.ready.push(TaskKey { op, undo: true });
         }
@@ -250,20 +258,30 @@ impl Machine {
         if self.pass_pivot_of(op) {
             return;
         }
-        self.undo.ended(position, op, call);
-        self.orphans.ended(position, op, call);
+        if !self.undo.is_empty() {
+            self.undo.ended(position, op, call);
+        }
+        if !self.orphans.is_empty() {
+            self.orphans.ended(position, op, call);
+        }
     }
 
     /// The undo of a step has had its turn.
     pub(super) fn undo_begun(&mut self, op: &OpId) {
         self.undo.set_begun(op);
-        self.orphans.set_begun(op);
+        if !self.orphans.is_empty() {
+            self.orphans.set_begun(op);
+        }
     }
 
     /// There is nothing to undo of a step, or no longer.
     pub(super) fn undo_done(&mut self, op: &OpId) {
         self.forget_progress(op, true);
-        self.undo.remove(op);
-        self.orphans.remove(op);
+        if !self.undo.is_empty() {
+            self.undo.remove(op);
+        }
+        if !self.orphans.is_empty() {
+            self.orphans.remove(op);
+        }
     }
 }

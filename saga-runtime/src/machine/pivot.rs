@@ -13,7 +13,7 @@ pub(super) struct Pivots {
     /// One is passed.
     passed: bool,
     /// A cancel that came while the outcome of one was unknown.
-    cancel: Option<CancelRequest>,
+    cancel: Option<Box<CancelRequest>>,
 }
 
 impl Step {
@@ -77,7 +77,7 @@ impl Machine {
             return if order.settle { self.settle_order() } else { self.stop_order(request) };
         }
         if !self.pivots.passed {
-            self.pivots.cancel.get_or_insert(request);
+            self.pivots.cancel.get_or_insert_with(|| Box::new(request));
         }
     }
 
@@ -96,7 +96,7 @@ impl Machine {
             return false;
         }
         if let Some(request) = self.pivots.cancel.take() {
-            self.begin_undo(UndoCause::Cancelled(request));
+            self.begin_undo(UndoCause::Cancelled(*request));
         }
         true
     }

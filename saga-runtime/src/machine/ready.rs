@@ -5,9 +5,86 @@ use std::collections::VecDeque;
 use super::TaskKey;
 use crate::few::FewMap;
 
-/// See the module's docs. A task stands here once.
+/// See the module's docs. A task stands here once. Most runs have one at a time, which needs no room
+/// of its own.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
+    one: Option<TaskKey>,
+    /// All of them, once there are several; then there is no `one`.
+    many: Option<Box<Many>>,
+}
+
+impl Ready {
+    pub(super) fn is_empty(&self) -> bool {
+        self.one.is_none() && self.many.as_ref().is_none_or(|many| many.is_empty())
+    }
+
+    pub(super) fn push(&mut self, key: TaskKey) {
+        if self.is_empty() {
+            self.one = Some(key);
+        } else if self.one.as_ref() != Some(&key) {
+            self.many().push(key);
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &TaskKey) {
+        self.one.take_if(|one| one == key);
+        if let Some(many) = &mut self.many {
+            many.remove(key);
+        }
+    }
+
+    /// The next one that was not set aside.
+    pub(super) fn pop(&mut self) -> Option<TaskKey> {
+        self.one.take().or_else(|| self.many.as_mut()?.pop())
+    }
+
+    /// It starts when all others have: one at a time.
+    pub(super) fn set_aside(&mut self, key: TaskKey) {
+        self.many().set_aside(key);
+    }
+
+    /// The next one that was set aside.
+    pub(super) fn pop_aside(&mut self) -> Option<TaskKey> {
+        self.many.as_mut()?.pop_aside()
+    }
+
+    /// If there is one only: which.
+    pub(super) fn only(&self) -> Option<&TaskKey> {
+        self.one.as_ref().or_else(|| self.many.as_ref()?.only())
+    }
+
+    /// The run only waits: room that it may need later is given back.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Undoing begins: steps do not start any more.
+    pub(super) fn keep_undos(&mut self) {
+        self.one.take_if(|one| !one.undo);
+        if let Some(many) = &mut self.many {
+            many.keep_undos();
+        }
+    }
+
+    fn many(&mut self) -> &mut Many {
+        let one = self.one.take();
+        let many = self.many.get_or_insert_default();
+        if let Some(one) = one {
+            many.push(one);
+        }
+        many
+    }
+}
+
+#[derive(Debug, Default)]
+struct Many {
     /// In their order. What was taken out from between stays until it is met.
     queue: VecDeque<(u64, TaskKey)>,
     /// Those that are inside the journal's transaction, which start one at a time.
@@ -17,12 +94,12 @@ pub(super) struct Ready {
     next: u64,
 }
 
-impl Ready {
-    pub(super) fn is_empty(&self) -> bool {
+impl Many {
+    fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
 
-    pub(super) fn push(&mut self, key: TaskKey) {
+    fn push(&mut self, key: TaskKey) {
         if !self.turns.is_empty() && self.turns.contains_key(&key) {
             return;
         }
@@ -32,7 +109,7 @@ impl Ready {
         self.queue.push_back((turn, key));
     }
 
-    pub(super) fn remove(&mut self, key: &TaskKey) {
+    fn remove(&mut self, key: &TaskKey) {
         if !self.turns.is_empty() {
             self.turns.remove(key);
             self.let_go();
@@ -40,12 +117,12 @@ impl Ready {
     }
 
     /// The next one that was not set aside.
-    pub(super) fn pop(&mut self) -> Option<TaskKey> {
+    fn pop(&mut self) -> Option<TaskKey> {
         pop(&mut self.queue, &mut self.turns)
     }
 
     /// It starts when all others have: one at a time.
-    pub(super) fn set_aside(&mut self, key: TaskKey) {
+    fn set_aside(&mut self, key: TaskKey) {
         let turn = self.next;
         self.next += 1;
         self.turns.insert(key.clone(), turn);
@@ -53,32 +130,19 @@ impl Ready {
     }
 
     /// The next one that was set aside.
-    pub(super) fn pop_aside(&mut self) -> Option<TaskKey> {
+    fn pop_aside(&mut self) -> Option<TaskKey> {
         pop(&mut self.one_by_one, &mut self.turns)
     }
 
     /// If there is one only: which.
-    pub(super) fn only(&self) -> Option<&TaskKey> {
+    fn only(&self) -> Option<&TaskKey> {
         let mut keys = self.turns.keys();
         let first = keys.next()?;
         keys.next().is_none().then_some(first)
     }
 
-    /// The run only waits: room that it may need later is given back.
-    pub(super) fn rest(&mut self) {
-        if self.is_empty() {
-            *self = Self { next: self.next, ..Self::default() };
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.queue.clear();
-        self.one_by_one.clear();
-        self.turns = FewMap::default();
-    }
-
     /// Undoing begins: steps do not start any more.
-    pub(super) fn keep_undos(&mut self) {
+    fn keep_undos(&mut self) {
         self.turns.retain(|key, _| key.undo);
         self.let_go();
     }

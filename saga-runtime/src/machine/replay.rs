@@ -10,11 +10,11 @@ use saga_store::wire::{Attempted, Entry, OpId, Payload, Record, RunStarted, Undo
 
 use super::decisions::{describe, same_decision};
 use super::forward::OwnWaker;
-use super::undo::UndoLog;
 use super::{HELD, Identity, Machine, Phase, StepState, TaskKey, TimerKey};
 use crate::codec;
 use crate::context::{Arrival, Context, Decision};
 use crate::line::{self, Line};
+use crate::seldom::Seldom;
 use crate::session;
 use crate::workflow::WorkflowDefinition;
 
@@ -148,13 +148,13 @@ impl Machine {
             context,
             steps: super::steps::Steps::default(),
             unsettled: BTreeMap::new(),
-            undo: UndoLog::default(),
+            undo: Seldom::default(),
             parent: parent.clone().map(Box::new),
-            children: super::children::Children::default(),
+            children: Seldom::default(),
             order: None,
             relays,
             outbox: Vec::new(),
-            orphans: super::orphans::Orphans::default(),
+            orphans: Seldom::default(),
             dropped: false,
             pivots: super::pivot::Pivots::default(),
             closing: None,
@@ -164,7 +164,7 @@ impl Machine {
             replayed: (last_word > 0).then(|| Box::new(Replayed { last_word, ..Replayed::default() })),
             status: None,
             progress: BTreeMap::new(),
-            timers: super::timers::Timers::default(),
+            timers: Seldom::default(),
             ready: super::ready::Ready::default(),
             aborts: Vec::new(),
             stopping: super::stopping::Stopping::default(),

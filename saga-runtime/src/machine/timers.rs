@@ -5,6 +5,7 @@ use saga_store::wire::OpId;
 
 use super::TaskKey;
 use crate::few::FewMap;
+use crate::seldom::Empty;
 
 /// What a moment is waited for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,13 @@ pub(super) enum TimerKey {
 pub(super) struct Timers {
     by_moment: FewMap<(Timestamp, TimerKey), ()>,
     moments: FewMap<TimerKey, Timestamp>,
+}
+
+impl Empty for Timers {
+    fn empty() -> &'static Self {
+        static EMPTY: Timers = Timers { by_moment: FewMap::new(), moments: FewMap::new() };
+        &EMPTY
+    }
 }
 
 impl Timers {
@@ -56,11 +64,8 @@ impl Timers {
         self.by_moment.first().map(|(due, _)| *due)
     }
 
-    /// The first that is due by now.
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<TimerKey> {
-        if self.first()? > now {
-            return None;
-        }
+    /// The first.
+    pub(super) fn pop(&mut self) -> Option<TimerKey> {
         let ((_, timer), ()) = self.by_moment.pop_first()?;
         self.moments.remove(&timer);
         Some(timer)
@@ -70,10 +75,6 @@ impl Timers {
     pub(super) fn rest(&mut self) {
         self.by_moment.shrink();
         self.moments.shrink();
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// The tasks that wait for their next attempts.

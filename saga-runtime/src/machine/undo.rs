@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saga_store::wire::{OpId, UndoPlan, UndoStep};
 
 use super::planted::{Planted, is_planted};
+use crate::seldom::Empty;
 
 /// A step that has something to undo, or may have.
 #[derive(Debug, Clone)]
@@ -42,6 +43,14 @@ pub(crate) struct UndoLog {
     /// (end, schedule) of each that has not begun and whose call is known.
     waiting: BTreeSet<(u64, u64)>,
     schedule_of: BTreeMap<OpId, u64>,
+}
+
+impl Empty for UndoLog {
+    fn empty() -> &'static Self {
+        static EMPTY: UndoLog =
+            UndoLog { by_schedule: BTreeMap::new(), waiting: BTreeSet::new(), schedule_of: BTreeMap::new() };
+        &EMPTY
+    }
 }
 
 impl UndoLog {

@@ -229,7 +229,14 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        let (plain, steps): (Vec<Plain>, Vec<_>) = commits.into_iter().map(Plain::take).unzip();
+        // Few bring a step. The rest is taken apart where it is: a call's commits are many bytes.
+        let mut steps = Vec::new();
+        let take = |(at, commit)| {
+            let (plain, step) = Plain::take(commit);
+            steps.extend(step.map(|step| (at, step)));
+            plain
+        };
+        let plain: Vec<Plain> = commits.into_iter().enumerate().map(take).collect();
         match commit::commit(self.db(), &self.shared.heads, &plain).await {
             Ok((outcomes, hints)) => {
                 self.tell_all(hints);
@@ -237,7 +244,10 @@ impl Store for PostgresStore {
             }
             Err((abort, hints)) => {
                 self.tell_all(hints);
-                let commits = plain.into_iter().zip(steps).map(|(plain, step)| plain.give_back(step)).collect();
+                let mut commits: Vec<RunCommit> = plain.into_iter().map(Plain::give_back).collect();
+                for (at, step) in steps {
+                    commits[at].tx = Some(step);
+                }
                 Err(CommitError { error: self.failed(abort), commits })
             }
         }

@@ -60,11 +60,25 @@ impl Plain {
         (plain, tx)
     }
 
-    /// The commit as it was.
-    pub(crate) fn give_back(self, tx: Option<TxStep>) -> RunCommit {
+    /// The commit as it was, without its step.
+    pub(crate) fn give_back(self) -> RunCommit {
         let Self { execution, owner, seq, nonce, rows, blobs, inbox_seen, outbox, sent, change, status, then, .. } =
             self;
-        RunCommit { execution, owner, seq, nonce, rows, blobs, inbox_seen, outbox, sent, change, status, then, tx }
+        RunCommit {
+            execution,
+            owner,
+            seq,
+            nonce,
+            rows,
+            blobs,
+            inbox_seen,
+            outbox,
+            sent,
+            change,
+            status,
+            then,
+            tx: None,
+        }
     }
 
     /// What there is to write for it, if its run is settled.

@@ -28,7 +28,7 @@ pub(crate) struct AttemptEnvironment {
     pub(crate) store: Arc<dyn AnyStore>,
 }
 
-/// Which run an attempt belongs to.
+/// The run of an attempt that waits for its place, or has a transaction of its own.
 pub(crate) struct AttemptRun {
     /// What its attempts see of it.
     pub(crate) scope: Arc<RunScope>,
@@ -38,9 +38,9 @@ pub(crate) struct AttemptRun {
 }
 
 /// What the activity may ask about this attempt, which is told to stop if it has a lifeline.
-pub(crate) fn context(run: &AttemptRun, start: &AttemptStart, lifeline: Option<Arc<Lifeline>>) -> ActivityContext {
+pub(crate) fn context(scope: &Arc<RunScope>, start: &AttemptStart, lifeline: Option<Arc<Lifeline>>) -> ActivityContext {
     ActivityContext::new(ContextParts {
-        scope: Arc::clone(&run.scope),
+        scope: Arc::clone(scope),
         on_behalf: start.on_behalf.clone(),
         activity: start.definition.name,
         op: start.key.op.clone(),
@@ -57,8 +57,8 @@ pub(crate) fn context(run: &AttemptRun, start: &AttemptStart, lifeline: Option<A
 
 impl AttemptEnvironment {
     /// What connects an attempt of this activity with its driver.
-    pub(crate) fn lifeline(&self, run: &AttemptRun, activity: &str, spare: Option<Arc<Lifeline>>) -> Arc<Lifeline> {
-        Lifeline::renewed(spare, self.limits.apply_to(activity, || errand::queue_of(&run.scope.workflow)))
+    pub(crate) fn lifeline(&self, scope: &RunScope, activity: &str, spare: Option<Arc<Lifeline>>) -> Arc<Lifeline> {
+        Lifeline::renewed(spare, self.limits.apply_to(activity, || errand::queue_of(&scope.workflow)))
     }
 
     /// How the activity's code gets a transaction of its own, if it has one and is run.
@@ -88,19 +88,19 @@ impl AttemptEnvironment {
     async fn make(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
         match self.transaction(&start) {
             Some(pack) => self.in_transaction(run, &start, pack).await,
-            None => self.through_layers(run, lifeline, start).await,
+            None => self.through_layers(&run.scope, lifeline, start).await,
         }
     }
 
     /// The way of an attempt to the activity's code.
     pub(crate) fn through_layers(
         &self,
-        run: &AttemptRun,
+        scope: &Arc<RunScope>,
         lifeline: Arc<Lifeline>,
         start: AttemptStart,
     ) -> BoxFuture<'static, AttemptEnd> {
         self.layers.attempt(Attempt {
-            context: context(run, &start, Some(lifeline)),
+            context: context(scope, &start, Some(lifeline)),
             definition: start.definition,
             input: start.input,
             timeout: start.timeout,

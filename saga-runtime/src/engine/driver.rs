@@ -15,7 +15,7 @@ use super::pace::LEASE_CHECK;
 use super::shared::Shared;
 use super::slow;
 use super::ward::Trial;
-use crate::activity::AttemptEnd;
+use crate::activity::{AttemptEnd, RunScope};
 use crate::erased::BoxFuture;
 use crate::machine::{AttemptStart, Machine, TaskKey};
 
@@ -35,7 +35,10 @@ pub(crate) struct Driver {
     pub(crate) execution: ExecutionId,
     pub(crate) machine: Machine,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) run: Arc<AttemptRun>,
+    /// What attempts see of the run.
+    pub(crate) scope: Arc<RunScope>,
+    /// What those share that wait, or have transactions of their own, once there was one.
+    pub(crate) run: Option<Arc<AttemptRun>>,
     pub(crate) next: Seq,
     pub(crate) inbox_seen: u64,
     /// The position up to which messages are consumed in the store.
@@ -43,8 +46,6 @@ pub(crate) struct Driver {
     pub(crate) waiting: bool,
     pub(crate) attempts: Attempts,
     pub(crate) arrived: Vec<(TaskKey, AttemptEnd)>,
-    /// Attempts of it had transactions of their own.
-    pub(crate) transacts: bool,
     /// How often in a row a transaction of this run gave way to others.
     pub(crate) conflicts: u32,
     /// Nothing in the journal is of this worker, and a crash of the store may give the run to another one.
@@ -205,8 +206,8 @@ impl Driver {
         slow::report(
             &*self.shared.clock,
             begun.elapsed,
-            &self.run.scope.id,
-            &self.run.scope.workflow,
+            &self.scope.id,
+            &self.scope.workflow,
             (from, self.machine.line()),
         );
         answer
@@ -277,7 +278,7 @@ impl Driver {
         let rests = self.machine.awaits_children() && self.attempts.is_empty() && self.machine.is_dormant();
         let clock = &self.shared.clock;
         let trusted = self.probation.as_ref().map(|probation| probation.until);
-        let progress = self.run.scope.board.next_due();
+        let progress = self.scope.board.next_due();
         let others = trusted.into_iter().chain(progress).chain(self.attempts.stops_by());
         let due = self.machine.next_due().into_iter().chain(others).min();
         let timer = async {
@@ -360,16 +361,16 @@ impl Driver {
                 None
             }
             Some(CommitOutcome::Refused { head }) if head.is_some_and(|head| head.plus(1) < self.next) => {
-                tracing::warn!(run = %self.run.scope.id, at = %self.next, ?head, "the store has lost records that it had acknowledged, as a failover without synchronous replication does; the run is read anew");
+                tracing::warn!(run = %self.scope.id, at = %self.next, ?head, "the store has lost records that it had acknowledged, as a failover without synchronous replication does; the run is read anew");
                 Some(Parting::Reload)
             }
             Some(CommitOutcome::Refused { head }) => {
-                tracing::warn!(run = %self.run.scope.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
+                tracing::warn!(run = %self.scope.id, at = %self.next, ?head, "another worker has taken the run; it is dropped here");
                 self.shared.doubt.notify_one();
                 Some(Parting::Lost)
             }
             Some(CommitOutcome::Rejected(why)) => {
-                tracing::error!(run = %self.run.scope.id, %why, "the store cannot take the run's record");
+                tracing::error!(run = %self.scope.id, %why, "the store cannot take the run's record");
                 if self.machine.has_ended() {
                     return Some(Parting::Lost);
                 }
@@ -383,7 +384,7 @@ impl Driver {
     fn check_history(&mut self, before: Seq) {
         let (records, limit) = (self.next.0, self.shared.history_limit);
         if before.0 < LONG_HISTORY && records >= LONG_HISTORY {
-            tracing::warn!(run = %self.run.scope.id, records, limit, "the history is long; `continue_as_new` goes on with a fresh one, child runs share the work out");
+            tracing::warn!(run = %self.scope.id, records, limit, "the history is long; `continue_as_new` goes on with a fresh one, child runs share the work out");
         }
         if records >= limit && !self.machine.has_ended() && !self.machine.is_undoing() {
             let reason = format!(

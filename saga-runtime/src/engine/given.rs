@@ -8,13 +8,11 @@ use saga_store::wire::{Entry, Record, decode, join_rows};
 use saga_store::{LoadedRun, RunState, Seq};
 
 use super::aside;
-use super::attempt::AttemptRun;
 use super::attempts::Attempts;
 use super::catch_up::catch_up;
 use super::driver::{Driver, Parting, Probation};
 use super::mailbox::Mailbox;
 use super::membership::Tenure;
-use super::open::OpenSteps;
 use super::pace::OUTAGE_POLL;
 use super::shared::Shared;
 use super::slow;
@@ -118,11 +116,8 @@ impl Given {
             execution: view.execution,
             machine,
             mailbox: Arc::clone(&self.mailbox),
-            run: Arc::new(AttemptRun {
-                scope: Arc::new(scope),
-                membership: Arc::clone(membership),
-                open: OpenSteps::default(),
-            }),
+            scope: Arc::new(scope),
+            run: None,
             next,
             inbox_seen: 0,
             inbox_consumed: 0,
@@ -131,7 +126,6 @@ impl Given {
             arrived: Vec::new(),
             probation,
             unrecorded: tenure.may_be_undone,
-            transacts: false,
             conflicts: 0,
             shared: Arc::clone(shared),
         }))

@@ -28,7 +28,7 @@ impl Driver {
                     clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, run = %self.run.scope.id, "the inbox cannot be read");
+                    tracing::error!(%error, run = %self.scope.id, "the inbox cannot be read");
                     return;
                 }
             }
@@ -59,7 +59,7 @@ impl Driver {
         match message {
             MessageBody::Event(event) => match unreadable(&event.name, &event.value) {
                 Some(why) => {
-                    tracing::error!(run = %self.run.scope.id, event = event.name, %why, "an event is refused");
+                    tracing::error!(run = %self.scope.id, event = event.name, %why, "an event is refused");
                     self.machine.refuse_event(event, why.to_string(), now);
                 }
                 None => self.fed(|machine, now| machine.receive(MessageBody::Event(event), now)),

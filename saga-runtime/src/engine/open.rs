@@ -118,7 +118,7 @@ impl AttemptEnvironment {
         let (clock, of) = (Arc::clone(&self.common.clock), start.clone());
         AsyncTxJob {
             input: start.input.clone(),
-            context: context(run, start, None),
+            context: context(&run.scope, start, None),
             limit: Box::new(move || {
                 let over = clock.sleep_until(clock.now().after(of.timeout));
                 Box::pin(async move {
@@ -163,7 +163,7 @@ impl Driver {
             () = self.mailbox.raised() => None,
             () = timer => None,
         };
-        let open = self.run.open.take(&key);
+        let open = self.run.as_ref().and_then(|run| run.open.take(&key));
         match (ended, open) {
             (Some(Ok(output)), Some(open)) => self.commit_open(open, output, Some(held)).await,
             (Some(ended), _) => {
@@ -191,7 +191,7 @@ impl Driver {
     pub(super) async fn settle(&mut self) -> Option<Option<Parting>> {
         let at = self.arrived.iter().position(|(key, _)| self.is_open(key))?;
         let (key, ended) = self.arrived.remove(at);
-        let open = self.run.open.take(&key)?;
+        let open = self.run.as_ref()?.open.take(&key)?;
         if !self.machine.awaits(&key) {
             return Some(None);
         }
@@ -249,7 +249,7 @@ impl Driver {
                 self.failed(&kept.start, failure, held).await
             }
             TxOutcome::Unknown(error) => {
-                tracing::warn!(%error, run = %self.run.scope.id, "a transaction got no answer; whether it is applied is found out");
+                tracing::warn!(%error, run = %self.scope.id, "a transaction got no answer; whether it is applied is found out");
                 self.find_out(kept, held).await
             }
         }
@@ -296,7 +296,7 @@ impl Driver {
                     clock.sleep_until(clock.now().after(pause(OUTAGE_PAUSES, outages))).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, run = %self.run.scope.id, "the journal cannot be read");
+                    tracing::error!(%error, run = %self.scope.id, "the journal cannot be read");
                     break;
                 }
             }

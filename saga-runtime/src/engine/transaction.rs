@@ -48,7 +48,7 @@ impl Driver {
         let left: Arc<Mutex<Option<TxEnd>>> = Arc::default();
         let needed = self.machine.undo_needs_output(&start.key).then_some(self.shared.environment.common.encoder);
         let mut finish = finisher(Arc::clone(&left), start.clone(), needed, at, entries);
-        let context = attempt::context(&self.run, &start, None);
+        let context = attempt::context(&self.scope, &start, None);
         if let Some(stage) = self.shared.environment.stage.clone() {
             // A test has no transaction: the record of the attempt's end takes its place.
             let attempt = AssertUnwindSafe(stage.attempt(start.definition, context, start.input.clone()));

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::attempt::AttemptRun;
 use super::driver::Driver;
+use super::open::OpenSteps;
 use super::shared::Shared;
 use crate::activity::{AttemptEnd, Lifeline, Said};
 use crate::erased::BoxFuture;
@@ -12,30 +14,38 @@ use crate::machine::{AttemptStart, TaskKey};
 impl Driver {
     /// An attempt on its way, and what connects it with its driver.
     pub(super) fn begin(&mut self, start: AttemptStart) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
-        let Self { shared, run, attempts, .. } = self;
-        let environment = &shared.environment;
-        let lifeline = environment.lifeline(run, start.definition.name, attempts.take_spare());
+        let environment = &self.shared.environment;
+        let lifeline = environment.lifeline(&self.scope, start.definition.name, self.attempts.take_spare());
         let own = Arc::clone(&lifeline);
-        let transacts = environment.transaction(&start).is_some();
-        self.transacts |= transacts;
-        let attempt = if !lifeline.waits() && !transacts {
+        let attempt = if !lifeline.waits() && environment.transaction(&start).is_none() {
             // Most are made at once: their way through the layers is all that there is of them.
-            environment.through_layers(run, own, start)
+            environment.through_layers(&self.scope, own, start)
         } else {
-            let (shared, run) = (Arc::clone(shared), Arc::clone(run));
+            let (shared, run) = (Arc::clone(&self.shared), Arc::clone(self.run()));
             Box::pin(async move { shared.environment.attempt(&run, own, start).await })
         };
         (lifeline, attempt)
     }
 
+    /// What attempts that wait or transact share with their driver.
+    fn run(&mut self) -> &Arc<AttemptRun> {
+        self.run.get_or_insert_with(|| {
+            Arc::new(AttemptRun {
+                scope: Arc::clone(&self.scope),
+                membership: Arc::clone(&self.membership),
+                open: OpenSteps::default(),
+            })
+        })
+    }
+
     /// Whether the transaction of this attempt waits for its record.
     pub(super) fn is_open(&self, key: &TaskKey) -> bool {
-        self.transacts && self.run.open.has(key)
+        self.run.as_ref().is_some_and(|run| run.open.has(key))
     }
 
     /// Records what attempts say of how far they are, where that is due.
     pub(super) fn take_progress(&mut self) {
-        for Said { op, undo, attempt, progress } in self.run.scope.board.take_due() {
+        for Said { op, undo, attempt, progress } in self.scope.board.take_due() {
             self.machine.progressed(&TaskKey { op, undo }, attempt, progress, true);
         }
     }
@@ -53,20 +63,22 @@ impl Driver {
         let now = self.shared.clock.now();
         let until = now.after(self.shared.grace);
         for key in aborts {
-            self.run.open.abort(&key);
+            if let Some(run) = &self.run {
+                run.open.abort(&key);
+            }
             if self.attempts.stop(&key, until) {
                 self.has_stopped(&key);
             }
         }
         for key in self.attempts.drop_overdue(now) {
             let grace = self.shared.grace;
-            tracing::warn!(run = %self.run.scope.id, step = %key.op, ?grace, "an attempt did not stop in its time and is dropped");
+            tracing::warn!(run = %self.scope.id, step = %key.op, ?grace, "an attempt did not stop in its time and is dropped");
             self.has_stopped(&key);
         }
     }
 
     fn has_stopped(&mut self, key: &TaskKey) {
-        self.run.scope.board.ended(&key.op, key.undo);
+        self.scope.board.ended(&key.op, key.undo);
         self.machine.stopped(key);
     }
 
@@ -78,7 +90,7 @@ impl Driver {
             return self.has_stopped(key);
         }
         let stopping = self.mailbox.peek().stop;
-        if let (Some((attempt, progress)), Err(_)) = (self.run.scope.board.ended(&key.op, key.undo), &end) {
+        if let (Some((attempt, progress)), Err(_)) = (self.scope.board.ended(&key.op, key.undo), &end) {
             self.machine.progressed(key, attempt, progress, stopping);
         }
         if !(stopping && end.is_err()) {

@@ -52,7 +52,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(&self) -> &NewRun {
+    fn run(&self) -> &NewRun {
         &self.order.draft.new
     }
 }
@@ -170,7 +170,7 @@ async fn lane(parts: Weak<Parts>, named: bool) {
                 return;
             }
             let group = queue.waiting.drain(..size).collect::<Vec<_>>();
-            queue.bytes -= group.iter().map(|job| bytes_of(job.new())).sum::<usize>();
+            queue.bytes -= group.iter().map(|job| bytes_of(job.run())).sum::<usize>();
             group
         };
         let begun = parts.clock.elapsed();
@@ -180,7 +180,7 @@ async fn lane(parts: Weak<Parts>, named: bool) {
 }
 
 async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
-    let runs: Vec<NewRun> = group.iter().map(|job| job.new().clone()).collect();
+    let runs: Vec<NewRun> = group.iter().map(|job| job.run().clone()).collect();
     match parts.store.start(runs).await {
         Ok(answers) => {
             // A job without an answer is dropped, which its caller is told.
@@ -194,9 +194,9 @@ async fn send(parts: &Arc<Parts>, group: Vec<Job>, named: bool) {
         // Each by itself, so that what holds up one of them holds up no other.
         Err(_) => {
             for job in group {
-                let apart = Apart::new(parts, named, bytes_of(job.new()));
+                let apart = Apart::new(parts, named, bytes_of(job.run()));
                 parts.spawner.spawn(async move {
-                    let new = job.new();
+                    let new = job.run();
                     match apart.parts.store.start(vec![new.clone()]).await.map(|mut answers| answers.pop()) {
                         Ok(Some(answer)) => {
                             let answer = mine(answer, new.execution);

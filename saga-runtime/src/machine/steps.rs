@@ -24,6 +24,7 @@ pub(super) enum StepState {
 
 /// A step that has not ended.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Step {
     /// What its attempts run, if this worker has it.
     pub(super) definition: Option<&'static ActivityDefinition>,

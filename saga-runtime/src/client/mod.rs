@@ -4,6 +4,7 @@
 mod bulk;
 mod chain;
 mod complete;
+mod draft;
 mod error;
 mod follow;
 mod fork;
@@ -36,6 +37,7 @@ use saga_store::{
 };
 
 pub use bulk::{Action, Bulk, BulkReport};
+pub(crate) use draft::newborn;
 pub use error::ClientError;
 pub use follow::{RunUpdate, RunWatch};
 pub use fork::Fork;
@@ -50,7 +52,7 @@ pub use sending::Sending;
 pub(crate) use sending::{Letter, Mail, deliver};
 pub use show::{RunDetails, UndoError};
 pub use start::StartRun;
-pub(crate) use start::{digest, newborn};
+pub(crate) use start::digest;
 pub use within::StartWithin;
 
 use crate::call::WorkflowCall;

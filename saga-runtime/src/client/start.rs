@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_store::message::{EventMessage, InboxMessage, MessageBody};
+use saga_store::message::{EventMessage, MessageBody};
 use saga_store::wire::{Entry, INLINE_LIMIT, Record, RunStarted, RunTerms, encode};
-use saga_store::{
-    ErrorKind, ExecutionId, JournalRow, LoadedRun, MessageId, NewRun, OnExisting, RunId, RunState, RunView, Seq,
-    Started, Timestamp,
-};
+use saga_store::{ErrorKind, ExecutionId, NewRun, OnExisting, RunId, Started, Timestamp};
 
 use serde::Serialize;
 
+use super::draft::{Draft, Order, newborn};
 use super::layers::StartLayers;
 use super::passage::Passage;
 use super::seat::Seat;
-use super::starts::{self, Order};
+use super::starts;
 use super::{Client, ClientError, RunHandle};
 use crate::awaited::may_await;
 use crate::call::{CallOptions, WorkflowCall};
@@ -302,16 +300,6 @@ pub(super) struct Fresh {
     named: bool,
 }
 
-/// A run as the store takes it.
-#[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) new: NewRun,
-    /// Its first record, with all that is in it.
-    whole: Record,
-    /// The store keeps a part of that record beside it.
-    large: bool,
-}
-
 /// Whether a start that was answered so may have made the run.
 fn may_be_there(answer: &Result<Started, ClientError>, of: ExecutionId) -> bool {
     match answer {
@@ -370,31 +358,6 @@ impl<W: Workflow> std::fmt::Debug for StartRun<W> {
             .field("workflow", &W::NAME)
             .field("id", &self.call.options.id)
             .finish_non_exhaustive()
-    }
-}
-
-/// A run that was just started, as it is read: its first row has this body.
-pub(crate) fn newborn(new: NewRun, now: Timestamp, body: Bytes) -> LoadedRun {
-    let receive = |(position, (id, body)): (u64, (MessageId, Bytes))| InboxMessage { position, id, at: now, body };
-    LoadedRun {
-        journal: vec![JournalRow { seq: Seq::FIRST, nonce: new.nonce, more: false, body }],
-        // What is in its inbox from the start.
-        inbox: (1..).zip(new.messages).map(receive).collect(),
-        view: RunView {
-            id: new.id,
-            execution: new.execution,
-            workflow: new.workflow,
-            version: new.version,
-            lane: new.lane,
-            priority: new.priority,
-            state: RunState::Running,
-            created_at: now,
-            updated_at: now,
-            attributes: new.attributes,
-            memo: new.memo,
-            status: None,
-            conclusion: None,
-        },
     }
 }
 

@@ -11,8 +11,7 @@ use std::time::Duration;
 use saga_store::{ErrorKind, ExecutionId, NewRun, Started, StoreError};
 use tokio::sync::oneshot;
 
-use super::seat::Seat;
-use super::start::Draft;
+use super::draft::Order;
 use super::{ClientError, Parts};
 
 /// Calls under way at a time, of each kind of id.
@@ -36,12 +35,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 type Answer = Result<Started, StoreError>;
-
-/// A run that is to be started, and the place that this process's worker keeps for it.
-pub(super) struct Order {
-    pub(super) draft: Draft,
-    pub(super) seat: Option<Seat>,
-}
 
 /// What came of an order, which its caller has back with it.
 type Told = Result<(Started, Box<Order>), StoreError>;

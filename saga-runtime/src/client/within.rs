@@ -6,7 +6,8 @@ use std::pin::Pin;
 
 use saga_store::{ErrorKind, StartTx, StoreError, Timestamp, TxFamily};
 
-use super::start::{Draft, Fresh, had_other_name};
+use super::draft::Draft;
+use super::start::{Fresh, had_other_name};
 use super::{ClientError, RunHandle, StartRun};
 use crate::call::CallOptions;
 use crate::workflow::Workflow;

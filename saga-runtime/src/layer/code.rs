@@ -7,7 +7,7 @@ use std::sync::Arc;
 use saga_store::wire::{FailureKind, Payload};
 
 use super::Attempt;
-use super::stack::Attempting;
+use super::attempting::Attempting;
 use super::thread::OnThread;
 use crate::activity::{ActivityContext, ActivityDefinition, AttemptFailure, AttemptFuture, Code, caught, panicked};
 use crate::classify::Class;

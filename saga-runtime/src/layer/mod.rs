@@ -82,6 +82,7 @@
 //! ```
 
 mod attempt;
+mod attempting;
 mod breaker;
 mod code;
 mod logging;

@@ -10,6 +10,7 @@ use saga_store::wire::Payload;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::attempting::Attempting;
 use super::breaker::breaking;
 use super::logging::logged;
 use super::timeout::timed;
@@ -21,14 +22,6 @@ use crate::erased::BoxFuture;
 #[derive(Clone)]
 pub struct AttemptService {
     inner: Arc<dyn Attempting>,
-}
-
-/// Any service for attempts, as one type.
-pub(super) trait Attempting: Send + Sync {
-    fn attempt(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
-
-    /// The same for the outermost: a panic on the way is a failure of the attempt, as one of its code is.
-    fn attempt_caught(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd>;
 }
 
 impl<S> Attempting for S

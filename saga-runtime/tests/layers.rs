@@ -252,6 +252,23 @@ async fn a_breaker_with_a_key_is_open_for_that_key_only() {
     engine.shutdown().await;
 }
 
+/// The same, all at once.
+#[workflow]
+async fn deliveries_at_once(regions: Vec<String>) -> Result<Vec<String>> {
+    let ends = join_all(regions.into_iter().map(deliver)).await;
+    Ok(ends.into_iter().map(|end| end.unwrap_or_else(|error| error.to_string())).collect())
+}
+
+#[tokio::test]
+async fn of_attempts_at_once_those_that_begin_after_the_breaker_opened_are_refused() {
+    let engine = Engine::builder(MemoryStore::new()).start().await.unwrap();
+    let run = engine.client().start(deliveries_at_once(vec!["north".to_owned(); 4])).id("deliveries-2").await.unwrap();
+    let ends = run.result().await.unwrap();
+    assert_eq!(ends.iter().filter(|end| *end == "no road").count(), 1, "{ends:?}");
+    assert_eq!(ends.iter().filter(|end| end.contains("is open after 1 failures")).count(), 3, "{ends:?}");
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_layer_reads_the_input_by_the_parameters_names() {
     let log = Log::default();

@@ -210,7 +210,7 @@ fn describe<A: Activity>() -> [(&'static str, Described); 3] {
 fn run_async<A: AsyncActivity>(context: ActivityContext, input: Payload) -> AttemptFuture {
     let decoded = codec::decode::<A>(&input);
     let encoder = context.encoder();
-    caught(async move {
+    Box::pin(async move {
         match decoded {
             Ok(input) => end::<A>(encoder, input.run(context).await),
             Err(error) => Err(unreadable_input::<A>(&error)),

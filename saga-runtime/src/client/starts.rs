@@ -224,6 +224,9 @@ fn tell(job: Job, answer: Answer) {
         Err(error) => {
             if error.is_retryable() {
                 resolve(*order);
+            } else {
+                // Before its caller hears, who may send the same again.
+                drop(order);
             }
             // Nobody is there to hear it.
             let _ = caller.send(Err(error));

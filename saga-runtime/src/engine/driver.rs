@@ -195,7 +195,8 @@ impl Driver {
     /// `alone` if no other is started with it.
     fn begin_attempt(&mut self, start: AttemptStart, alone: bool) {
         let key = start.key.clone();
-        let (lifeline, attempt) = self.begin(start);
+        let at_once = alone && self.attempts.is_empty();
+        let (lifeline, attempt) = self.begin(start, at_once);
         self.attempts.start(key, alone, lifeline, attempt);
     }
 

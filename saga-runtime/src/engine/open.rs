@@ -144,7 +144,7 @@ impl Driver {
     pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (lifeline, mut attempt) = self.begin(start);
+        let (lifeline, mut attempt) = self.begin(start, false);
         if self.schedule(&held).rows.len() > 1 {
             let parting = self.commit_schedule(&held).await;
             self.attempts.start(key, true, lifeline, attempt);
@@ -312,7 +312,7 @@ impl Driver {
             return Some(parting);
         }
         let key = start.key.clone();
-        let (lifeline, attempt) = self.begin(start);
+        let (lifeline, attempt) = self.begin(start, false);
         self.attempts.start(key, true, lifeline, attempt);
         None
     }

@@ -12,13 +12,19 @@ use crate::erased::BoxFuture;
 use crate::machine::{AttemptStart, TaskKey};
 
 impl Driver {
-    /// An attempt on its way, and what connects it with its driver.
-    pub(super) fn begin(&mut self, start: AttemptStart) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
+    /// An attempt, and what connects it with its driver. It begins when it is first polled; with `at_once` it
+    /// may begin here, since it is polled before anything else happens.
+    pub(super) fn begin(
+        &mut self,
+        start: AttemptStart,
+        at_once: bool,
+    ) -> (Arc<Lifeline>, BoxFuture<'static, AttemptEnd>) {
         let environment = &self.shared.environment;
         let lifeline = environment.lifeline(&self.scope, start.definition.name, self.attempts.take_spare());
         let own = Arc::clone(&lifeline);
-        let attempt = if !lifeline.waits() && environment.transaction(&start).is_none() {
-            // Most are made at once: their way through the layers is all that there is of them.
+        let at_once = at_once && !lifeline.waits() && environment.stage.is_none();
+        let attempt = if at_once && environment.transaction(&start).is_none() {
+            // Most are made so: their way through the layers is all that there is of them.
             environment.through_layers(&self.scope, own, start)
         } else {
             let (shared, run) = (Arc::clone(&self.shared), Arc::clone(self.run()));

@@ -35,10 +35,13 @@ pub(crate) trait Stage: Send + Sync {
 
 impl Attempting for RunCode {
     fn attempt(&self, attempt: Attempt) -> AttemptFuture {
+        caught(self.attempt_bare(attempt))
+    }
+
+    fn attempt_bare(&self, attempt: Attempt) -> AttemptFuture {
         let Attempt { context, definition, input, .. } = attempt;
         let called = catch_unwind(AssertUnwindSafe(|| match (&self.stage, definition.code) {
-            (Some(stage), _) => caught(stage.attempt(definition, context, input)),
-            // It catches its panics itself.
+            (Some(stage), _) => stage.attempt(definition, context, input),
             (None, Code::Async(code)) => code(context, input),
             (None, Code::Blocking(code)) => Box::pin(OnThread::start(code, context, input)),
             (None, Code::Transaction { .. } | Code::AsyncTransaction { .. }) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -50,9 +51,27 @@ struct Standard {
 
 impl Standard {
     fn around(&self, attempt: Attempt) -> impl Future<Output = AttemptEnd> + Send + use<> {
-        let inner = |attempt| self.inner.inner.attempt(attempt);
+        let inner = |attempt| Catching(Some(self.inner.inner.attempt_bare(attempt)));
         let breaking = |attempt| breaking(&self.breaker.breakers, attempt, |attempt| timed(attempt, inner));
         logged(attempt, breaking)
+    }
+}
+
+/// An attempt whose panic is its failure; then it is not polled again.
+struct Catching(Option<BoxFuture<'static, AttemptEnd>>);
+
+impl Future for Catching {
+    type Output = AttemptEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
+        let Some(making) = &mut self.0 else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| making.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => {
+                self.0 = None;
+                Poll::Ready(Err(panicked(panic.as_ref())))
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::hints::Hints;
 use crate::ledger::Ledger;
 use crate::options::{Options, PostgresBuilder};
 use crate::tx::{self, PostgresTx};
-use crate::verbs::plain::Plain;
+use crate::verbs::plain::{put_together, take_apart};
 use crate::verbs::{commit, deliver, list, own, purge, read, start};
 use crate::{KIND, migrate, sql};
 
@@ -229,14 +229,7 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, commits: Vec<RunCommit>) -> Result<Vec<CommitOutcome>, CommitError> {
-        // Few bring a step. The rest is taken apart where it is: a call's commits are many bytes.
-        let mut steps = Vec::new();
-        let take = |(at, commit)| {
-            let (plain, step) = Plain::take(commit);
-            steps.extend(step.map(|step| (at, step)));
-            plain
-        };
-        let plain: Vec<Plain> = commits.into_iter().enumerate().map(take).collect();
+        let (plain, steps) = take_apart(commits);
         match commit::commit(self.db(), &self.shared.heads, &plain).await {
             Ok((outcomes, hints)) => {
                 self.tell_all(hints);
@@ -244,11 +237,7 @@ impl Store for PostgresStore {
             }
             Err((abort, hints)) => {
                 self.tell_all(hints);
-                let mut commits: Vec<RunCommit> = plain.into_iter().map(Plain::give_back).collect();
-                for (at, step) in steps {
-                    commits[at].tx = Some(step);
-                }
-                Err(CommitError { error: self.failed(abort), commits })
+                Err(CommitError { error: self.failed(abort), commits: put_together(plain, steps) })
             }
         }
     }

@@ -44,3 +44,26 @@ impl<T: Empty + fmt::Debug> fmt::Debug for Seldom<T> {
         fmt::Debug::fmt(&**self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Numbers(Vec<u32>);
+
+    impl Empty for Numbers {
+        fn empty() -> &'static Self {
+            static EMPTY: Numbers = Numbers(Vec::new());
+            &EMPTY
+        }
+    }
+
+    #[test]
+    fn it_has_room_once_it_is_changed_and_is_empty_before() {
+        let mut seldom = Seldom::<Numbers>::default();
+        assert!(*seldom == Numbers::default() && seldom.0.is_none());
+        (*seldom).0.push(7);
+        assert!(*seldom == Numbers(vec![7]) && *Numbers::empty() == Numbers::default());
+    }
+}

@@ -18,6 +18,29 @@ pub(crate) enum Shape {
     Full,
 }
 
+/// Takes the commits of a call apart, and the steps of the few that bring one, by the index of their commit. The
+/// room of the commits serves for what is left of them: they are many bytes.
+pub(crate) fn take_apart(commits: Vec<RunCommit>) -> (Vec<Plain>, Vec<(usize, TxStep)>) {
+    let mut steps = Vec::new();
+    let take = |(at, commit)| {
+        let (plain, step) = Plain::take(commit);
+        steps.extend(step.map(|step| (at, step)));
+        plain
+    };
+    let plain = commits.into_iter().enumerate().map(take).collect();
+    (plain, steps)
+}
+
+/// The commits as they were.
+pub(crate) fn put_together(plain: Vec<Plain>, steps: Vec<(usize, TxStep)>) -> Vec<RunCommit> {
+    let mut steps = steps.into_iter().peekable();
+    let give_back = |(at, plain): (usize, Plain)| {
+        let step = steps.next_if(|(of, _)| *of == at);
+        plain.give_back(step.map(|(_, step)| step))
+    };
+    plain.into_iter().enumerate().map(give_back).collect()
+}
+
 /// A commit without its step; the fields are those of [`RunCommit`].
 pub(crate) struct Plain {
     pub(crate) execution: ExecutionId,
@@ -60,25 +83,11 @@ impl Plain {
         (plain, tx)
     }
 
-    /// The commit as it was, without its step.
-    pub(crate) fn give_back(self) -> RunCommit {
+    /// The commit as it was.
+    fn give_back(self, tx: Option<TxStep>) -> RunCommit {
         let Self { execution, owner, seq, nonce, rows, blobs, inbox_seen, outbox, sent, change, status, then, .. } =
             self;
-        RunCommit {
-            execution,
-            owner,
-            seq,
-            nonce,
-            rows,
-            blobs,
-            inbox_seen,
-            outbox,
-            sent,
-            change,
-            status,
-            then,
-            tx: None,
-        }
+        RunCommit { execution, owner, seq, nonce, rows, blobs, inbox_seen, outbox, sent, change, status, then, tx }
     }
 
     /// What there is to write for it, if its run is settled.
@@ -111,5 +120,48 @@ impl Plain {
         let outbox: usize = self.outbox.iter().map(|message| message.body.len()).sum();
         let conclusion = optional(self.change.as_ref().and_then(|change| change.conclusion.as_ref()));
         rows + blobs + outbox + conclusion + optional(self.status.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_store::{AsyncTxFn, TxEnd};
+
+    use super::*;
+    use crate::tx::PostgresTransactions;
+
+    fn commit(number: u64, has_step: bool) -> RunCommit {
+        let step = || {
+            let keeps = AsyncTxFn(Box::new(|_| Box::pin(std::future::ready(TxEnd::Keep))));
+            TxStep::awaiting::<PostgresTransactions>(keeps)
+        };
+        RunCommit {
+            execution: ExecutionId::from_bytes([7; 16]),
+            owner: Incarnation::from_bytes([7; 16]),
+            seq: Seq(number),
+            nonce: Nonce(number),
+            rows: Vec::new(),
+            blobs: Vec::new(),
+            inbox_seen: None,
+            outbox: Vec::new(),
+            sent: Vec::new(),
+            change: None,
+            status: None,
+            then: Then::Keep,
+            tx: has_step.then(step),
+        }
+    }
+
+    #[test]
+    fn commits_are_put_together_with_their_own_steps_and_in_their_order() {
+        let has_step = |number: u64| number % 3 == 1;
+        let commits: Vec<RunCommit> = (0..20).map(|number| commit(number, has_step(number))).collect();
+        let room = commits.as_ptr().addr();
+        let (plain, steps) = take_apart(commits);
+        assert_eq!(plain.as_ptr().addr(), room, "they are taken apart where they are");
+        assert!(plain.iter().all(|plain| plain.step_kind.is_some() == has_step(plain.seq.0)));
+        let again = put_together(plain, steps);
+        assert!((0..).zip(&again).all(|(number, commit)| commit.seq == Seq(number)));
+        assert!(again.iter().all(|commit| commit.tx.is_some() == has_step(commit.seq.0)));
     }
 }

@@ -118,30 +118,30 @@ impl Encoder {
     }
 }
 
-/// Bytes that several will have: a run, its record and its attempt. Few are kept together with their count,
-/// which [`Bytes`] would keep apart.
+/// Bytes that several will have: a run, its record and its attempt. As many as most values have are kept
+/// together with the count of who has them, for which [`Bytes`] would take room of its own.
 fn shared(bytes: &[u8]) -> Bytes {
-    match Few::of(bytes) {
-        Some(few) => Bytes::from_owner(few),
+    match Small::of(bytes) {
+        Some(small) => Bytes::from_owner(small),
         None => Bytes::copy_from_slice(bytes),
     }
 }
 
-/// As many bytes as most values have.
-struct Few {
+/// The bytes of a small value, where they are.
+struct Small {
     bytes: [u8; 47],
     len: u8,
 }
 
-impl Few {
+impl Small {
     fn of(bytes: &[u8]) -> Option<Self> {
-        let mut few = Self { bytes: [0; 47], len: u8::try_from(bytes.len()).ok()? };
-        few.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(few)
+        let mut small = Self { bytes: [0; 47], len: u8::try_from(bytes.len()).ok()? };
+        small.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(small)
     }
 }
 
-impl AsRef<[u8]> for Few {
+impl AsRef<[u8]> for Small {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }

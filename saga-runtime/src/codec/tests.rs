@@ -48,6 +48,18 @@ fn codecs() -> Vec<Codec> {
 }
 
 #[test]
+fn a_value_is_the_same_bytes_whether_it_is_small_or_not() {
+    for length in [0, 1, 44, 45, 46, 47, 253, 300, SHORT, SHORT + 1] {
+        let text = "x".repeat(length);
+        let payload = Encoder::default().encode(&text).unwrap();
+        let copy = payload.clone();
+        drop(payload.clone());
+        assert_eq!(copy.inline().unwrap().as_ref(), serde_json::to_vec(&text).unwrap(), "{length}");
+        assert_eq!(decode::<String>(&payload), Ok(text));
+    }
+}
+
+#[test]
 fn what_is_written_is_read() {
     for codec in codecs() {
         let payload = encoder(codec).encode(&order()).unwrap();

@@ -295,11 +295,9 @@ impl Machine {
         only.and_then(|key| self.definition_of(key)).is_some_and(ActivityDefinition::is_transaction)
     }
 
-    /// That attempt: it can share the commit of the turn that scheduled it.
+    /// The only attempt to start, if there is one only: asked of [a transaction](Self::is_transaction_next), which
+    /// can share the commit of the turn that scheduled it.
     pub(crate) fn dispatch_transaction(&mut self) -> Option<AttemptStart> {
-        if !self.is_transaction_next() {
-            return None;
-        }
         let key = self.ready.only()?.clone();
         self.ready.clear();
         self.start_attempt(key)

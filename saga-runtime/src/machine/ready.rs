@@ -83,6 +83,7 @@ impl Ready {
     }
 }
 
+/// Several ready tasks.
 #[derive(Debug, Default)]
 struct Many {
     /// In their order. What was taken out from between stays until it is met.
@@ -100,7 +101,7 @@ impl Many {
     }
 
     fn push(&mut self, key: TaskKey) {
-        if !self.turns.is_empty() && self.turns.contains_key(&key) {
+        if self.turns.contains_key(&key) {
             return;
         }
         let turn = self.next;
@@ -165,4 +166,56 @@ fn pop(queue: &mut VecDeque<(u64, TaskKey)>, turns: &mut FewMap<TaskKey, u64>) -
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use saga_store::wire::OpId;
+
+    use super::*;
+
+    #[test]
+    fn one_and_many_ready_tasks_stand_in_one_order() {
+        let (mut ready, mut model) = (Ready::default(), VecDeque::new());
+        let mut word = 1_u64;
+        for _ in 0..20_000 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = u32::try_from((word >> 40) % 5).unwrap();
+            let key = TaskKey { op: OpId::root().child(number), undo: number == 0 };
+            match (word >> 58) % 16 {
+                0..8 => {
+                    if !model.contains(&key) {
+                        model.push_back(key.clone());
+                    }
+                    ready.push(key);
+                }
+                8..14 => assert_eq!(ready.pop(), model.pop_front()),
+                14 => {
+                    model.retain(|other| *other != key);
+                    ready.remove(&key);
+                }
+                _ => {
+                    model.retain(|key: &TaskKey| key.undo);
+                    ready.keep_undos();
+                }
+            }
+            assert_eq!(ready.is_empty(), model.is_empty());
+            assert_eq!(ready.only(), model.front().filter(|_| model.len() == 1));
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_comes_when_all_others_have() {
+        let key = |number| TaskKey { op: OpId::root().child(number), undo: false };
+        let mut ready = Ready::default();
+        ready.push(key(1));
+        ready.push(key(2));
+        let first = ready.pop().unwrap();
+        ready.set_aside(first);
+        ready.push(key(3));
+        assert_eq!((ready.pop(), ready.pop(), ready.pop()), (Some(key(2)), Some(key(3)), None));
+        assert_eq!(ready.only(), Some(&key(1)));
+        assert_eq!((ready.pop_aside(), ready.pop_aside()), (Some(key(1)), None));
+        assert!(ready.is_empty());
+    }
 }

@@ -16,6 +16,7 @@ use super::{AttemptStart, Identity, Machine};
 use crate::activity::{ActivityDefinition, AttemptFailure, UndoKind};
 use crate::classify::Class;
 use crate::prelude::*;
+use crate::seldom::Empty;
 use crate::workflow::Workflow;
 
 /// All attempts that a machine would start now.
@@ -222,4 +223,15 @@ fn an_undo_from_input_is_in_the_record_of_the_schedule() {
         |entry| matches!(entry, Entry::StepScheduled(step) if step.undo != saga_store::wire::UndoPlan::Nothing),
     );
     assert_eq!(undoable.count(), 1);
+}
+
+#[test]
+fn what_a_run_has_nothing_of_is_as_a_new_one() {
+    fn check<T: Empty + std::fmt::Debug>() {
+        assert_eq!(format!("{:?}", T::empty()), format!("{:?}", T::default()));
+    }
+    check::<super::undo::UndoLog>();
+    check::<super::orphans::Orphans>();
+    check::<super::timers::Timers>();
+    check::<super::children::Children>();
 }

@@ -14,6 +14,7 @@ mod commits;
 mod committer;
 mod delivery;
 mod driver;
+mod gathered;
 mod given;
 mod heart;
 mod inbox;

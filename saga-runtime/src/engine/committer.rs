@@ -1,10 +1,10 @@
 //! Group commit: the commits of many runs share one call of the store. While calls are under way
-//! the next commits gather; an idle store commits at once.
+//! the next commits gather.
 //!
 //! As many calls are under way as the store takes at a time ([`saga_store::Store::commit_lanes`]):
-//! while the store works on one group, the runs of the other are driven on. Each has its share of the runs that
-//! are in play; a call that waits for its turn in the store grows until then ([`saga_store::Gathering`]). A run
-//! has one commit under way, so that two calls never contain the same run.
+//! while the store works on one group, the runs of the other are driven on. A call that waits for its turn in the
+//! store grows until then ([`saga_store::Gathering`]); where none does, each has its share of the runs that are
+//! awake. A run has one commit under way, so that two calls never contain the same run.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

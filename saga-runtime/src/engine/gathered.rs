@@ -48,10 +48,9 @@ struct Waiting {
     grows: bool,
     /// The lane whose turn it is, and what it waits for.
     next: Option<(Until, Waker)>,
-    /// Lanes that work. Without any, nothing is taken in.
-    lanes: usize,
-    /// All lanes.
-    shares: usize,
+    all_lanes: usize,
+    /// Those that work. Without any, nothing is taken in.
+    live_lanes: usize,
     /// Nothing comes any more.
     ended: bool,
 }
@@ -69,7 +68,7 @@ impl Waiting {
     /// Adds a commit.
     fn push(&mut self, commit: RunCommit, answer: oneshot::Sender<CommitOutcome>) {
         // Without lanes the sender is dropped, which the run sees.
-        if self.lanes > 0 {
+        if self.live_lanes > 0 {
             self.commits.push(commit);
             self.answers.push(answer);
             self.due_back = self.due_back.saturating_sub(1);
@@ -82,31 +81,33 @@ impl Waiting {
         self.ended
             || match until {
                 Until::First => waiting > 0,
+                Until::Fair if waiting >= GROUP_LIMIT => true,
                 Until::Fair if self.grows => waiting >= ENOUGH_TO_GROW,
                 // Calls of one size, each with its share of the runs, cost the store least.
                 Until::Fair => {
                     let in_play = waiting + self.under_way + self.due_back;
-                    waiting >= ENOUGH && waiting * self.shares >= in_play
+                    waiting >= ENOUGH && waiting * self.all_lanes >= in_play
                 }
             }
     }
 
     /// The lane that goes on now, to be woken.
-    fn next(&mut self) -> Option<Waker> {
+    fn take_ready_waker(&mut self) -> Option<Waker> {
         let goes_on = self.next.as_ref().is_some_and(|(until, _)| self.has(*until));
         self.next.take_if(|_| goes_on).map(|(_, waker)| waker)
     }
 
-    /// Takes what there is, up to the limit of a group; `answers` gets where the outcomes go.
+    /// Takes what there is, up to the limit of a call; `answers`, those of the call so far, gets where the
+    /// outcomes go.
     fn take(&mut self, answers: &mut Answers) -> Vec<RunCommit> {
-        let size = self.commits.len().min(GROUP_LIMIT);
-        self.usual = size.max(self.usual / 2);
+        let size = self.commits.len().min(GROUP_LIMIT.saturating_sub(answers.len()));
         self.under_way += size;
         if answers.is_empty() && size == self.answers.len() {
             std::mem::swap(answers, &mut self.answers);
         } else {
             answers.extend(self.answers.drain(..size));
         }
+        self.usual = answers.len().max(self.usual / 2);
         let left = self.commits.split_off(size);
         let left = if left.is_empty() { Vec::with_capacity(self.usual) } else { left };
         std::mem::replace(&mut self.commits, left)
@@ -116,7 +117,7 @@ impl Waiting {
 impl Gathered {
     /// Nothing yet, for so many lanes.
     pub(super) fn new(lanes: usize) -> Self {
-        let waiting = Waiting { lanes, shares: lanes, ..Waiting::default() };
+        let waiting = Waiting { all_lanes: lanes, live_lanes: lanes, ..Waiting::default() };
         Self { turn: tokio::sync::Mutex::default(), waiting: Mutex::new(waiting) }
     }
 
@@ -130,7 +131,7 @@ impl Gathered {
         let next = {
             let mut waiting = self.waiting();
             waiting.push(commit, answer);
-            waiting.next()
+            waiting.take_ready_waker()
         };
         if let Some(lane) = next {
             lane.wake();
@@ -150,7 +151,8 @@ impl Gathered {
         }
     }
 
-    /// The next group; none if there will be none. It is small only where nothing else is about to come.
+    /// The next group; none if there will be none. After groups of more than one it waits for others that are about
+    /// to come.
     pub(super) async fn group(&self, lane: &Lane, spawner: &Spawner) -> Option<Vec<RunCommit>> {
         let _turn = self.turn.lock().await;
         loop {
@@ -188,7 +190,7 @@ impl Gathered {
             }
             let now = waiting.commits.len();
             if now < before + WORTH_WAITING {
-                // Whoever is not back by now waits for something else.
+                // Those who are not back are not counted on any more, though other threads may have some.
                 waiting.due_back = 0;
                 return;
             }
@@ -254,27 +256,29 @@ impl Gathering for Lane {
     }
 }
 
-/// A lane's work. When the last one's is over, be it with its runtime, nobody waits for an answer.
-pub(super) struct Work(Arc<Gathered>);
+/// A lane's work. When it is over, be it with its runtime or by a panic of the store's, nobody waits for its
+/// answers, and after the last one's for no other.
+pub(super) struct Work(Arc<Lane>);
 
 impl Work {
     /// Begun for one of the lanes that [`Gathered::new`] has counted.
-    pub(super) fn of(lane: &Lane) -> Self {
-        Self(Arc::clone(&lane.gathered))
+    pub(super) fn of(lane: &Arc<Lane>) -> Self {
+        Self(Arc::clone(lane))
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
+        let mine = std::mem::take(&mut *self.0.answers());
         let left = {
-            let mut waiting = self.0.waiting();
-            waiting.lanes -= 1;
-            if waiting.lanes > 0 {
-                return;
-            }
-            (std::mem::take(&mut waiting.commits), std::mem::take(&mut waiting.answers))
+            let mut waiting = self.0.gathered.waiting();
+            waiting.under_way -= mine.len();
+            waiting.live_lanes -= 1;
+            let is_last = waiting.live_lanes == 0;
+            is_last.then(|| (std::mem::take(&mut waiting.commits), std::mem::take(&mut waiting.answers)))
         };
-        drop(left);
+        // Not under the lock: it wakes who waits.
+        drop((mine, left));
     }
 }
 
@@ -297,9 +301,13 @@ mod tests {
         }
     }
 
-    fn commit(run: u8) -> RunCommit {
+    fn execution(run: usize) -> ExecutionId {
+        ExecutionId::from_bytes((run as u128).to_be_bytes())
+    }
+
+    fn commit(run: usize) -> RunCommit {
         RunCommit {
-            execution: ExecutionId::from_bytes([run; 16]),
+            execution: execution(run),
             owner: Incarnation::from_bytes([1; 16]),
             seq: Seq(1),
             nonce: Nonce(1),
@@ -316,7 +324,7 @@ mod tests {
     }
 
     fn add(gathered: &Gathered, commits: usize) -> Vec<oneshot::Receiver<CommitOutcome>> {
-        (0..commits).map(|run| gathered.add(commit(run.to_le_bytes()[0]))).collect()
+        (0..commits).map(|run| gathered.add(commit(run))).collect()
     }
 
     /// A lane takes what there is.
@@ -385,40 +393,105 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_a_limit_and_each_commit_its_own_answer() {
+    fn a_call_has_a_limit_and_each_commit_its_own_answer() {
         let gathered = Arc::new(Gathered::new(1));
         let lane = Lane::new(&gathered);
-        let mut runs = add(&gathered, GROUP_LIMIT + 2);
-        assert_eq!(send(&gathered, &lane).len(), GROUP_LIMIT);
-        let mut outcomes = applied(GROUP_LIMIT);
-        outcomes[7] = CommitOutcome::Refused { head: None };
-        lane.answer(outcomes);
-        assert_eq!(runs[7].try_recv().unwrap(), CommitOutcome::Refused { head: None });
-        assert_eq!(runs[8].try_recv().unwrap(), CommitOutcome::Applied(Applied::default()));
+        let mut runs = add(&gathered, 1_000);
+        let mut call = send(&gathered, &lane);
+        runs.extend((1_000..1_100).map(|run| gathered.add(commit(run))));
+        lane.take_into(&mut call);
+        lane.take_into(&mut call);
+        let executions = |commits: &[RunCommit]| commits.iter().map(|commit| commit.execution).collect::<Vec<_>>();
+        assert_eq!(executions(&call), (0..GROUP_LIMIT).map(execution).collect::<Vec<_>>());
+        lane.answer(call.iter().map(|_| CommitOutcome::Applied(Applied::default())).collect());
+
+        let rest = send(&gathered, &lane);
+        assert_eq!(executions(&rest), (GROUP_LIMIT..1_100).map(execution).collect::<Vec<_>>());
         assert!(runs[GROUP_LIMIT].try_recv().is_err());
-        assert_eq!(send(&gathered, &lane)[1].execution, commit(1).execution);
+        let own = |at: usize| CommitOutcome::Rejected((GROUP_LIMIT + at).to_string());
+        lane.answer((0..rest.len()).map(own).collect());
+        for (run, answer) in runs.iter_mut().enumerate() {
+            let expected = if run < GROUP_LIMIT {
+                CommitOutcome::Applied(Applied::default())
+            } else {
+                CommitOutcome::Rejected(run.to_string())
+            };
+            assert_eq!(answer.try_recv().unwrap(), expected);
+        }
+        assert_eq!(gathered.waiting().under_way, 0);
+    }
+
+    #[test]
+    fn what_a_call_cannot_carry_is_not_waited_for() {
+        let gathered = Gathered::new(1);
+        gathered.waiting().due_back = 10_000;
+        let _runs = add(&gathered, GROUP_LIMIT - 1);
+        assert!(!gathered.waiting().has(Until::Fair));
+        let _last = add(&gathered, 1);
+        assert!(gathered.waiting().has(Until::Fair));
+    }
+
+    #[tokio::test]
+    async fn others_are_waited_for_as_long_as_their_turns_bring_more() {
+        let gathered = Arc::new(Gathered::new(2));
+        let lane = Lane::new(&gathered);
+        {
+            let mut waiting = gathered.waiting();
+            (waiting.usual, waiting.due_back) = (100, 1_000);
+        }
+        let runs = Arc::clone(&gathered);
+        tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for brought in [10, 10, 10, 10, 10, 0, 0, 10] {
+                answers.extend(add(&runs, brought));
+                tokio::task::yield_now().await;
+            }
+        });
+        assert_eq!(gathered.group(&lane, &Spawner::Tokio).await.unwrap().len(), 50);
     }
 
     #[tokio::test]
     async fn without_a_lane_nobody_waits_for_an_answer() {
         let gathered = Arc::new(Gathered::new(2));
-        let (first, second) = (Lane::new(&gathered), Lane::new(&gathered));
+        let (first, second) = (Arc::new(Lane::new(&gathered)), Arc::new(Lane::new(&gathered)));
         let (one, other) = (Work::of(&first), Work::of(&second));
-        let mut before = add(&gathered, 1);
+        let with_the_store = add(&gathered, 3);
+        drop(send(&gathered, &first));
+        let waits = gathered.add(commit(3));
         drop(one);
-        assert_eq!(before[0].try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        assert_eq!(gathered.waiting().under_way, 0);
+        for answer in with_the_store {
+            assert!(answer.await.is_err(), "its lane is gone");
+        }
+        assert_eq!(send(&gathered, &second).len(), 1, "the other lane works");
+        let late = gathered.add(commit(4));
         drop(other);
-        assert!(before.remove(0).await.is_err());
-        assert!(gathered.add(commit(1)).await.is_err());
+        assert!(waits.await.is_err() && late.await.is_err());
+        assert!(gathered.add(commit(5)).await.is_err());
     }
 
     #[tokio::test]
-    async fn what_waits_at_the_end_is_still_sent() {
-        let gathered = Arc::new(Gathered::new(1));
-        let lane = Lane::new(&gathered);
-        let _runs = add(&gathered, 3);
+    async fn a_lane_that_waits_goes_on_with_the_first_and_ends_with_the_last() {
+        let gathered = Arc::new(Gathered::new(2));
+        let work = || {
+            let gathered = Arc::clone(&gathered);
+            async move {
+                let lane = Lane::new(&gathered);
+                let mut sent = Vec::new();
+                while let Some(group) = gathered.group(&lane, &Spawner::Tokio).await {
+                    sent.push(group.len());
+                }
+                sent
+            }
+        };
+        let (one, other) = (tokio::spawn(work()), tokio::spawn(work()));
+        tokio::task::yield_now().await;
+        let _first = gathered.add(commit(1));
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        let _rest = add(&gathered, 3);
         gathered.end();
-        assert_eq!(gathered.group(&lane, &Spawner::Tokio).await.unwrap().len(), 3);
-        assert!(gathered.group(&lane, &Spawner::Tokio).await.is_none());
+        let sent: usize = [one.await.unwrap(), other.await.unwrap()].concat().into_iter().sum();
+        assert_eq!(sent, 4);
     }
 }

@@ -177,7 +177,10 @@ impl Gathered {
             let waiting = self.waiting();
             (waiting.usual, waiting.commits.len())
         };
-        while usual > 1 {
+        if usual <= 1 {
+            return;
+        }
+        loop {
             let mut turn_of_others = pin!(spawner.yield_now());
             let is_fair = poll_fn(|cx| match self.poll_for(Until::Fair, cx) {
                 Poll::Ready(()) => Poll::Ready(true),

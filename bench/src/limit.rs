@@ -81,19 +81,10 @@ impl Template {
             StateChange { state: RunState::Completed, conclusion: Some(self.conclusion.clone().unwrap_or_else(failed)) }
         };
         RunCommit {
-            execution,
-            owner: worker,
-            seq: Seq(seq as u64),
-            nonce: Nonce(seq as u64),
             rows: vec![Row { body: self.bodies[seq].clone(), more: false }],
-            blobs: Vec::new(),
-            inbox_seen: None,
-            outbox: Vec::new(),
-            sent: Vec::new(),
             change: last.then(conclusion),
-            status: None,
             then: if last { Then::End } else { Then::Keep },
-            tx: None,
+            ..RunCommit::empty(execution, worker, Seq(seq as u64), Nonce(seq as u64))
         }
     }
 }

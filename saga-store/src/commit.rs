@@ -68,6 +68,37 @@ pub struct RunCommit {
     pub tx: Option<TxStep>,
 }
 
+impl RunCommit {
+    /// A commit that brings nothing yet, not even rows, and keeps the run.
+    ///
+    /// ```
+    /// use saga_store::wire::Row;
+    /// use saga_store::{ExecutionId, Incarnation, Nonce, RunCommit, Seq};
+    ///
+    /// let (execution, owner) = (ExecutionId::from_bytes([1; 16]), Incarnation::from_bytes([2; 16]));
+    /// let row = Row { body: "a record".into(), more: false };
+    /// let commit = RunCommit { rows: vec![row], ..RunCommit::empty(execution, owner, Seq(1), Nonce(7)) };
+    /// assert!(commit.outbox.is_empty() && commit.change.is_none());
+    /// ```
+    pub fn empty(execution: ExecutionId, owner: Incarnation, seq: Seq, nonce: Nonce) -> Self {
+        Self {
+            execution,
+            owner,
+            seq,
+            nonce,
+            rows: Vec::new(),
+            blobs: Vec::new(),
+            inbox_seen: None,
+            outbox: Vec::new(),
+            sent: Vec::new(),
+            change: None,
+            status: None,
+            then: Then::Keep,
+            tx: None,
+        }
+    }
+}
+
 /// What became of one run's commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {

@@ -136,19 +136,13 @@ mod tests {
             TxStep::awaiting::<PostgresTransactions>(keeps)
         };
         RunCommit {
-            execution: ExecutionId::from_bytes([7; 16]),
-            owner: Incarnation::from_bytes([7; 16]),
-            seq: Seq(number),
-            nonce: Nonce(number),
-            rows: Vec::new(),
-            blobs: Vec::new(),
-            inbox_seen: None,
-            outbox: Vec::new(),
-            sent: Vec::new(),
-            change: None,
-            status: None,
-            then: Then::Keep,
             tx: has_step.then(step),
+            ..RunCommit::empty(
+                ExecutionId::from_bytes([7; 16]),
+                Incarnation::from_bytes([7; 16]),
+                Seq(number),
+                Nonce(number),
+            )
         }
     }
 

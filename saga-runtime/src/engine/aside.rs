@@ -222,19 +222,11 @@ async fn append(
     let rows = split_rows(Record::new(now, vec![entry]).to_bytes());
     let count = rows.len() as u64;
     let commit = RunCommit {
-        execution: run.view.execution,
-        owner: membership.incarnation(),
-        seq,
-        nonce: shared.entropy.nonce(),
         rows,
-        blobs: Vec::new(),
-        inbox_seen: None,
         outbox: outbox.clone(),
-        sent: Vec::new(),
         change,
-        status: None,
         then,
-        tx: None,
+        ..RunCommit::empty(run.view.execution, membership.incarnation(), seq, shared.entropy.nonce())
     };
     match shared.committer.submit(commit).await {
         Ok(CommitOutcome::Applied(_)) => {

@@ -100,19 +100,8 @@ impl Driver {
 
     pub(super) fn empty_commit(&self) -> RunCommit {
         RunCommit {
-            execution: self.execution,
-            owner: self.membership.incarnation(),
-            seq: self.next,
-            nonce: self.shared.entropy.nonce(),
-            rows: Vec::new(),
-            blobs: Vec::new(),
             inbox_seen: (self.inbox_seen > self.inbox_consumed).then_some(self.inbox_seen),
-            outbox: Vec::new(),
-            sent: Vec::new(),
-            change: None,
-            status: None,
-            then: Then::Keep,
-            tx: None,
+            ..RunCommit::empty(self.execution, self.membership.incarnation(), self.next, self.shared.entropy.nonce())
         }
     }
 

@@ -290,7 +290,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
-    use saga_store::{Applied, ExecutionId, Incarnation, Nonce, Seq, Then};
+    use saga_store::{Applied, ExecutionId, Incarnation, Nonce, Seq};
 
     use super::*;
 
@@ -309,21 +309,7 @@ mod tests {
     }
 
     fn commit(run: usize) -> RunCommit {
-        RunCommit {
-            execution: execution(run),
-            owner: Incarnation::from_bytes([1; 16]),
-            seq: Seq(1),
-            nonce: Nonce(1),
-            rows: Vec::new(),
-            blobs: Vec::new(),
-            inbox_seen: None,
-            outbox: Vec::new(),
-            sent: Vec::new(),
-            change: None,
-            status: None,
-            then: Then::Keep,
-            tx: None,
-        }
+        RunCommit::empty(execution(run), Incarnation::from_bytes([1; 16]), Seq(1), Nonce(1))
     }
 
     fn add(gathered: &Gathered, commits: usize) -> Vec<oneshot::Receiver<CommitOutcome>> {

@@ -147,19 +147,8 @@ impl<S: Store> Lab<S> {
     /// A commit of one row and nothing else.
     pub fn append(&self, execution: ExecutionId, owner: Incarnation, seq: u64) -> RunCommit {
         RunCommit {
-            execution,
-            owner,
-            seq: Seq(seq),
-            nonce: Nonce(self.number()),
             rows: vec![row(format!("record {seq}"))],
-            blobs: Vec::new(),
-            inbox_seen: None,
-            outbox: Vec::new(),
-            sent: Vec::new(),
-            change: None,
-            status: None,
-            then: Then::Keep,
-            tx: None,
+            ..RunCommit::empty(execution, owner, Seq(seq), Nonce(self.number()))
         }
     }
 

@@ -1,9 +1,11 @@
 //! Sessions with the database, and how statements are sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use deadpool::managed::{self, PoolBuilder};
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use saga_store::{ErrorKind, StoreError, Timestamp};
 use tokio::time::error::Elapsed;
@@ -15,6 +17,7 @@ use crate::error::{Abort, unavailable};
 use crate::options::Options;
 use crate::rights;
 use crate::sql::{self, Sql, Texts};
+use crate::steps::{StepManager, StepObject, StepPool};
 
 /// Values of a statement.
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -38,8 +41,6 @@ pub(crate) enum For {
     Engine,
     /// Clients' and operators'.
     Clients,
-    /// Users' own code, in transactions. Never between commits or clients and theirs.
-    Steps,
 }
 
 /// A database with its sessions.
@@ -51,7 +52,8 @@ pub(crate) struct Db {
     heart: Pool,
     engine: Pool,
     clients: Pool,
-    steps: Pool,
+    /// For users' own code, in transactions. Never between commits or clients and theirs.
+    steps: StepPool,
     /// How long a call of a client waits for a session.
     pub(crate) wait: Duration,
     /// The shortest lease of a worker of this store, in microseconds.
@@ -71,7 +73,8 @@ impl Db {
         let engine = pool(&address, options, engine, sql::SESSION, wait)?;
         let clients = pool(&address, options, clients, sql::SESSION, wait)?;
         // Steps wait for their turn however long it takes.
-        let steps = pool(&address, options, options.transaction_sessions, sql::STEP_SESSION, None)?;
+        let steps = StepPool::builder(StepManager(manager(&address)?));
+        let steps = built(sized(steps, options, options.transaction_sessions, None))?;
         let lease = AtomicI64::new(i64::MAX);
         let (schema, texts) = (options.schema.clone(), Texts::new(&options.schema));
         Ok(Arc::new(Self {
@@ -95,19 +98,30 @@ impl Db {
             For::Heart => &self.heart,
             For::Engine => &self.engine,
             For::Clients => &self.clients,
-            For::Steps => &self.steps,
         };
         Ok(pool.get().await?)
+    }
+
+    /// A session for users' own code.
+    pub(crate) async fn step_session(&self) -> Result<StepObject, Abort> {
+        Ok(self.steps.get().await?)
+    }
+
+    /// Whether somebody waits for a session for users' own code.
+    pub(crate) fn step_sessions_are_short(&self) -> bool {
+        self.steps.status().waiting > 0
     }
 
     /// Sends one statement and gives its rows.
     pub(crate) async fn query(&self, whose: For, sql: Sql, values: Values<'_>) -> Result<Vec<Row>, Abort> {
         let session = self.session(whose).await?;
-        let sent = async {
-            let statement = session.prepare_cached(self.texts.of(sql)).await?;
-            session.query(&statement, values).await
+        let answer = {
+            let sent = pin!(async {
+                let statement = session.prepare_cached(self.texts.of(sql)).await?;
+                session.query(&statement, values).await
+            });
+            tokio::time::timeout(PATIENCE, sent).await
         };
-        let answer = tokio::time::timeout(PATIENCE, sent).await;
         self.settle(session, sql.name, answer).await
     }
 
@@ -199,17 +213,26 @@ fn pool(
     setting: &'static str,
     wait: Option<Duration>,
 ) -> Result<Pool, StoreError> {
-    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(address.config.clone(), address.tls()?, config);
     let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(setting).await.map_err(HookError::Backend) })
     });
-    Pool::builder(manager)
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(wait)
-        .create_timeout(Some(options.wait))
-        .post_create(set_up)
-        .build()
-        .map_err(|error| StoreError::new(ErrorKind::Bug, format!("no pool of sessions: {error}")))
+    built(sized(Pool::builder(manager(address)?), options, size, wait).post_create(set_up))
+}
+
+fn manager(address: &Address) -> Result<Manager, StoreError> {
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Ok(Manager::from_config(address.config.clone(), address.tls()?, config))
+}
+
+fn sized<M: managed::Manager>(
+    pool: PoolBuilder<M>,
+    options: &Options,
+    size: usize,
+    wait: Option<Duration>,
+) -> PoolBuilder<M> {
+    pool.max_size(size).runtime(Runtime::Tokio1).wait_timeout(wait).create_timeout(Some(options.wait))
+}
+
+fn built<M: managed::Manager>(pool: PoolBuilder<M>) -> Result<managed::Pool<M>, StoreError> {
+    pool.build().map_err(|error| StoreError::new(ErrorKind::Bug, format!("no pool of sessions: {error}")))
 }

@@ -31,6 +31,7 @@ mod migrate;
 mod options;
 mod rights;
 mod sql;
+mod steps;
 mod store;
 mod tls;
 mod tx;

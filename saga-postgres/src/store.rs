@@ -132,7 +132,7 @@ impl PostgresStore {
     /// ```
     pub async fn begin(&self) -> Result<PostgresTx<'static>, StoreError> {
         let shared = &self.shared;
-        let beginning = PostgresTx::begin(&shared.db, &shared.hints, tx::OWN_LIMIT, tx::OWN_LIMIT);
+        let beginning = PostgresTx::begin(&shared.db, &shared.hints, tx::OWN_LIMITS);
         match tokio::time::timeout(shared.db.wait, beginning).await {
             Ok(tx) => tx.map_err(|abort| self.failed(abort)),
             Err(_) => Err(StoreError::new(

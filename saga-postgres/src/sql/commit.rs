@@ -9,9 +9,19 @@ macro_rules! follows {
     };
 }
 
+/// Whether this is the transaction of a step: that one bears a mark of its own.
+macro_rules! begun {
+    () => {
+        "current_setting('transaction_deferrable') = 'on'"
+    };
+}
+
+/// Fails if this is another transaction than that which was begun, or if it has failed.
+pub(crate) const IS_OPEN: &str = concat!("SELECT 1 / (", begun!(), ")::int");
+
 /// A commit with all that it can bring, but for its answer.
 macro_rules! full {
-    ($name:literal, $fence:literal, $answer:literal) => {
+    ($name:literal, $fence:expr, $answer:literal) => {
         concat!(
             "-- ",
             $name,
@@ -170,7 +180,7 @@ statements! { 0;
     /// The same for one commit, as the last statement of a transaction that is not the store's
     /// alone: it fails, and the transaction with it, if the place is taken, or if this is not the
     /// transaction that was begun.
-    FENCED = full!("fenced", " AND current_setting('saga.step', true) = 'open'", "SELECT 1 / count(*) FROM moved");
+    FENCED = full!("fenced", concat!(" AND ", begun!()), "SELECT 1 / count(*) FROM moved");
 
     /// The same for rows and nothing else, which is the common case.
     STEP = concat!("-- step
@@ -180,7 +190,7 @@ statements! { 0;
         first AS (
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT c.execution, c.seq, $4::int8, ($5::bool[])[1], ($6::bytea[])[1] FROM c
-            WHERE ", follows!(), " AND current_setting('saga.step', true) = 'open'
+            WHERE ", follows!(), " AND ", begun!(), "
             ON CONFLICT DO NOTHING
             RETURNING execution),
         rest AS (
@@ -204,13 +214,18 @@ statements! { 0;
     /// it fails if the row before is not there, or if this is not the transaction that was begun;
     /// if the place is taken it fails by itself. The row before is locked: the transaction's snapshot
     /// may be older than a purge, which then comes after it, or has it fail.
-    STEP_LEAN = "-- step_lean
+    ///
+    /// The row before is looked for by an insert, which its place refuses: that goes by the key
+    /// whatever the planner thinks of the table, and so whatever the session is set to.
+    STEP_LEAN = concat!("-- step_lean
+        WITH lost AS (
+            INSERT INTO @.journal AS j (execution, seq, nonce, more, body)
+            VALUES ($1::uuid, $2::int8 - 1, 0, false, '')
+            ON CONFLICT (execution, seq) DO UPDATE SET nonce = j.nonce WHERE false
+            RETURNING seq)
         INSERT INTO @.journal (execution, seq, nonce, more, body) VALUES ($1::uuid, $2::int8, $3::int8,
-            CASE current_setting('saga.step', true) WHEN 'open'
-                THEN 1 / (EXISTS (
-                    SELECT FROM @.journal p WHERE p.execution = $1::uuid AND p.seq = $2::int8 - 1 FOR KEY SHARE))::int = 0
-                ELSE COALESCE('not ' || current_setting('saga.step', true), 'not open')::bool END,
-            $4::bytea)";
+            CASE WHEN ", begun!(), " THEN 1 / (NOT EXISTS (SELECT FROM lost))::int = 0 ELSE ('not ' || current_setting('transaction_deferrable'))::bool END,
+            $4::bytea)");
 
     /// Why commits were not applied: the head, the mark at their place, and whose the run is.
     PLACES = "-- places

@@ -83,6 +83,7 @@ pub(crate) const SESSION: &str = "
 /// What the sessions are set to in which users' own code runs: their plans are their own.
 pub(crate) const STEP_SESSION: &str = "
     SET client_min_messages = warning;
+    SET default_transaction_deferrable = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Which of the executions `$1` were applied; not named if all were.

@@ -1,6 +1,7 @@
 //! What users' own code gets to write through: the transaction of a transactional activity, or
 //! one that a program begins itself.
 
+mod ending;
 mod session;
 mod start;
 mod step;
@@ -9,9 +10,8 @@ mod words;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
@@ -20,18 +20,17 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
-use crate::db::{Db, For};
+use crate::db::Db;
 use crate::error::Abort;
 use crate::hints::Hints;
+use crate::sql::IS_OPEN;
+use crate::steps::Limits;
 use session::TxSession;
 pub(crate) use step::transact;
 
-/// So many statements stay prepared in a session; then it begins anew.
-const MOST_PREPARED: usize = 500;
-
 /// How long a statement may take, and how long the transaction may idle, in a transaction that a
 /// program has begun itself.
-pub(crate) const OWN_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const OWN_LIMITS: Limits = Limits { statement: Duration::from_secs(30), idle: Duration::from_secs(30) };
 
 /// An open transaction: that of a transactional activity, or one of
 /// [`PostgresStore::begin`](crate::PostgresStore::begin).
@@ -103,64 +102,43 @@ impl AsyncTransaction for PostgresTx<'_> {
 
 impl PostgresTx<'_> {
     /// Begins a transaction. The server is not waited for: the first statement goes with it.
-    pub(crate) async fn begin(
-        db: &Arc<Db>,
-        hints: &Arc<Hints>,
-        statement: Duration,
-        idle: Duration,
-    ) -> Result<Self, Abort> {
-        let session = TxSession::new(db.session(For::Steps).await?, db);
-        if session.statement_cache.size() > MOST_PREPARED {
-            session.statement_cache.clear();
-        }
-        // The mark tells, at the end, that it is still this transaction.
-        let begin = format!(
-            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
-             SET LOCAL saga.step = 'open'",
-            millis(statement),
-            millis(idle)
-        );
-        {
-            let mut sent = pin!(session.batch_execute(&begin));
-            std::future::poll_fn(|cx| {
-                let _ = sent.as_mut().poll(cx);
-                Poll::Ready(())
-            })
-            .await;
-        }
+    pub(crate) async fn begin(db: &Arc<Db>, hints: &Arc<Hints>, limits: Limits) -> Result<Self, Abort> {
+        let mut object = db.step_session().await?;
+        object.begin(limits).await;
+        let session = TxSession::new(object, db);
         let state = State { quiet_since: Instant::now(), noted: None, failed: None, started: false };
         let (db, hints) = (Arc::clone(db), Arc::clone(hints));
-        Ok(Self { session, db, hints, state: Mutex::new(state), idle, lent: PhantomData })
+        Ok(Self { session, db, hints, state: Mutex::new(state), idle: limits.idle, lent: PhantomData })
     }
 
     /// Runs a statement; the number of rows that it changed.
     pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let statement = self.prepare(sql).await?;
-        self.watch(self.session.execute(&statement, values)).await
+        self.watch_prepared(sql, pin!(self.session.execute(&statement, values))).await
     }
 
     /// All rows of a query.
     pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let statement = self.prepare(sql).await?;
-        self.watch(self.session.query(&statement, values)).await
+        self.watch_prepared(sql, pin!(self.session.query(&statement, values))).await
     }
 
     /// The row of a query; an error if there is none, or more than one.
     pub async fn query_one(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
         let statement = self.prepare(sql).await?;
-        self.watch(self.session.query_one(&statement, values)).await
+        self.watch_prepared(sql, pin!(self.session.query_one(&statement, values))).await
     }
 
     /// The row of a query, if there is one; an error if there are more.
     pub async fn query_opt(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
         let statement = self.prepare(sql).await?;
-        self.watch(self.session.query_opt(&statement, values)).await
+        self.watch_prepared(sql, pin!(self.session.query_opt(&statement, values))).await
     }
 
     /// Runs statements without values, such as a schema.
     pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
         self.check(sql).await?;
-        self.watch(self.session.batch_execute(sql)).await
+        self.watch(pin!(self.session.batch_execute(sql))).await
     }
 
     /// Commits a transaction that the program has begun itself, and tells the workers of runs
@@ -176,7 +154,7 @@ impl PostgresTx<'_> {
             return Err(StoreError::new(kind, format!("the transaction is not committed: {failed}")));
         }
         self.tell();
-        self.session.give_back();
+        self.session.give_back(false).await;
         Ok(())
     }
 
@@ -199,8 +177,27 @@ impl PostgresTx<'_> {
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        if let Some(statement) = self.session.known(sql) {
+            return Ok(statement);
+        }
         self.check(sql).await?;
-        self.watch(self.session.prepare_cached(sql)).await
+        self.watch(pin!(self.session.learn(sql))).await
+    }
+
+    /// Waits for a statement that is prepared. One that no longer fits the tables, since they were
+    /// changed meanwhile, is prepared anew by the next transaction.
+    async fn watch_prepared<T>(
+        &self,
+        sql: &str,
+        statement: Pin<&mut impl Future<Output = Result<T, Error>>>,
+    ) -> Result<T, Error> {
+        let answer = self.watch(statement).await;
+        if let Err(error) = &answer
+            && is_stale(error)
+        {
+            self.session.forget(sql);
+        }
+        answer
     }
 
     /// Lets the server refuse what is not the user's to send, so that the transaction fails.
@@ -208,11 +205,12 @@ impl PostgresTx<'_> {
         let Some(why) = words::refusal(sql) else { return Ok(()) };
         let why = why.replace('\'', "''");
         let refuse = format!("DO $saga$ BEGIN RAISE EXCEPTION USING ERRCODE = '2D000', MESSAGE = '{why}'; END $saga$");
-        self.watch(self.session.batch_execute(&refuse)).await
+        self.watch(pin!(self.session.batch_execute(&refuse))).await
     }
 
-    /// Waits for a statement, and notes why it failed.
-    async fn watch<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    /// Waits for a statement, and notes why it failed. It is lent: a future that is given away has its
+    /// room once more wherever it is waited for.
+    async fn watch<T>(&self, statement: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
         let underway = self.session.underway();
         let answer = statement.await;
         underway.ended();
@@ -251,11 +249,9 @@ impl PostgresTx<'_> {
     }
 }
 
-/// Fails if this is another transaction than that which was begun, or if it has failed.
-const IS_OPEN: &str = "SELECT 1 / (current_setting('saga.step', true) = 'open')::int";
-
-fn millis(limit: Duration) -> u64 {
-    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, 2_147_483_647)
+/// Whether a prepared statement is of no use any more: what it gives has changed, or it is gone.
+fn is_stale(error: &Error) -> bool {
+    matches!(error.code(), Some(&(SqlState::FEATURE_NOT_SUPPORTED | SqlState::INVALID_SQL_STATEMENT_NAME)))
 }
 
 impl fmt::Debug for PostgresTx<'_> {

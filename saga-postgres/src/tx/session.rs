@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object};
-
 use crate::db::Db;
+use crate::steps::{StepObject, StepSession};
 
 /// How long a session that is given up may take to end its transaction.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -15,14 +14,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// A session with an open transaction. Dropped, its statement is cancelled, its transaction
 /// rolled back, and the session closed; its place in the pool stays taken until then.
 pub(super) struct TxSession {
-    object: Option<Object>,
+    object: Option<StepObject>,
     db: Arc<Db>,
     /// A statement was given up while it was under way.
     torn: AtomicBool,
 }
 
 impl TxSession {
-    pub(super) fn new(object: Object, db: &Arc<Db>) -> Self {
+    pub(super) fn new(object: StepObject, db: &Arc<Db>) -> Self {
         Self { object: Some(object), db: Arc::clone(db), torn: AtomicBool::new(false) }
     }
 
@@ -31,9 +30,16 @@ impl TxSession {
         Underway { torn: &self.torn, ended: false }
     }
 
-    /// The transaction has ended: the session is free for others.
-    pub(super) fn give_back(mut self) {
-        drop(self.object.take());
+    /// The transaction has ended: the session is free for others, and one has begun for them if
+    /// `begun`.
+    pub(super) async fn give_back(mut self, begun: bool) {
+        let Some(mut object) = self.object.take() else { return };
+        if begun {
+            object.has_begun();
+            if !self.db.step_sessions_are_short() {
+                Box::pin(object.give_up_begun()).await;
+            }
+        }
     }
 
     /// Rolls the transaction back.
@@ -42,15 +48,15 @@ impl TxSession {
             return;
         }
         if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, self.batch_execute("ROLLBACK")).await {
-            self.give_back();
+            self.give_back(false).await;
         }
     }
 }
 
 impl Deref for TxSession {
-    type Target = ClientWrapper;
+    type Target = StepSession;
 
-    fn deref(&self) -> &ClientWrapper {
+    fn deref(&self) -> &StepSession {
         match &self.object {
             Some(object) => object,
             None => unreachable!("only what consumes a session takes it away"),
@@ -61,7 +67,7 @@ impl Deref for TxSession {
 impl Drop for TxSession {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(Object::take(object)) };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(StepObject::take(object)) };
         let (cancel, tls) = (object.cancel_token(), self.db.address.tls());
         let torn = self.torn.load(Ordering::Relaxed);
         runtime.spawn(async move {
@@ -74,7 +80,7 @@ impl Drop for TxSession {
             };
             drop(tokio::time::timeout(FAREWELL, farewell).await);
             // Not for others: the cancel may yet come.
-            drop(Object::take(object));
+            drop(StepObject::take(object));
         });
     }
 }

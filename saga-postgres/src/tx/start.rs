@@ -1,5 +1,7 @@
 //! Starts within users' own transactions: a run is there if, and only if, the transaction commits.
 
+use std::pin::pin;
+
 use saga_store::{NewRun, StartTx, StartedInTx};
 use tokio_postgres::Transaction;
 
@@ -11,7 +13,7 @@ impl StartTx<PostgresTransactions> for PostgresTx<'_> {
     /// A step that starts a run tells the workers when it is committed.
     fn start<'t>(&'t mut self, schema: &'t str, run: NewRun) -> StartedInTx<'t> {
         Box::pin(async move {
-            let started = self.watch(start::start_within(&self.session, schema, &run)).await;
+            let started = self.watch(pin!(start::start_within(&self.session, schema, &run))).await;
             self.state().started = true;
             let place = &self.db.address.place;
             started.map_err(Abort::from).and_then(|answer| answer).map_err(|abort| abort.into_call_error(place))

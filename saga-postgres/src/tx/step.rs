@@ -1,38 +1,27 @@
 //! The code of a transactional step, and the record that ends its transaction.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{MaybeDone, join4, maybe_done};
 use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Then, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
-use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{IS_OPEN, Noted, PostgresTransactions, PostgresTx};
+use super::ending::{self, Failed, Stage};
+use super::{Noted, PostgresTransactions, PostgresTx};
 use crate::db::{Db, For};
 use crate::error::{Abort, unavailable};
 use crate::heads::Heads;
 use crate::hints::Hints;
 use crate::sql;
-use crate::verbs::commit::{full_values, unacceptable};
+use crate::steps::Limits;
+use crate::verbs::commit::unacceptable;
 use crate::verbs::number;
 use crate::verbs::plain::{Plain, Shape};
 
 /// An append that has no answer for so long has none.
 const PATIENCE: Duration = Duration::from_secs(45);
-
-/// Of a run of which nothing is to be settled. The append's plan is to be by index at any size of
-/// the journal; the user's were their own.
-const LEAN_READY: &str = "SET LOCAL enable_seqscan = off; SET CONSTRAINTS ALL IMMEDIATE";
-
-/// The same for what looks at more than the journal.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
-     SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Runs the code of a step in a transaction, and leaves that open if the code wishes it.
 pub(crate) async fn transact(
@@ -48,11 +37,12 @@ pub(crate) async fn transact(
             format!("the step is written for a store of the kind \"{kind}\", and this one is \"{}\"", crate::KIND);
         return Ok(Transacted::Rejected(why));
     };
-    let mut tx = PostgresTx::begin(db, hints, limits.statement, db.idle_limit()).await?;
+    let limits = Limits { statement: limits.statement, idle: db.idle_limit() };
+    let mut tx = PostgresTx::begin(db, hints, limits).await?;
     let wish = (code.0)(&mut tx).await;
     match (tx.noted(), wish) {
         (Some(Noted::Conflict(why)), _) => {
-            tx.roll_back().await;
+            Box::pin(tx.roll_back()).await;
             Ok(Transacted::Conflict(why))
         }
         (Some(Noted::Lost(why)), _) => {
@@ -60,7 +50,7 @@ pub(crate) async fn transact(
             Err(unavailable(what).into())
         }
         (Some(Noted::ReadOnly(why)), wish) => {
-            if tx.ends_read_only().await {
+            if Box::pin(tx.ends_read_only()).await {
                 let what = format!("{} became read-only within the transaction of a step: {why}", db.address.place);
                 return Err(unavailable(what).into());
             }
@@ -75,7 +65,7 @@ pub(crate) async fn transact(
             tx.idle
         ))),
         (None, TxEnd::RollBack) => {
-            tx.roll_back().await;
+            Box::pin(tx.roll_back()).await;
             Ok(Transacted::RolledBack)
         }
         (None, TxEnd::Keep) => Ok(Transacted::Open(Box::new(Open { tx, heads: Arc::clone(heads) }))),
@@ -91,64 +81,43 @@ struct Open {
 impl OpenTx for Open {
     fn commit(self: Box<Self>, commit: RunCommit) -> TxFuture<'static, TxOutcome> {
         let (commit, _) = Plain::take(commit);
-        Box::pin(async move { self.append(commit).await })
+        Box::pin(self.append(commit))
     }
 }
 
 impl Open {
     /// Appends the rows and commits, in one round trip. If the append is refused it fails, and
     /// then the commit is a rollback.
-    ///
-    /// Each statement more is time of the server: what is written for a run of which nothing is to
-    /// be settled is one insert, and sees for itself that this is still the transaction.
-    async fn append(self, commit: Plain) -> TxOutcome {
+    async fn append(self: Box<Self>, commit: Plain) -> TxOutcome {
         if let Some(why) = unacceptable(&commit) {
             return TxOutcome::Rejected(why);
         }
-        let Self { tx, heads } = self;
-        let lean = commit.shape() == Shape::Lean && heads.is_next(commit.execution, commit.owner, commit.seq);
-        let (mut commit_sent, mut stage) = (false, Stage::Open);
-        let sent = async {
-            let (sql, values) = statement(&commit, lean);
-            let statement = tx.session.prepare_cached(tx.db.texts.of(sql)).await?;
-            let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-            let is_open_first = async { if lean { Ok(()) } else { tx.session.batch_execute(IS_OPEN).await } };
-            let mut open = pin!(maybe_done(is_open_first));
-            let mut ready = pin!(maybe_done(tx.session.batch_execute(if lean { LEAN_READY } else { BY_INDEX })));
-            let mut appended = pin!(maybe_done(tx.session.query(&statement, &values)));
-            send(open.as_mut()).await?;
-            send(ready.as_mut()).await?;
-            // What could not even be sent must not be followed by a commit.
-            send(appended.as_mut()).await?;
-            commit_sent = true;
-            let commit = tx.session.batch_execute("COMMIT");
-            let ((), (), (), ended) = join4(open.as_mut(), ready.as_mut(), appended.as_mut(), commit).await;
-            // The first that failed is the reason.
-            open.take_output().unwrap_or(Ok(()))?;
-            stage = Stage::Ready;
-            ready.take_output().unwrap_or(Ok(()))?;
-            stage = Stage::Append;
-            appended.take_output().map_or(Ok(()), |rows| rows.map(drop))?;
-            stage = Stage::Commit;
-            ended
+        let lean = commit.shape() == Shape::Lean && self.heads.is_next(commit.execution, commit.owner, commit.seq);
+        let ahead = self.tx.db.step_sessions_are_short();
+        let underway = self.tx.session.underway();
+        let ended = if lean {
+            tokio::time::timeout(PATIENCE, pin!(ending::lean(&self.tx, &commit, ahead))).await
+        } else {
+            tokio::time::timeout(PATIENCE, Box::pin(ending::full(&self.tx, &commit, ahead))).await
         };
-        let underway = tx.session.underway();
-        let Ok(answer) = tokio::time::timeout(PATIENCE, sent).await else {
-            let what = format!("{} did not answer the commit of a step in time", tx.db.address.place);
+        let Ok(ended) = ended else {
+            let what = format!("{} did not answer the commit of a step in time", self.tx.db.address.place);
             return TxOutcome::Unknown(unavailable(what));
         };
         underway.ended();
-        let error = match answer {
-            Ok(()) => {
-                note(&heads, &commit);
-                tx.tell();
-                tx.session.give_back();
-                return TxOutcome::Applied;
-            }
-            Err(error) => error,
-        };
-        let code = error.code().cloned();
-        let Some(code) = code else {
+        if let Err(failed) = ended {
+            return Box::pin(self.failed(failed, commit)).await;
+        }
+        note(&self.heads, &commit);
+        self.tx.tell();
+        self.tx.session.give_back(ahead).await;
+        TxOutcome::Applied
+    }
+
+    /// What has become of a transaction of whose end something failed.
+    async fn failed(self: Box<Self>, Failed { stage, commit_sent, error }: Failed, commit: Plain) -> TxOutcome {
+        let tx = self.tx;
+        let Some(code) = error.code().cloned() else {
             let error = tx.db.call_error(error.into());
             return if commit_sent {
                 TxOutcome::Unknown(error)
@@ -171,8 +140,8 @@ impl Open {
         match (stage, code) {
             // Said first by a look of its own, or by the lean append itself.
             (Stage::Open, SqlState::DIVISION_BY_ZERO) | (Stage::Append, SqlState::INVALID_TEXT_REPRESENTATION) => {
-                let why =
-                    "the activity has ended the transaction itself, so that what it wrote is not one with its record";
+                let why = "the activity has ended the transaction itself, or made it NOT DEFERRABLE, so that it cannot be \
+                           seen that what it wrote is one with its record";
                 TxOutcome::Rejected(why.to_owned())
             }
             (Stage::Append, SqlState::DIVISION_BY_ZERO | SqlState::UNIQUE_VIOLATION) => refused(&db, &commit).await,
@@ -197,60 +166,6 @@ impl Open {
 
 fn swallowed(why: &str) -> String {
     format!("it returned Ok after a statement had failed: {why}")
-}
-
-/// Sends a statement, and does not wait for its answer.
-async fn send<T, F>(mut statement: Pin<&mut MaybeDone<F>>) -> Result<(), Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    poll_fn(|cx| {
-        let _ = statement.as_mut().poll(cx);
-        Poll::Ready(())
-    })
-    .await;
-    match statement.as_mut().output_mut() {
-        Some(Err(_)) => statement.take_output().map_or(Ok(()), |answer| answer.map(drop)),
-        _ => Ok(()),
-    }
-}
-
-/// What of the end of a transaction has failed.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// The look whether it is still the one that was begun.
-    Open,
-    /// The settings for the append, and the user's own constraints.
-    Ready,
-    Append,
-    Commit,
-}
-
-/// The statement that appends, with its values.
-fn statement(commit: &Plain, lean: bool) -> (sql::Sql, Vec<Box<dyn ToSql + Sync + Send + '_>>) {
-    if lean {
-        let values: Vec<Box<dyn ToSql + Sync + Send + '_>> = vec![
-            Box::new(commit.execution.as_uuid()),
-            Box::new(number(commit.seq.0)),
-            Box::new(commit.nonce.0.cast_signed()),
-            Box::new(&commit.rows[0].body[..]),
-        ];
-        return (sql::STEP_LEAN, values);
-    }
-    if !commit.is_rows_alone() {
-        return (sql::FENCED, full_values(&[(0, commit)]));
-    }
-    let bodies: Vec<&[u8]> = commit.rows.iter().map(|row| &row.body[..]).collect();
-    let more: Vec<bool> = commit.rows.iter().map(|row| row.more).collect();
-    let values: Vec<Box<dyn ToSql + Sync + Send + '_>> = vec![
-        Box::new(commit.execution.as_uuid()),
-        Box::new(number(commit.seq.0)),
-        Box::new(commit.owner.as_uuid()),
-        Box::new(commit.nonce.0.cast_signed()),
-        Box::new(more),
-        Box::new(bodies),
-    ];
-    (sql::STEP, values)
 }
 
 /// Remembers where the run stands, if it was settled before.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use saga_store::TxStep;
 
-use super::limits::Limits;
+use super::limits::{Limits, Pass};
 use super::membership::Membership;
 use super::open::OpenSteps;
 use super::pace::LEASE_CHECK;
@@ -71,25 +71,29 @@ impl AttemptEnvironment {
 
     /// Makes an attempt, as soon as there is a place for it.
     pub(crate) async fn attempt(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
-        if !lifeline.waits() {
-            return self.make(run, lifeline, start).await;
-        }
-        let queue = errand::queue_of(&run.scope.workflow);
-        let clock = &self.common.clock;
-        let _pass = self.limits.admit(start.definition.name, queue, &**clock).await;
-        // The lease was sure when the attempt began to wait. A life that is over drops it.
-        while !run.membership.holds_lease(clock.elapsed()) {
-            clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
-        }
-        lifeline.begin();
-        self.make(run, lifeline, start).await
-    }
-
-    async fn make(&self, run: &AttemptRun, lifeline: Arc<Lifeline>, start: AttemptStart) -> AttemptEnd {
+        let _pass = if lifeline.waits() {
+            let pass = Box::pin(self.admit(run, start.definition.name)).await;
+            lifeline.begin();
+            Some(pass)
+        } else {
+            None
+        };
         match self.transaction(&start) {
             Some(pack) => self.in_transaction(run, &start, pack).await,
             None => self.through_layers(&run.scope, lifeline, start).await,
         }
+    }
+
+    /// Waits for a place, and then until the lease is sure.
+    async fn admit(&self, run: &AttemptRun, activity: &'static str) -> Pass<'_> {
+        let queue = errand::queue_of(&run.scope.workflow);
+        let clock = &self.common.clock;
+        let pass = self.limits.admit(activity, queue, &**clock).await;
+        // The lease was sure when the attempt began to wait. A life that is over drops it.
+        while !run.membership.holds_lease(clock.elapsed()) {
+            clock.sleep_until(clock.now().after(LEASE_CHECK)).await;
+        }
+        pass
     }
 
     /// The way of an attempt to the activity's code.

@@ -58,7 +58,7 @@ impl Driver {
             return Begin::Transaction(if start.definition.runs_in_commit() {
                 Box::pin(self.commit_transaction(Some(turn), start))
             } else {
-                Box::pin(self.hold(turn, start))
+                self.hold(turn, start)
             });
         }
         let stays = matches!(turn.change, Some(Change::Undoing | Change::Resumed | Change::Ended));

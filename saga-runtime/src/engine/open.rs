@@ -5,11 +5,10 @@
 //! then shares the record of the step's end: one row a step. Whatever else comes (a message, a
 //! timer, another step's end, or too long a time) commits it by itself.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use saga_store::wire::{Claimed, Entry, FailureKind, Payload, Record, UndoStep, split_rows};
+use saga_store::wire::{Claimed, Entry, FailureKind, Payload, Record, StepScheduled, UndoStep, split_rows};
 use saga_store::{
     Applied, CommitOutcome, Nonce, OpenTx, RunCommit, Seq, Timestamp, Transacted, TxLimits, TxOutcome, TxStep,
 };
@@ -17,14 +16,19 @@ use saga_store::{
 use super::attempt::{AttemptEnvironment, AttemptRun, context};
 use super::driver::{Driver, Parting};
 use super::transaction::end_entry;
-use crate::activity::{AsyncTxJob, AttemptEnd, AttemptFailure};
+use crate::activity::{AsyncTxJob, AttemptEnd, AttemptFailure, Lifeline};
 use crate::classify::Class;
+use crate::erased::BoxFuture;
 use crate::externalize::externalize;
+use crate::few::FewMap;
 use crate::layer::timed_out;
 use crate::machine::{AttemptStart, TaskKey, Turn};
 
 /// How long a schedule is held back. It is invisible, and its time is the record's, for so long.
 const HOLD: Duration = Duration::from_millis(500);
+
+/// An activity's name that is longer is counted in with what makes a record long.
+const LONG_NAME: usize = 1024;
 
 /// How often in a row an attempt gives way to other transactions before that is its failure.
 const MOST_CONFLICTS: u32 = 20;
@@ -42,7 +46,7 @@ struct OpenStep {
 /// The transactions of one run that wait for their records.
 #[derive(Default)]
 pub(crate) struct OpenSteps {
-    steps: Mutex<BTreeMap<TaskKey, OpenStep>>,
+    steps: Mutex<FewMap<TaskKey, OpenStep>>,
 }
 
 impl OpenSteps {
@@ -63,7 +67,7 @@ impl OpenSteps {
         drop(self.take(key));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskKey, OpenStep>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, FewMap<TaskKey, OpenStep>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -138,15 +142,38 @@ struct Held {
     status: Option<Payload>,
 }
 
+impl Held {
+    /// Whether its record may be longer than a row. Most are the schedule of one step, which are
+    /// not: payloads that are large are kept beside the journal.
+    fn may_be_long(&self) -> bool {
+        match &self.entries[..] {
+            [Entry::StepScheduled(StepScheduled { activity, errand: None, at_call: None, .. })] => {
+                activity.len() > LONG_NAME || self.status.is_some()
+            }
+            _ => true,
+        }
+    }
+}
+
 impl Driver {
     /// Makes the attempt that a turn schedules, and commits both together if nothing else
     /// happens meanwhile.
-    pub(super) async fn hold(&mut self, turn: Turn, start: AttemptStart) -> Option<Parting> {
+    pub(super) fn hold(&mut self, turn: Turn, start: AttemptStart) -> BoxFuture<'_, Option<Parting>> {
         let held = Held { at: turn.at, entries: turn.entries, status: turn.status };
         let key = start.key.clone();
-        let (lifeline, mut attempt) = self.begin(start, false);
-        if self.schedule(&held).rows.len() > 1 {
-            let parting = self.commit_schedule(&held).await;
+        let (lifeline, attempt) = self.begin(start, false);
+        Box::pin(self.hold_back(held, key, lifeline, attempt))
+    }
+
+    async fn hold_back(
+        &mut self,
+        held: Held,
+        key: TaskKey,
+        lifeline: Arc<Lifeline>,
+        mut attempt: BoxFuture<'static, AttemptEnd>,
+    ) -> Option<Parting> {
+        if held.may_be_long() && self.schedule(&held).rows.len() > 1 {
+            let parting = Box::pin(self.commit_schedule(&held)).await;
             self.attempts.start(key, true, lifeline, attempt);
             return parting;
         }
@@ -160,19 +187,23 @@ impl Driver {
                 self.arrived.push(done);
                 None
             }
-            () = self.mailbox.raised() => None,
+            () = self.mailbox.raised() => {
+                // It is looked at once the schedule is committed.
+                self.mailbox.wake();
+                None
+            }
             () = timer => None,
         };
         let open = self.run.as_ref().and_then(|run| run.open.take(&key));
         match (ended, open) {
             (Some(Ok(output)), Some(open)) => self.commit_open(open, output, Some(held)).await,
             (Some(ended), _) => {
-                let parting = self.commit_schedule(&held).await;
+                let parting = Box::pin(self.commit_schedule(&held)).await;
                 self.arrived.push((key, ended));
                 parting
             }
             (None, _) => {
-                let parting = self.commit_schedule(&held).await;
+                let parting = Box::pin(self.commit_schedule(&held)).await;
                 if parting.is_none() {
                     self.attempts.start(key, true, lifeline, attempt);
                 }
@@ -212,7 +243,7 @@ impl Driver {
                 drop(tx);
                 let message = format!("the undo of `{}` cannot be recorded: {error}", start.definition.name);
                 let failure = AttemptFailure::engine(FailureKind::Payload, Class::Permanent, message);
-                return self.failed(&start, failure, held).await;
+                return Box::pin(self.failed(&start, failure, held)).await;
             }
         };
         let at = held.as_ref().map_or_else(|| self.shared.clock.now(), |held| held.at);
@@ -240,17 +271,17 @@ impl Driver {
                 if self.conflicts > MOST_CONFLICTS {
                     self.conflicts = 0;
                     let failure = too_many(&kept.start, &why);
-                    return self.failed(&kept.start, failure, held).await;
+                    return Box::pin(self.failed(&kept.start, failure, held)).await;
                 }
-                self.again(kept.start, held).await
+                Box::pin(self.again(kept.start, held)).await
             }
             TxOutcome::Rejected(why) => {
                 let failure = refused(&kept.start, &why, Class::Permanent);
-                self.failed(&kept.start, failure, held).await
+                Box::pin(self.failed(&kept.start, failure, held)).await
             }
             TxOutcome::Unknown(error) => {
                 tracing::warn!(%error, run = %self.scope.id, "a transaction got no answer; whether it is applied is found out");
-                self.find_out(kept, held).await
+                Box::pin(self.find_out(kept, held)).await
             }
         }
     }

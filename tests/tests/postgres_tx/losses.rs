@@ -118,6 +118,27 @@ async fn a_commit_whose_answer_is_lost_is_found_in_the_journal_and_not_repeated(
 }
 
 #[tokio::test]
+async fn a_lost_answer_takes_nothing_from_who_waits_for_the_session() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
+    bank.world.plan("debit", [Act::Wait]);
+    let first = bank.start(&engine, "P-1").await;
+    bank.world.began("debit").await;
+    let second = bank.start(&engine, "P-2").await;
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    proxy.cut_next(Cut::After);
+    bank.world.open("debit");
+    assert_eq!(first.result().await.unwrap(), 70);
+    assert_eq!(second.result().await.unwrap(), 40);
+    assert!(proxy.has_cut());
+    assert_eq!(bank.cents().await, 40);
+    assert_eq!(bank.world.attempts("debit").len(), 2);
+}
+
+#[tokio::test]
 async fn a_commit_that_never_arrived_is_known_to_be_lost_and_the_step_is_made_again() {
     let bank = Bank::open().await;
     let proxy = Proxy::open().await;

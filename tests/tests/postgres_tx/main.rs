@@ -4,5 +4,6 @@ mod bank;
 mod losses;
 mod proxy;
 mod rules;
+mod sessions;
 mod steps;
 mod within;

@@ -77,7 +77,7 @@ async fn pass(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + U
                 if sent.is_empty() {
                     return;
                 }
-                if sent.windows(7).any(|part| part == b"COMMIT\0") {
+                if sent.windows(7).any(|part| part == b"COMMIT\0" || part == b"COMMIT;") {
                     match cut.swap(0, Ordering::Relaxed) {
                         1 => return,
                         2 => deaf = true,

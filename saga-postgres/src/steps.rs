@@ -1,0 +1,179 @@
+//! The sessions in which users' own code runs, and what is remembered of each.
+//!
+//! Each statement of a step is processor time of the server, beside what the step itself is for.
+//! So a session keeps its limits from one transaction to the next, statements are prepared once,
+//! and where others wait for the session, the message that commits begins their transaction too.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool_postgres::{ClientWrapper, Manager};
+use tokio_postgres::{Error, Statement};
+
+use crate::sql;
+
+/// So many statements stay prepared in a session; then it begins anew.
+const MOST_PREPARED: usize = 500;
+
+/// Begins a transaction, with a mark that costs nothing and says nothing else of a transaction that
+/// writes: what runs outside of it does not have it ([`sql::IS_OPEN`]).
+const BEGIN: &str = "BEGIN DEFERRABLE";
+
+/// Commits a transaction and begins one for whoever waits for the session.
+const COMMIT_AND_BEGIN: &str = "COMMIT; BEGIN DEFERRABLE";
+
+/// The pool of these sessions.
+pub(crate) type StepPool = managed::Pool<StepManager>;
+
+/// One of them, until it is dropped or taken away.
+pub(crate) type StepObject = managed::Object<StepManager>;
+
+/// How a transaction is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How long a statement may take.
+    pub(crate) statement: Duration,
+    /// How long there may be none.
+    pub(crate) idle: Duration,
+}
+
+/// Opens the sessions.
+#[derive(Debug)]
+pub(crate) struct StepManager(pub(crate) Manager);
+
+impl managed::Manager for StepManager {
+    // Boxed, since a session is handed from place to place.
+    type Type = Box<StepSession>;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Box<StepSession>, Error> {
+        let opening = Box::pin(async {
+            let client = self.0.create().await?;
+            client.batch_execute(sql::STEP_SESSION).await?;
+            Ok::<_, Error>(client)
+        });
+        let client = opening.await?;
+        Ok(Box::new(StepSession { client, prepared: Mutex::default(), limits: None, begun: false }))
+    }
+
+    async fn recycle(&self, session: &mut Box<StepSession>, _: &Metrics) -> RecycleResult<Error> {
+        if session.client.is_closed() {
+            return Err(RecycleError::message("the session was closed"));
+        }
+        Ok(())
+    }
+
+    fn detach(&self, session: &mut Box<StepSession>) {
+        self.0.detach(&mut session.client);
+    }
+}
+
+/// A session with one transaction at a time.
+pub(crate) struct StepSession {
+    client: ClientWrapper,
+    prepared: Mutex<Prepared>,
+    /// What it is set to, for all transactions that do not set it for themselves.
+    limits: Option<Limits>,
+    /// A transaction has been begun in it, for whoever takes it next.
+    begun: bool,
+}
+
+type Prepared = HashMap<Box<str>, Statement, foldhash::fast::RandomState>;
+
+impl StepSession {
+    /// Begins a transaction, unless that has been done. The server is not waited for: the first
+    /// statement goes with it.
+    pub(crate) async fn begin(&mut self, limits: Limits) {
+        if self.prepared().len() > MOST_PREPARED {
+            self.prepared().clear();
+        }
+        let begun = std::mem::take(&mut self.begun);
+        if self.limits != Some(limits) {
+            // What is set within a transaction does not outlive one that is rolled back.
+            let scope = if begun { "LOCAL" } else { "SESSION" };
+            let (statement, idle) = (millis(limits.statement), millis(limits.idle));
+            let set = format!(
+                "SET {scope} statement_timeout = {statement}; \
+                 SET {scope} idle_in_transaction_session_timeout = {idle}"
+            );
+            self.send(&set).await;
+            self.limits = if begun { self.limits } else { Some(limits) };
+        }
+        if !begun {
+            self.send(BEGIN).await;
+        }
+    }
+
+    /// The message that commits, and begins another transaction if `ahead`.
+    pub(crate) fn commit(ahead: bool) -> &'static str {
+        if ahead { COMMIT_AND_BEGIN } else { "COMMIT" }
+    }
+
+    /// Its transaction has been committed [ahead](Self::commit), and the next has begun.
+    pub(crate) fn has_begun(&mut self) {
+        self.begun = true;
+    }
+
+    /// Nobody is there for the transaction that was begun ahead.
+    pub(crate) async fn give_up_begun(&mut self) {
+        if std::mem::take(&mut self.begun) {
+            self.send("ROLLBACK").await;
+        }
+    }
+
+    /// A statement that was prepared in this session before.
+    pub(crate) fn known(&self, sql: &str) -> Option<Statement> {
+        self.prepared().get(sql).cloned()
+    }
+
+    /// Prepares a statement that is not [known](Self::known).
+    pub(crate) async fn learn(&self, sql: &str) -> Result<Statement, Error> {
+        let statement = Box::pin(self.client.prepare(sql)).await?;
+        self.prepared().insert(sql.into(), statement.clone());
+        Ok(statement)
+    }
+
+    /// The server has no more use for a statement as it is: it is prepared anew.
+    pub(crate) fn forget(&self, sql: &str) {
+        self.prepared().remove(sql);
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message and does not wait for its answer. If it fails then so does what follows it.
+    async fn send(&self, sql: &str) {
+        let mut sent = pin!(self.client.batch_execute(sql));
+        poll_fn(|cx| {
+            let _ = sent.as_mut().poll(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl Deref for StepSession {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &tokio_postgres::Client {
+        &self.client
+    }
+}
+
+impl fmt::Debug for StepSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepSession").field("limits", &self.limits).field("begun", &self.begun).finish_non_exhaustive()
+    }
+}
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, 2_147_483_647)
+}

@@ -107,9 +107,10 @@ impl Db {
         Ok(self.steps.get().await?)
     }
 
-    /// Whether somebody waits for a session for users' own code.
+    /// Whether somebody waits for a session for users' own code, and not for one that is being opened.
     pub(crate) fn step_sessions_are_short(&self) -> bool {
-        self.steps.status().waiting > 0
+        let pool = self.steps.status();
+        pool.size == pool.max_size && pool.waiting > 0
     }
 
     /// Sends one statement and gives its rows.

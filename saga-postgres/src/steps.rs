@@ -3,6 +3,11 @@
 //! Each statement of a step is processor time of the server, beside what the step itself is for.
 //! So a session keeps its limits from one transaction to the next, statements are prepared once,
 //! and where others wait for the session, the message that commits begins their transaction too.
+//!
+//! The answer to `BEGIN` is not waited for. Should it fail, as when the server stands still for
+//! longer than a statement may take, what follows would be transactions of their own. So a session
+//! takes no writes outside of a transaction that was begun here ([`sql::STEP_SESSION`]). By the same
+//! the append of a record sees that this is still its step's transaction.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,12 +27,11 @@ use crate::sql;
 /// So many statements stay prepared in a session; then it begins anew.
 const MOST_PREPARED: usize = 500;
 
-/// Begins a transaction, with a mark that costs nothing and says nothing else of a transaction that
-/// writes: what runs outside of it does not have it ([`sql::IS_OPEN`]).
-const BEGIN: &str = "BEGIN DEFERRABLE";
+/// Begins a transaction.
+const BEGIN: &str = "BEGIN READ WRITE";
 
 /// Commits a transaction and begins one for whoever waits for the session.
-const COMMIT_AND_BEGIN: &str = "COMMIT; BEGIN DEFERRABLE";
+const COMMIT_AND_BEGIN: &str = "COMMIT; BEGIN READ WRITE";
 
 /// The pool of these sessions.
 pub(crate) type StepPool = managed::Pool<StepManager>;
@@ -42,6 +46,14 @@ pub(crate) struct Limits {
     pub(crate) statement: Duration,
     /// How long there may be none.
     pub(crate) idle: Duration,
+}
+
+impl Limits {
+    /// What sets them, in a transaction (`LOCAL`) or for all that set none (`SESSION`).
+    fn set(self, scope: &str) -> String {
+        let (statement, idle) = (millis(self.statement), millis(self.idle));
+        format!("SET {scope} statement_timeout = {statement}; SET {scope} idle_in_transaction_session_timeout = {idle}")
+    }
 }
 
 /// Opens the sessions.
@@ -60,7 +72,7 @@ impl managed::Manager for StepManager {
             Ok::<_, Error>(client)
         });
         let client = opening.await?;
-        Ok(Box::new(StepSession { client, prepared: Mutex::default(), limits: None, begun: false }))
+        Ok(Box::new(StepSession { client, prepared: Mutex::default(), kept: None, last: None, begun: false }))
     }
 
     async fn recycle(&self, session: &mut Box<StepSession>, _: &Metrics) -> RecycleResult<Error> {
@@ -79,8 +91,10 @@ impl managed::Manager for StepManager {
 pub(crate) struct StepSession {
     client: ClientWrapper,
     prepared: Mutex<Prepared>,
-    /// What it is set to, for all transactions that do not set it for themselves.
-    limits: Option<Limits>,
+    /// The limits of transactions that set none for themselves, if they are known.
+    kept: Option<Limits>,
+    /// Those of the last transaction.
+    last: Option<Limits>,
     /// A transaction has been begun in it, for whoever takes it next.
     begun: bool,
 }
@@ -89,31 +103,38 @@ type Prepared = HashMap<Box<str>, Statement, foldhash::fast::RandomState>;
 
 impl StepSession {
     /// Begins a transaction, unless that has been done. The server is not waited for: the first
-    /// statement goes with it.
+    /// statement goes with it. Limits that come twice in a row are kept by the session, which is
+    /// waited for; those that come once are set in the transaction.
     pub(crate) async fn begin(&mut self, limits: Limits) {
         if self.prepared().len() > MOST_PREPARED {
             self.prepared().clear();
         }
         let begun = std::mem::take(&mut self.begun);
-        if self.limits != Some(limits) {
-            // What is set within a transaction does not outlive one that is rolled back.
-            let scope = if begun { "LOCAL" } else { "SESSION" };
-            let (statement, idle) = (millis(limits.statement), millis(limits.idle));
-            let set = format!(
-                "SET {scope} statement_timeout = {statement}; \
-                 SET {scope} idle_in_transaction_session_timeout = {idle}"
-            );
-            self.send(&set).await;
-            self.limits = if begun { self.limits } else { Some(limits) };
+        if !begun && self.kept != Some(limits) && self.last == Some(limits) {
+            self.kept = None;
+            if Box::pin(self.client.batch_execute(&limits.set("SESSION"))).await.is_ok() {
+                self.kept = Some(limits);
+            }
         }
-        if !begun {
-            self.send(BEGIN).await;
+        self.last = Some(limits);
+        match (begun, self.kept == Some(limits)) {
+            (true, true) => {}
+            (false, true) => self.send(BEGIN).await,
+            // One that fails fails the transaction.
+            (true, false) => self.send(&limits.set("LOCAL")).await,
+            (false, false) => self.send(&format!("{BEGIN}; {}", limits.set("LOCAL"))).await,
         }
     }
 
     /// The message that commits, and begins another transaction if `ahead`.
     pub(crate) fn commit(ahead: bool) -> &'static str {
         if ahead { COMMIT_AND_BEGIN } else { "COMMIT" }
+    }
+
+    /// Whether the limits of this transaction are those that the session keeps. If not the next
+    /// transaction is not begun ahead, so that the session can take to its limits.
+    pub(crate) fn keeps_its_limits(&self) -> bool {
+        self.kept.is_some() && self.kept == self.last
     }
 
     /// Its transaction has been committed [ahead](Self::commit), and the next has begun.
@@ -149,7 +170,7 @@ impl StepSession {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message and does not wait for its answer. If it fails then so does what follows it.
+    /// Sends a message and does not wait for its answer.
     async fn send(&self, sql: &str) {
         let mut sent = pin!(self.client.batch_execute(sql));
         poll_fn(|cx| {
@@ -170,7 +191,7 @@ impl Deref for StepSession {
 
 impl fmt::Debug for StepSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepSession").field("limits", &self.limits).field("begun", &self.begun).finish_non_exhaustive()
+        f.debug_struct("StepSession").field("kept", &self.kept).field("begun", &self.begun).finish_non_exhaustive()
     }
 }
 

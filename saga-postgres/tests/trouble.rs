@@ -126,14 +126,30 @@ async fn a_session_that_has_turned_read_only_is_given_up_for_a_new_one() {
 #[tokio::test]
 async fn a_session_of_a_transaction_that_has_turned_read_only_is_given_up_for_a_new_one() {
     let (_, lab) = common::lab().await;
+    let now = "SELECT pg_backend_pid(), current_setting('transaction_read_only')";
     let tx = lab.store.begin().await.unwrap();
-    tx.query("SELECT set_config('default_transaction_read_only', 'on', false)", &[]).await.unwrap();
-    tx.commit().await.unwrap();
-    let tx = lab.store.begin().await.unwrap();
+    let before: i32 = tx.query_one(now, &[]).await.unwrap().get(0);
+    tx.execute("SET TRANSACTION READ ONLY", &[]).await.unwrap();
     let error = tx.execute("CREATE TABLE public.never (one int)", &[]).await.unwrap_err();
     assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION));
     tx.roll_back().await;
     let tx = lab.store.begin().await.unwrap();
-    let row = tx.query_one("SELECT current_setting('transaction_read_only')", &[]).await.unwrap();
-    assert_eq!(row.get::<_, &str>(0), "off");
+    let row = tx.query_one(now, &[]).await.unwrap();
+    assert_ne!(row.get::<_, i32>(0), before);
+    assert_eq!(row.get::<_, &str>(1), "off");
+}
+
+#[tokio::test]
+async fn what_a_program_reads_in_a_transaction_of_its_own_may_be_read_only() {
+    let (schema, lab) = common::lab().await;
+    lab.pending("ORD-1").await;
+    let tx = lab.store.begin().await.unwrap();
+    tx.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY", &[]).await.unwrap();
+    let runs = tx.query_one(&format!("SELECT count(*) FROM {schema}.runs"), &[]).await.unwrap();
+    assert_eq!(runs.get::<_, i64>(0), 1);
+    tx.commit().await.unwrap();
+    // The session takes to what the one before has left.
+    let tx = lab.store.begin().await.unwrap();
+    tx.execute(&format!("CREATE TABLE {schema}.own (one int)"), &[]).await.unwrap();
+    tx.commit().await.unwrap();
 }

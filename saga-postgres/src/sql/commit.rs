@@ -9,19 +9,12 @@ macro_rules! follows {
     };
 }
 
-/// Whether this is the transaction of a step: that one bears a mark of its own.
-macro_rules! begun {
-    () => {
-        "current_setting('transaction_deferrable') = 'on'"
-    };
-}
-
-/// Fails if this is another transaction than that which was begun, or if it has failed.
-pub(crate) const IS_OPEN: &str = concat!("SELECT 1 / (", begun!(), ")::int");
+/// Fails outside of a transaction, and in one that has failed: a statement that is its own transaction begins it.
+pub(crate) const IS_OPEN: &str = "SELECT 1 / (now() <> statement_timestamp())::int";
 
 /// A commit with all that it can bring, but for its answer.
 macro_rules! full {
-    ($name:literal, $fence:expr, $answer:literal) => {
+    ($name:literal, $answer:literal) => {
         concat!(
             "-- ",
             $name,
@@ -44,7 +37,6 @@ macro_rules! full {
             SELECT c.execution, c.seq, c.nonce, ($21::bool[])[c.row_from], ($22::bytea[])[c.row_from] FROM l AS c
             WHERE ",
             follows!(),
-            $fence,
             "
             ON CONFLICT DO NOTHING
             RETURNING execution),
@@ -174,13 +166,12 @@ statements! { 0;
 
     /// Commits with all that they can bring. What belongs to a commit is a slice of the arrays
     /// of all, so that nothing is joined but by a table's key.
-    FULL = full!("full", "",
+    FULL = full!("full",
         "SELECT ord, stay, COALESCE(due_at <= (SELECT now FROM t), false), settled FROM moved");
 
     /// The same for one commit, as the last statement of a transaction that is not the store's
-    /// alone: it fails, and the transaction with it, if the place is taken, or if this is not the
-    /// transaction that was begun.
-    FENCED = full!("fenced", concat!(" AND ", begun!()), "SELECT 1 / count(*) FROM moved");
+    /// alone: it fails, and the transaction with it, if the place is taken.
+    FENCED = full!("fenced", "SELECT 1 / count(*) FROM moved");
 
     /// The same for rows and nothing else, which is the common case.
     STEP = concat!("-- step
@@ -190,7 +181,7 @@ statements! { 0;
         first AS (
             INSERT INTO @.journal (execution, seq, nonce, more, body)
             SELECT c.execution, c.seq, $4::int8, ($5::bool[])[1], ($6::bytea[])[1] FROM c
-            WHERE ", follows!(), " AND ", begun!(), "
+            WHERE ", follows!(), "
             ON CONFLICT DO NOTHING
             RETURNING execution),
         rest AS (
@@ -211,21 +202,19 @@ statements! { 0;
         SELECT 1 / count(*) FROM first");
 
     /// The same for one row of a run of which nothing is to be settled. The values are made so that
-    /// it fails if the row before is not there, or if this is not the transaction that was begun;
-    /// if the place is taken it fails by itself. The row before is locked: the transaction's snapshot
+    /// it fails if the row before is not there; if the place is taken it fails by itself. The row before is locked: the transaction's snapshot
     /// may be older than a purge, which then comes after it, or has it fail.
     ///
     /// The row before is looked for by an insert, which its place refuses: that goes by the key
     /// whatever the planner thinks of the table, and so whatever the session is set to.
-    STEP_LEAN = concat!("-- step_lean
+    STEP_LEAN = "-- step_lean
         WITH lost AS (
             INSERT INTO @.journal AS j (execution, seq, nonce, more, body)
             VALUES ($1::uuid, $2::int8 - 1, 0, false, '')
             ON CONFLICT (execution, seq) DO UPDATE SET nonce = j.nonce WHERE false
             RETURNING seq)
         INSERT INTO @.journal (execution, seq, nonce, more, body) VALUES ($1::uuid, $2::int8, $3::int8,
-            CASE WHEN ", begun!(), " THEN 1 / (NOT EXISTS (SELECT FROM lost))::int = 0 ELSE ('not ' || current_setting('transaction_deferrable'))::bool END,
-            $4::bytea)");
+            1 / (NOT EXISTS (SELECT FROM lost))::int = 0, $4::bytea)";
 
     /// Why commits were not applied: the head, the mark at their place, and whose the run is.
     PLACES = "-- places

@@ -80,10 +80,13 @@ pub(crate) const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
     SELECT set_config('statement_timeout', '30s', false) WHERE current_setting('statement_timeout') = '0'";
 
-/// What the sessions are set to in which users' own code runs: their plans are their own.
+/// What the sessions are set to in which users' own code runs: their plans are their own. They take no writes
+/// but in a transaction that was begun for them, and texts are read as the filter of what users may send
+/// reads them. The settings come last: a session in which one failed is not used.
 pub(crate) const STEP_SESSION: &str = "
     SET client_min_messages = warning;
-    SET default_transaction_deferrable = off;
+    SET standard_conforming_strings = on;
+    SET default_transaction_read_only = on;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Which of the executions `$1` were applied; not named if all were.

@@ -8,12 +8,12 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use futures_util::future::{MaybeDone, join, join4, maybe_done};
+use futures_util::future::{MaybeDone, join, join3, maybe_done};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 
 use super::{PostgresTx, is_stale};
-use crate::sql::{self, IS_OPEN};
+use crate::sql;
 use crate::steps::StepSession;
 use crate::verbs::commit::full_values;
 use crate::verbs::number;
@@ -28,8 +28,6 @@ const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmaps
 /// What of the end of a transaction has failed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
-    /// The look whether it is still the one that was begun.
-    Open,
     /// The settings for the append, and the user's own constraints.
     Ready,
     Append,
@@ -65,16 +63,13 @@ pub(super) async fn full(tx: &PostgresTx<'_>, commit: &Plain, ahead: bool) -> Re
     let text = tx.db.texts.of(sql);
     let statement = prepared(tx, text).await?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-    let mut open = pin!(maybe_done(tx.session.batch_execute(IS_OPEN)));
     let mut ready = pin!(maybe_done(tx.session.batch_execute(BY_INDEX)));
     let mut appended = pin!(maybe_done(tx.session.execute(&statement, &values)));
-    send(open.as_mut()).await.map_err(unsent)?;
     send(ready.as_mut()).await.map_err(unsent)?;
     send(appended.as_mut()).await.map_err(unsent)?;
     let ended = pin!(tx.session.batch_execute(StepSession::commit(ahead)));
-    let ((), (), (), ended) = join4(open.as_mut(), ready.as_mut(), appended.as_mut(), ended).await;
+    let ((), (), ended) = join3(ready.as_mut(), appended.as_mut(), ended).await;
     let at = |stage| move |error| Failed { stage, commit_sent: true, error };
-    open.take_output().unwrap_or(Ok(())).map_err(at(Stage::Open))?;
     ready.take_output().unwrap_or(Ok(())).map_err(at(Stage::Ready))?;
     answered(tx, text, appended.take_output())?;
     ended.map_err(at(Stage::Commit))
@@ -88,7 +83,7 @@ async fn prepared(tx: &PostgresTx<'_>, text: &str) -> Result<Statement, Failed> 
 }
 
 fn unsent(error: Error) -> Failed {
-    Failed { stage: Stage::Open, commit_sent: false, error }
+    Failed { stage: Stage::Append, commit_sent: false, error }
 }
 
 /// The answer to an append.

@@ -165,9 +165,9 @@ impl PostgresTx<'_> {
         }
     }
 
-    /// Ends a transaction that takes no writes, and says whether no other in its session would.
+    /// Ends a transaction that takes no writes, and says whether no other of its server would.
     async fn ends_read_only(self) -> bool {
-        let session = "SELECT current_setting('transaction_read_only') = 'on'";
+        let session = "SELECT pg_is_in_recovery()";
         let asked = async {
             self.session.batch_execute("ROLLBACK").await?;
             self.session.query_one(session, &[]).await
@@ -222,7 +222,8 @@ impl PostgresTx<'_> {
                 Some("40001" | "40P01") => Some(Noted::Conflict(text.clone())),
                 None if self.session.is_closed() && idled => Some(Noted::Idle),
                 None if self.session.is_closed() => Some(Noted::Lost(text.clone())),
-                Some("57P01" | "57P02" | "57P03") => Some(Noted::Lost(text.clone())),
+                Some("25P03") if idled => Some(Noted::Idle),
+                Some("57P01" | "57P02" | "57P03" | "25P03") => Some(Noted::Lost(text.clone())),
                 Some("25006") => Some(Noted::ReadOnly(text.clone())),
                 _ => None,
             };
@@ -257,5 +258,54 @@ fn is_stale(error: &Error) -> bool {
 impl fmt::Debug for PostgresTx<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresTx").field("at", &self.db.address).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use crate::PostgresStore;
+
+    async fn store(sessions: usize) -> PostgresStore {
+        let builder = PostgresStore::builder(&saga_test_server::shared().url());
+        builder.schema(&saga_test_server::fresh_name()).transaction_sessions(sessions).connect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn outside_of_its_transaction_a_session_writes_nothing() {
+        let store = store(1).await;
+        // Where the limits are set in the transaction, where the session has just taken to them, and where it keeps them.
+        for _ in 0..3 {
+            let tx = store.begin().await.unwrap();
+            // As if `BEGIN` had failed, or what was sent had ended the transaction.
+            tx.session.batch_execute("ROLLBACK").await.unwrap();
+            let error = tx.execute("CREATE TABLE public.saga_outside (one int)", &[]).await.unwrap_err();
+            assert_eq!(error.code().map(|code| code.code()), Some("25006"), "{error}");
+            assert!(tx.commit().await.is_err());
+            let tx = store.begin().await.unwrap();
+            tx.query_one("SELECT 1", &[]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_being_opened_is_not_waited_for_by_those_in_use() {
+        let store = store(2).await;
+        let first = store.begin().await.unwrap();
+        let mut opening = pin!(store.begin());
+        assert!(opening.as_mut().now_or_never().is_none(), "it connects");
+        assert!(!store.database().step_sessions_are_short(), "it gets a session of its own");
+        let second = opening.await.unwrap();
+        let mut waits = pin!(store.begin());
+        assert!(waits.as_mut().now_or_never().is_none());
+        assert!(store.database().step_sessions_are_short());
+        first.roll_back().await;
+        let third = waits.await.unwrap();
+        assert!(!store.database().step_sessions_are_short());
+        second.commit().await.unwrap();
+        third.commit().await.unwrap();
     }
 }

@@ -93,7 +93,7 @@ impl Open {
             return TxOutcome::Rejected(why);
         }
         let lean = commit.shape() == Shape::Lean && self.heads.is_next(commit.execution, commit.owner, commit.seq);
-        let ahead = self.tx.db.step_sessions_are_short();
+        let ahead = self.tx.session.keeps_its_limits() && self.tx.db.step_sessions_are_short();
         let underway = self.tx.session.underway();
         let ended = if lean {
             tokio::time::timeout(PATIENCE, pin!(ending::lean(&self.tx, &commit, ahead))).await
@@ -132,18 +132,13 @@ impl Open {
             return if tx.ends_read_only().await {
                 TxOutcome::Unknown(db.call_error(error.into()))
             } else {
-                let why = "the activity has made its transaction read-only, so that its record cannot be written";
+                let why = "the activity has made its transaction read-only, or has ended the transaction itself, so that \
+                           its record cannot be written";
                 TxOutcome::Rejected(why.to_owned())
             };
         }
         tx.roll_back().await;
         match (stage, code) {
-            // Said first by a look of its own, or by the lean append itself.
-            (Stage::Open, SqlState::DIVISION_BY_ZERO) | (Stage::Append, SqlState::INVALID_TEXT_REPRESENTATION) => {
-                let why = "the activity has ended the transaction itself, or made it NOT DEFERRABLE, so that it cannot be \
-                           seen that what it wrote is one with its record";
-                TxOutcome::Rejected(why.to_owned())
-            }
             (Stage::Append, SqlState::DIVISION_BY_ZERO | SqlState::UNIQUE_VIOLATION) => refused(&db, &commit).await,
             (
                 _,

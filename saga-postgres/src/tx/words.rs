@@ -29,21 +29,28 @@ impl Iterator for Statements<'_> {
         }
         let mut words = [String::new(), String::new()];
         let mut at = 0;
-        let mut before = b' ';
+        // What the last token was, if nothing is between it and the next.
+        let mut before: &[u8] = b"";
+        // Whether the last token was a text with escapes: one that goes on after a line's end has them too.
+        let mut escaped = false;
         while let Some(&byte) = self.rest.get(at) {
             let rest = &self.rest[at..];
+            let spaces = spaces(rest);
+            if spaces > 0 {
+                (at, before) = (at + spaces, b"");
+                continue;
+            }
+            let has_escapes = byte == b'\'' && (escaped || before.eq_ignore_ascii_case(b"e"));
             let length = match byte {
                 b';' => {
                     at += 1;
                     break;
                 }
-                b'\'' => quoted(rest, matches!(before, b'e' | b'E')),
-                b'"' => quoted(rest, false),
-                b'-' if rest.starts_with(b"--") => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
-                b'/' if rest.starts_with(b"/*") => comment(rest),
-                b'$' if !is_word(before) => dollar_quoted(rest),
-                _ if is_word(byte) => {
-                    let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                b'\'' | b'"' => quoted(rest, has_escapes),
+                b'$' => dollar_quoted(rest),
+                b'0'..=b'9' => rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+                _ if begins_word(byte) => {
+                    let length = rest.iter().take_while(|byte| goes_on(**byte)).count();
                     if let Some(word) = words.iter_mut().find(|word| word.is_empty()) {
                         *word = String::from_utf8_lossy(&rest[..length]).to_ascii_uppercase();
                     }
@@ -51,7 +58,7 @@ impl Iterator for Statements<'_> {
                 }
                 _ => 1,
             };
-            before = self.rest[at + length - 1];
+            (before, escaped) = (&rest[..length], has_escapes);
             at += length;
         }
         self.rest = &self.rest[at..];
@@ -59,8 +66,22 @@ impl Iterator for Statements<'_> {
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+/// A name or a keyword begins with this. A number does not, and what follows one at once is a word of its own.
+fn begins_word(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
+
+fn goes_on(byte: u8) -> bool {
+    begins_word(byte) || byte.is_ascii_digit() || byte == b'$'
+}
+
+/// The length of the space, or of the comment, that a text begins with.
+fn spaces(text: &[u8]) -> usize {
+    match text {
+        [b'-', b'-', ..] => text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len()),
+        [b'/', b'*', ..] => comment(text),
+        _ => text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')).count(),
+    }
 }
 
 /// The length of a text in quotes, of which a doubled one is no end.
@@ -97,7 +118,7 @@ fn comment(text: &[u8]) -> usize {
 
 /// The length of a text between `$tag$` and `$tag$`; 1 if this is none, such as `$1`.
 fn dollar_quoted(text: &[u8]) -> usize {
-    let tag = text[1..].iter().take_while(|byte| is_word(**byte)).count();
+    let tag = text[1..].iter().take_while(|byte| begins_word(**byte) || byte.is_ascii_digit()).count();
     if text.get(tag + 1) != Some(&b'$') || text.get(1).is_some_and(u8::is_ascii_digit) {
         return 1;
     }
@@ -128,6 +149,18 @@ mod tests {
             r"INSERT INTO a VALUES (E'\'; '); COMMIT",
             "DO $body$ x; $body$; COMMIT",
             "SELECT \"a;\"\"b\" FROM c; COMMIT",
+            r"SELECT name'\'; COMMIT AND CHAIN; --'",
+            r"SELECT a LIKE b ESCAPE'\'; COMMIT; --'",
+            r"SELECT e '\'; COMMIT; --'",
+            r"SELECT e/**/'\'; COMMIT; --'",
+            "SELECT E'a'\n'\\''; COMMIT; --'",
+            "SELECT E'a' -- and\n  '\\''; COMMIT; --'",
+            r"SELECT 1E'\''; COMMIT; --'",
+            "-- a comment\rCOMMIT AND CHAIN",
+            "SELECT 1$a$'$a$; COMMIT; --'",
+            "SELECT a$1$b$; COMMIT; --$b$",
+            "SELECT $1$a$'$a$; COMMIT; --'",
+            "SELECT \u{e9}$a$; COMMIT; --$a$",
         ] {
             assert_eq!(refusal(sql), Some(ENDS), "{sql}");
         }
@@ -148,6 +181,10 @@ mod tests {
             "SELECT 'COMMIT'",
             "SELECT 1; SELECT ';COMMIT'",
             "SELECT $1::text, $2 || ';'",
+            r"SELECT E'a'
+                '\'; COMMIT'",
+            r"SELECT a LIKE '%\%' ESCAPE '\', '; COMMIT'",
+            "SELECT 1e5, 2.5E-3, 0x1f, a$b$c FROM d",
             "SAVEPOINT a; ROLLBACK TO SAVEPOINT a; RELEASE a",
             "SET LOCAL lock_timeout = 5",
             "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",

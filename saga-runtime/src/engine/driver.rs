@@ -91,7 +91,7 @@ impl Driver {
     /// future is that of a run that waits.
     async fn drive_on(&mut self) -> Parting {
         loop {
-            let mail = self.mailbox.take();
+            let mail = self.mailbox.take_all();
             if mail.lost || self.membership.is_over() {
                 return Parting::Lost;
             }

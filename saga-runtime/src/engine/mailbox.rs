@@ -69,6 +69,11 @@ impl Mailbox {
         Mail::of(self.flags.fetch_and(!(INBOX | ENDED), Ordering::AcqRel))
     }
 
+    /// The same of whoever looks at all of them now: there is no news in them any more.
+    pub(crate) fn take_all(&self) -> Mail {
+        Mail::of(self.flags.fetch_and(!(INBOX | ENDED | NEWS), Ordering::AcqRel))
+    }
+
     /// The flags, which stay.
     pub(crate) fn peek(&self) -> Mail {
         Mail::of(self.flags.load(Ordering::Acquire))
@@ -121,6 +126,9 @@ mod tests {
         mailbox.wake();
         assert!(mailbox.raised().now_or_never().is_some());
         assert!(!mailbox.peek().inbox, "a wake says nothing new");
+        mailbox.ended();
+        assert_eq!(mailbox.take_all(), Mail { inbox: false, stop: true, lost: false, ended: true });
+        assert!(mailbox.raised().now_or_never().is_none(), "all of it was looked at");
     }
 
     #[test]

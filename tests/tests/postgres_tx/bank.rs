@@ -6,7 +6,7 @@ use saga_postgres::{PostgresStore, PostgresTx, tokio_postgres};
 use saga_runtime::prelude::*;
 use saga_runtime::{Client, EngineBuilder, RunHandle};
 use saga_test_server::{fresh_name, shared};
-use saga_tests::{StepError, World};
+use saga_tests::{Act, StepError, World};
 use serde::{Deserialize, Serialize};
 
 /// Why money is not taken.
@@ -138,6 +138,26 @@ impl Bank {
 
     pub(crate) async fn start(&self, engine: &Engine, id: &str) -> RunHandle<pay> {
         engine.client().start(pay(self.table.clone(), 30)).id(id).await.unwrap()
+    }
+
+    /// Two runs, after which the one session keeps the limits of the steps: forty cents are left.
+    pub(crate) async fn settle(&self, engine: &Engine) {
+        for (id, left) in [("P-00", 70), ("P-01", 40)] {
+            assert_eq!(self.start(engine, id).await.result().await.unwrap(), left);
+        }
+    }
+
+    /// Two runs, of which the first has the one session until `debit` is opened.
+    pub(crate) async fn one_waits_for_the_other(&self, engine: &Engine) -> (RunHandle<pay>, RunHandle<pay>) {
+        self.world.plan("debit", [Act::Wait]);
+        let first = self.start(engine, "P-1").await;
+        self.world.began("debit").await;
+        let second = self.start(engine, "P-2").await;
+        // It gets as far as to where it waits for the session: nothing on its way there is waited for.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        (first, second)
     }
 
     pub(crate) async fn cents(&self) -> i64 {

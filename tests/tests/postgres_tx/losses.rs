@@ -122,20 +122,34 @@ async fn a_lost_answer_takes_nothing_from_who_waits_for_the_session() {
     let bank = Bank::open().await;
     let proxy = Proxy::open().await;
     let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
-    bank.world.plan("debit", [Act::Wait]);
-    let first = bank.start(&engine, "P-1").await;
-    bank.world.began("debit").await;
-    let second = bank.start(&engine, "P-2").await;
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
-    proxy.cut_next(Cut::After);
+    bank.settle(&engine).await;
+    let (first, second) = bank.one_waits_for_the_other(&engine).await;
+    proxy.cut_next(Cut::AfterBegin);
     bank.world.open("debit");
-    assert_eq!(first.result().await.unwrap(), 70);
-    assert_eq!(second.result().await.unwrap(), 40);
+    assert_eq!(first.result().await.unwrap(), 10);
+    assert_eq!(second.result().await.unwrap(), -20);
     assert!(proxy.has_cut());
-    assert_eq!(bank.cents().await, 40);
-    assert_eq!(bank.world.attempts("debit").len(), 2);
+    assert_eq!(bank.cents().await, -20);
+    assert_eq!(bank.world.attempts("debit").len(), 4);
+}
+
+#[tokio::test]
+async fn a_refused_record_takes_nothing_from_who_waits_for_the_session() {
+    let bank = Bank::open().await;
+    let engine = bank.engine().await;
+    bank.settle(&engine).await;
+    let (first, second) = bank.one_waits_for_the_other(&engine).await;
+    // As a takeover does.
+    let taken = format!(
+        "INSERT INTO {0}.journal SELECT execution, max(seq) + 1, 7, false, 'x' FROM {0}.journal
+         WHERE execution = '{1}' GROUP BY execution",
+        bank.schema,
+        first.execution()
+    );
+    assert_eq!(bank.session.execute(&taken, &[]).await.unwrap(), 1);
+    bank.world.open("debit");
+    assert_eq!(second.result().await.unwrap(), 10, "the first has kept nothing");
+    assert_eq!(bank.start(&engine, "P-3").await.result().await.unwrap(), -20);
 }
 
 #[tokio::test]

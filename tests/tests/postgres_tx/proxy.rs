@@ -16,6 +16,8 @@ pub(crate) enum Cut {
     Before = 1,
     /// After the server has answered a commit, before the answer arrives.
     After = 2,
+    /// The same of a commit that begins another transaction.
+    AfterBegin = 3,
 }
 
 /// The proxy, and what it does next.
@@ -77,12 +79,18 @@ async fn pass(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + U
                 if sent.is_empty() {
                     return;
                 }
-                if sent.windows(7).any(|part| part == b"COMMIT\0" || part == b"COMMIT;") {
-                    match cut.swap(0, Ordering::Relaxed) {
-                        1 => return,
-                        2 => deaf = true,
-                        _ => {}
+                let sends = |text: &[u8]| sent.windows(text.len()).any(|part| part == text);
+                match cut.load(Ordering::Relaxed) {
+                    1 if sends(b"COMMIT\0") => {
+                        cut.store(0, Ordering::Relaxed);
+                        return;
                     }
+                    2 if sends(b"COMMIT\0") => deaf = true,
+                    3 if sends(b"COMMIT; BEGIN") => deaf = true,
+                    _ => {}
+                }
+                if deaf {
+                    cut.store(0, Ordering::Relaxed);
                 }
                 if server.write_all(sent).await.is_err() {
                     return;

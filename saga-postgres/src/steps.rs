@@ -9,17 +9,19 @@
 //! takes no writes outside of a transaction that was begun here ([`sql::STEP_SESSION`]). By the same
 //! the append of a record sees that this is still its step's transaction.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::ops::Deref;
-use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, Manager};
+use futures_util::FutureExt as _;
 use tokio_postgres::{Error, Statement};
 
 use crate::sql;
@@ -71,8 +73,9 @@ impl managed::Manager for StepManager {
             client.batch_execute(sql::STEP_SESSION).await?;
             Ok::<_, Error>(client)
         });
-        let client = opening.await?;
-        Ok(Box::new(StepSession { client, prepared: Mutex::default(), kept: None, last: None, begun: false }))
+        let client = Arc::new(opening.await?);
+        let (prepared, beginning) = (Mutex::default(), Mutex::default());
+        Ok(Box::new(StepSession { client, prepared, kept: None, last: None, begun: false, beginning }))
     }
 
     async fn recycle(&self, session: &mut Box<StepSession>, _: &Metrics) -> RecycleResult<Error> {
@@ -83,13 +86,19 @@ impl managed::Manager for StepManager {
     }
 
     fn detach(&self, session: &mut Box<StepSession>) {
-        self.0.detach(&mut session.client);
+        *session.beginning() = None;
+        if let Some(client) = Arc::get_mut(&mut session.client) {
+            self.0.detach(client);
+        }
     }
 }
 
+/// An answer that is not waited for.
+type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// A session with one transaction at a time.
 pub(crate) struct StepSession {
-    client: ClientWrapper,
+    client: Arc<ClientWrapper>,
     prepared: Mutex<Prepared>,
     /// The limits of transactions that set none for themselves, if they are known.
     kept: Option<Limits>,
@@ -97,6 +106,8 @@ pub(crate) struct StepSession {
     last: Option<Limits>,
     /// A transaction has been begun in it, for whoever takes it next.
     begun: bool,
+    /// To what has begun the transaction, if the server had not answered that by then.
+    beginning: Mutex<Option<Answer>>,
 }
 
 type Prepared = HashMap<Box<str>, Statement, foldhash::fast::RandomState>;
@@ -117,13 +128,26 @@ impl StepSession {
             }
         }
         self.last = Some(limits);
-        match (begun, self.kept == Some(limits)) {
-            (true, true) => {}
-            (false, true) => self.send(BEGIN).await,
+        let begins: Cow<'static, str> = match (begun, self.kept == Some(limits)) {
+            (true, true) => Cow::Borrowed(""),
+            (false, true) => Cow::Borrowed(BEGIN),
             // One that fails fails the transaction.
-            (true, false) => self.send(&limits.set("LOCAL")).await,
-            (false, false) => self.send(&format!("{BEGIN}; {}", limits.set("LOCAL"))).await,
-        }
+            (true, false) => Cow::Owned(limits.set("LOCAL")),
+            (false, false) => Cow::Owned(format!("{BEGIN}; {}", limits.set("LOCAL"))),
+        };
+        let beginning = if begins.is_empty() { None } else { Some(self.send(begins).await) };
+        *self.beginning() = beginning;
+    }
+
+    /// Why the transaction was not begun, if it was not; asked of one in which something has failed. If the server has
+    /// answered nothing of it yet, then nothing of it has failed.
+    pub(crate) fn not_begun(&self) -> Option<Error> {
+        let answer = self.beginning().take()?;
+        answer.now_or_never()?.err()
+    }
+
+    fn beginning(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The message that commits, and begins another transaction if `ahead`.
@@ -145,7 +169,7 @@ impl StepSession {
     /// Nobody is there for the transaction that was begun ahead.
     pub(crate) async fn give_up_begun(&mut self) {
         if std::mem::take(&mut self.begun) {
-            self.send("ROLLBACK").await;
+            drop(self.send(Cow::Borrowed("ROLLBACK")).await);
         }
     }
 
@@ -171,13 +195,17 @@ impl StepSession {
     }
 
     /// Sends a message and does not wait for its answer.
-    async fn send(&self, sql: &str) {
-        let mut sent = pin!(self.client.batch_execute(sql));
+    async fn send(&self, sql: Cow<'static, str>) -> Answer {
+        let client = Arc::clone(&self.client);
+        let mut answer: Answer = Box::pin(async move { client.batch_execute(&sql).await });
         poll_fn(|cx| {
-            let _ = sent.as_mut().poll(cx);
+            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                answer = Box::pin(std::future::ready(answered));
+            }
             Poll::Ready(())
         })
         .await;
+        answer
     }
 }
 

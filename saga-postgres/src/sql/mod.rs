@@ -82,7 +82,7 @@ pub(crate) const SESSION: &str = "
 
 /// What the sessions are set to in which users' own code runs: their plans are their own. They take no writes
 /// but in a transaction that was begun for them, and texts are read as the filter of what users may send
-/// reads them. The settings come last: a session in which one failed is not used.
+/// reads them.
 pub(crate) const STEP_SESSION: &str = "
     SET client_min_messages = warning;
     SET standard_conforming_strings = on;

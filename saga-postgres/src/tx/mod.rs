@@ -40,7 +40,8 @@ pub(crate) const OWN_LIMITS: Limits = Limits { statement: Duration::from_secs(30
 /// panics, runs into its timeout or is cancelled. Statements that begin, commit or roll back, and
 /// those whose effect on the session would outlive the transaction (`SET` without `LOCAL`,
 /// `LISTEN`, …), fail with the server's error 2D000; savepoints are allowed. Statements are
-/// prepared once a session. `search_path` and all else is as the store's URL and the role have it.
+/// prepared once a session. `standard_conforming_strings` is on; `search_path` and all else is as the store's URL
+/// and the role have it.
 ///
 /// ```
 /// use saga_postgres::{PostgresTx, tokio_postgres};
@@ -165,6 +166,11 @@ impl PostgresTx<'_> {
         }
     }
 
+    /// Gives up the transaction, and the session with it, of which nobody knows enough.
+    fn give_up(self) {
+        self.session.spoil();
+    }
+
     /// Ends a transaction that takes no writes, and says whether no other of its server would.
     async fn ends_read_only(self) -> bool {
         let session = "SELECT pg_is_in_recovery()";
@@ -196,6 +202,10 @@ impl PostgresTx<'_> {
             && is_stale(error)
         {
             self.session.forget(sql);
+            if error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME) {
+                // What else it has lost, such as its settings, nobody knows.
+                self.session.spoil();
+            }
         }
         answer
     }
@@ -266,28 +276,30 @@ mod tests {
     use std::pin::pin;
 
     use futures_util::FutureExt as _;
+    use tokio_postgres::error::SqlState;
 
     use crate::PostgresStore;
 
     async fn store(sessions: usize) -> PostgresStore {
         let builder = PostgresStore::builder(&saga_test_server::shared().url());
-        builder.schema(&saga_test_server::fresh_name()).transaction_sessions(sessions).connect().await.unwrap()
+        builder.schema(saga_test_server::fresh_name()).transaction_sessions(sessions).connect().await.unwrap()
     }
 
     #[tokio::test]
     async fn outside_of_its_transaction_a_session_writes_nothing() {
         let store = store(1).await;
         // Where the limits are set in the transaction, where the session has just taken to them, and where it keeps them.
-        for _ in 0..3 {
+        for before in 0..3 {
+            for _ in 0..before {
+                store.begin().await.unwrap().commit().await.unwrap();
+            }
             let tx = store.begin().await.unwrap();
+            assert_eq!(tx.session.keeps_its_limits(), before > 0);
             // As if `BEGIN` had failed, or what was sent had ended the transaction.
             tx.session.batch_execute("ROLLBACK").await.unwrap();
             let error = tx.execute("CREATE TABLE public.saga_outside (one int)", &[]).await.unwrap_err();
-            assert_eq!(error.code().map(|code| code.code()), Some("25006"), "{error}");
-            assert!(tx.commit().await.is_err());
-            let tx = store.begin().await.unwrap();
-            tx.query_one("SELECT 1", &[]).await.unwrap();
-            tx.commit().await.unwrap();
+            assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error}");
+            assert!(tx.commit().await.is_err(), "and its session is closed");
         }
     }
 

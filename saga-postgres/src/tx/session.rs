@@ -16,7 +16,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct TxSession {
     object: Option<StepObject>,
     db: Arc<Db>,
-    /// A statement was given up while it was under way.
+    /// A statement was given up while it was under way, or the session is of no further use.
     torn: AtomicBool,
 }
 
@@ -30,9 +30,17 @@ impl TxSession {
         Underway { torn: &self.torn, ended: false }
     }
 
+    /// Nobody shall have the session after this transaction.
+    pub(super) fn spoil(&self) {
+        self.torn.store(true, Ordering::Relaxed);
+    }
+
     /// The transaction has ended: the session is free for others, and one has begun for them if
     /// `begun`.
     pub(super) async fn give_back(mut self, begun: bool) {
+        if self.torn.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(mut object) = self.object.take() else { return };
         if begun {
             object.has_begun();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Then, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
+use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::ending::{self, Failed, Stage};
 use super::{Noted, PostgresTransactions, PostgresTx};
 use crate::db::{Db, For};
-use crate::error::{Abort, unavailable};
+use crate::error::{Abort, describe, unavailable};
 use crate::heads::Heads;
 use crate::hints::Hints;
 use crate::sql;
@@ -40,6 +41,13 @@ pub(crate) async fn transact(
     let limits = Limits { statement: limits.statement, idle: db.idle_limit() };
     let mut tx = PostgresTx::begin(db, hints, limits).await?;
     let wish = (code.0)(&mut tx).await;
+    if (wish == TxEnd::RollBack || tx.noted().is_some())
+        && let Some(error) = tx.session.not_begun()
+        && error.code().is_some()
+    {
+        tx.give_up();
+        return Ok(Transacted::Conflict(not_begun(&error)));
+    }
     match (tx.noted(), wish) {
         (Some(Noted::Conflict(why)), _) => {
             Box::pin(tx.roll_back()).await;
@@ -127,6 +135,10 @@ impl Open {
                 TxOutcome::Rejected(error.to_string())
             };
         };
+        if let Some(error) = tx.session.not_begun() {
+            tx.give_up();
+            return TxOutcome::Conflict(not_begun(&error));
+        }
         let (db, failed) = (Arc::clone(&tx.db), tx.state().failed.clone());
         if code == SqlState::READ_ONLY_SQL_TRANSACTION {
             return if tx.ends_read_only().await {
@@ -157,6 +169,10 @@ impl Open {
             }
         }
     }
+}
+
+fn not_begun(error: &Error) -> String {
+    format!("its transaction was not begun: {}", describe(error))
 }
 
 fn swallowed(why: &str) -> String {

@@ -3,10 +3,16 @@
 
 /// Why a text is refused, if it is: the first of its statements that is not the user's.
 pub(super) fn refusal(sql: &str) -> Option<&'static str> {
-    Statements { rest: sql.as_bytes() }.find_map(|[first, second]| match (first.as_str(), second.as_str()) {
-        ("ROLLBACK", "TO") | ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS") => None,
-        ("COMMIT" | "END" | "ROLLBACK" | "ABORT" | "BEGIN" | "START", _) | ("PREPARE", "TRANSACTION") => Some(ENDS),
-        ("SET" | "RESET" | "DISCARD" | "LISTEN" | "UNLISTEN" | "LOAD", _) => Some(OUTLIVES),
+    Statements { rest: sql.as_bytes() }.find_map(|words| match words.each_ref().map(String::as_str) {
+        ["ROLLBACK", "TO", _]
+        | ["ROLLBACK", "WORK" | "TRANSACTION", "TO"]
+        | ["SET", "TRANSACTION" | "CONSTRAINTS", _] => None,
+        ["COMMIT" | "END" | "ROLLBACK" | "ABORT" | "BEGIN" | "START", ..] | ["PREPARE", "TRANSACTION", _] => Some(ENDS),
+        // A setting may be called `local` or begin with it.
+        ["SET", "LOCAL", next] if !matches!(next, "." | "=" | "TO") => None,
+        ["SET" | "RESET" | "DISCARD" | "LISTEN" | "UNLISTEN" | "LOAD", ..]
+        | ["DEALLOCATE", "ALL", _]
+        | ["DEALLOCATE", "PREPARE", "ALL"] => Some(OUTLIVES),
         _ => None,
     })
 }
@@ -15,32 +21,36 @@ const ENDS: &str = "a step's transaction is not its own to begin, commit or roll
      error to roll it back; savepoints are allowed";
 const OUTLIVES: &str = "this would outlive the transaction in a session that others use after it: write SET LOCAL";
 
-/// The first two words of each statement of a text, in capitals.
+/// The first three words of each statement of a text, in capitals. What is no word counts as one, by its first
+/// character.
 struct Statements<'s> {
     rest: &'s [u8],
 }
 
 impl Iterator for Statements<'_> {
-    type Item = [String; 2];
+    type Item = [String; 3];
 
-    fn next(&mut self) -> Option<[String; 2]> {
+    fn next(&mut self) -> Option<[String; 3]> {
         if self.rest.is_empty() {
             return None;
         }
-        let mut words = [String::new(), String::new()];
+        let mut words = [String::new(), String::new(), String::new()];
         let mut at = 0;
         // What the last token was, if nothing is between it and the next.
         let mut before: &[u8] = b"";
-        // Whether the last token was a text with escapes: one that goes on after a line's end has them too.
-        let mut escaped = false;
+        // Whether the last token was a text with escapes. One that goes on after a line's end has them too.
+        let (mut escaped, mut lines) = (false, false);
         while let Some(&byte) = self.rest.get(at) {
             let rest = &self.rest[at..];
             let spaces = spaces(rest);
             if spaces > 0 {
+                lines |= rest[..spaces].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+                // Not after a comment of the other kind.
+                escaped &= byte != b'/';
                 (at, before) = (at + spaces, b"");
                 continue;
             }
-            let has_escapes = byte == b'\'' && (escaped || before.eq_ignore_ascii_case(b"e"));
+            let has_escapes = byte == b'\'' && (escaped && lines || before.eq_ignore_ascii_case(b"e"));
             let length = match byte {
                 b';' => {
                     at += 1;
@@ -49,16 +59,14 @@ impl Iterator for Statements<'_> {
                 b'\'' | b'"' => quoted(rest, has_escapes),
                 b'$' => dollar_quoted(rest),
                 b'0'..=b'9' => rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
-                _ if begins_word(byte) => {
-                    let length = rest.iter().take_while(|byte| goes_on(**byte)).count();
-                    if let Some(word) = words.iter_mut().find(|word| word.is_empty()) {
-                        *word = String::from_utf8_lossy(&rest[..length]).to_ascii_uppercase();
-                    }
-                    length
-                }
+                _ if begins_word(byte) => rest.iter().take_while(|byte| goes_on(**byte)).count(),
                 _ => 1,
             };
-            (before, escaped) = (&rest[..length], has_escapes);
+            if let Some(word) = words.iter_mut().find(|word| word.is_empty()) {
+                let text = if begins_word(byte) { &rest[..length] } else { &rest[..1] };
+                *word = String::from_utf8_lossy(text).to_ascii_uppercase();
+            }
+            (before, escaped, lines) = (&rest[..length], has_escapes, false);
             at += length;
         }
         self.rest = &self.rest[at..];
@@ -155,6 +163,9 @@ mod tests {
             r"SELECT e/**/'\'; COMMIT; --'",
             "SELECT E'a'\n'\\''; COMMIT; --'",
             "SELECT E'a' -- and\n  '\\''; COMMIT; --'",
+            r"DO LANGUAGE E'plpgsql' 'BEGIN NULL; END --\'; COMMIT AND CHAIN; --'",
+            "DO LANGUAGE E'plpgsql' /*\n*/ 'BEGIN NULL; END --\\'; COMMIT AND CHAIN; --'",
+            "DO LANGUAGE E'plpgsql'\n/**/ 'BEGIN NULL; END --\\'; COMMIT AND CHAIN; --'",
             r"SELECT 1E'\''; COMMIT; --'",
             "-- a comment\rCOMMIT AND CHAIN",
             "SELECT 1$a$'$a$; COMMIT; --'",
@@ -168,7 +179,19 @@ mod tests {
 
     #[test]
     fn what_would_stay_with_the_session_is_refused() {
-        for sql in ["SET search_path = x", "set session role y", "RESET ALL", "DISCARD ALL", "LISTEN z", "SET ROLE w"] {
+        for sql in [
+            "SET search_path = x",
+            "set session role y",
+            "RESET ALL",
+            "DISCARD ALL",
+            "LISTEN z",
+            "SET ROLE w",
+            "SET \"search_path\" = local, public",
+            "SET local.x = 1",
+            "SET LOCAL TO 1",
+            "DEALLOCATE ALL",
+            "deallocate prepare all",
+        ] {
             assert_eq!(refusal(sql), Some(OUTLIVES), "{sql}");
         }
     }
@@ -186,6 +209,9 @@ mod tests {
             r"SELECT a LIKE '%\%' ESCAPE '\', '; COMMIT'",
             "SELECT 1e5, 2.5E-3, 0x1f, a$b$c FROM d",
             "SAVEPOINT a; ROLLBACK TO SAVEPOINT a; RELEASE a",
+            "ROLLBACK WORK TO a; ROLLBACK TRANSACTION TO SAVEPOINT a",
+            "DEALLOCATE a",
+            "(SELECT 1); (SELECT 2)",
             "SET LOCAL lock_timeout = 5",
             "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "SET CONSTRAINTS ALL IMMEDIATE",

@@ -10,6 +10,7 @@ use saga_tests::steps::{SagaError, step};
 
 use crate::bank::{Bank, pay, session};
 use crate::proxy::{Cut, Proxy};
+use crate::sessions::look;
 use crate::steps::pay_thrice;
 
 #[tokio::test]
@@ -115,6 +116,29 @@ async fn a_commit_whose_answer_is_lost_is_found_in_the_journal_and_not_repeated(
     assert!(proxy.has_cut());
     assert_eq!(bank.cents().await, 70);
     assert_eq!(bank.world.attempts("debit").len(), 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_not_begun_writes_nothing_and_costs_no_attempt() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
+    // With limits that are set in the transaction, that the session takes to, and that it keeps.
+    for (number, left) in [70, 40, 10, -20].into_iter().enumerate() {
+        if number != 1 {
+            proxy.cut_next(Cut::Garbled);
+        }
+        assert_eq!(bank.start(&engine, &format!("P-{number}")).await.result().await.unwrap(), left);
+        assert!(proxy.has_cut());
+    }
+    assert_eq!(bank.cents().await, -20);
+    let numbers: Vec<u32> = bank.world.attempts("debit").iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [1; 4]);
+    // One that only reads is repeated as well.
+    proxy.cut_next(Cut::Garbled);
+    let only = engine.client().start(look("SELECT 'read'".to_owned())).await.unwrap();
+    assert_eq!(only.result().await.unwrap(), "read");
+    assert!(proxy.has_cut());
 }
 
 #[tokio::test]

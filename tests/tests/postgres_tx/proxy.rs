@@ -18,6 +18,8 @@ pub(crate) enum Cut {
     After = 2,
     /// The same of a commit that begins another transaction.
     AfterBegin = 3,
+    /// None: the next `BEGIN` is one that the server does not understand.
+    Garbled = 4,
 }
 
 /// The proxy, and what it does next.
@@ -75,10 +77,15 @@ async fn pass(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + U
     loop {
         tokio::select! {
             read = client.read(&mut out) => {
-                let sent = &out[..read.unwrap_or(0)];
+                let sent = &mut out[..read.unwrap_or(0)];
                 if sent.is_empty() {
                     return;
                 }
+                let begin = sent.windows(16).position(|part| part == b"BEGIN READ WRITE");
+                if let Some(begin) = begin.filter(|_| cut.compare_exchange(4, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()) {
+                    sent[begin] = b'X';
+                }
+                let sent = &*sent;
                 let sends = |text: &[u8]| sent.windows(text.len()).any(|part| part == text);
                 match cut.load(Ordering::Relaxed) {
                     1 if sends(b"COMMIT\0") => {

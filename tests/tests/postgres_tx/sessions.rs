@@ -151,7 +151,7 @@ async fn a_commit_that_fails_takes_nothing_from_who_waits_for_the_session() {
 }
 
 #[workflow]
-async fn look(sql: String) -> Result<String, Failure> {
+pub(crate) async fn look(sql: String) -> Result<String, Failure> {
     Ok(nine(sql).await?)
 }
 

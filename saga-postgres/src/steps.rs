@@ -21,13 +21,17 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, Manager};
-use futures_util::FutureExt as _;
+use futures_util::future::join;
 use tokio_postgres::{Error, Statement};
 
+use crate::error::describe;
 use crate::sql;
 
 /// So many statements stay prepared in a session; then it begins anew.
 const MOST_PREPARED: usize = 500;
+
+/// How long a session is waited for that takes to new limits.
+const LONGEST_SETTING: Duration = Duration::from_secs(5);
 
 /// Begins a transaction.
 const BEGIN: &str = "BEGIN READ WRITE";
@@ -69,7 +73,9 @@ impl managed::Manager for StepManager {
 
     async fn create(&self) -> Result<Box<StepSession>, Error> {
         let opening = Box::pin(async {
-            let client = self.0.create().await?;
+            let mut client = self.0.create().await?;
+            // Its own list of statements is not used.
+            self.0.detach(&mut client);
             client.batch_execute(sql::STEP_SESSION).await?;
             Ok::<_, Error>(client)
         });
@@ -84,17 +90,21 @@ impl managed::Manager for StepManager {
         }
         Ok(())
     }
-
-    fn detach(&self, session: &mut Box<StepSession>) {
-        *session.beginning() = None;
-        if let Some(client) = Arc::get_mut(&mut session.client) {
-            self.0.detach(client);
-        }
-    }
 }
 
 /// An answer that is not waited for.
 type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// What is known of the message that begins a transaction.
+#[derive(Default)]
+enum Beginning {
+    /// It has begun, as far as is known.
+    #[default]
+    Done,
+    /// It is on its way.
+    Sent(Answer),
+    Failed(Error),
+}
 
 /// A session with one transaction at a time.
 pub(crate) struct StepSession {
@@ -106,8 +116,7 @@ pub(crate) struct StepSession {
     last: Option<Limits>,
     /// A transaction has been begun in it, for whoever takes it next.
     begun: bool,
-    /// To what has begun the transaction, if the server had not answered that by then.
-    beginning: Mutex<Option<Answer>>,
+    beginning: Mutex<Beginning>,
 }
 
 type Prepared = HashMap<Box<str>, Statement, foldhash::fast::RandomState>;
@@ -123,7 +132,10 @@ impl StepSession {
         let begun = std::mem::take(&mut self.begun);
         if !begun && self.kept != Some(limits) && self.last == Some(limits) {
             self.kept = None;
-            if Box::pin(self.client.batch_execute(&limits.set("SESSION"))).await.is_ok() {
+            let set = limits.set("SESSION");
+            let set = Box::pin(self.client.batch_execute(&set));
+            // A server that does not answer is met again by the step's first statement, which has its own limit.
+            if let Ok(Ok(())) = tokio::time::timeout(LONGEST_SETTING, set).await {
                 self.kept = Some(limits);
             }
         }
@@ -135,18 +147,49 @@ impl StepSession {
             (true, false) => Cow::Owned(limits.set("LOCAL")),
             (false, false) => Cow::Owned(format!("{BEGIN}; {}", limits.set("LOCAL"))),
         };
-        let beginning = if begins.is_empty() { None } else { Some(self.send(begins).await) };
+        let beginning = if begins.is_empty() { Beginning::Done } else { Beginning::Sent(self.send(begins).await) };
         *self.beginning() = beginning;
     }
 
-    /// Why the transaction was not begun, if it was not; asked of one in which something has failed. If the server has
-    /// answered nothing of it yet, then nothing of it has failed.
-    pub(crate) fn not_begun(&self) -> Option<Error> {
-        let answer = self.beginning().take()?;
-        answer.now_or_never()?.err()
+    /// Waits for an answer, and for that to what has begun the transaction, which comes before. Nothing else of the
+    /// transaction is waited for without: an answer that nobody takes holds up those after it.
+    pub(crate) async fn answer<F: Future>(&self, answer: Pin<&mut F>) -> F::Output {
+        let Some(sent) = self.take_sent() else { return answer.await };
+        let (answer, begun) = join(answer, sent).await;
+        if let Err(error) = begun {
+            *self.beginning() = Beginning::Failed(error);
+        }
+        answer
     }
 
-    fn beginning(&self) -> MutexGuard<'_, Option<Answer>> {
+    fn take_sent(&self) -> Option<Answer> {
+        let mut beginning = self.beginning();
+        match std::mem::take(&mut *beginning) {
+            Beginning::Sent(sent) => Some(sent),
+            other => {
+                *beginning = other;
+                None
+            }
+        }
+    }
+
+    /// Why the transaction was not begun, if it was not; asked of one in which something has failed.
+    pub(crate) fn not_begun(&self) -> Option<String> {
+        match &*self.beginning() {
+            // Without a code it is the session that was lost.
+            Beginning::Failed(error) if error.code().is_some() => {
+                Some(format!("its transaction was not begun: {}", describe(error)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whatever comes of the transaction's beginning is of no interest any more.
+    pub(crate) fn ends(&self) {
+        *self.beginning() = Beginning::Done;
+    }
+
+    fn beginning(&self) -> MutexGuard<'_, Beginning> {
         self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

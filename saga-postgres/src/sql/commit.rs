@@ -202,8 +202,9 @@ statements! { 0;
         SELECT 1 / count(*) FROM first");
 
     /// The same for one row of a run of which nothing is to be settled. The values are made so that
-    /// it fails if the row before is not there; if the place is taken it fails by itself. The row before is locked: the transaction's snapshot
-    /// may be older than a purge, which then comes after it, or has it fail.
+    /// it fails if the row before is not there; if the place is taken it fails by itself. The row
+    /// before is locked: the transaction's snapshot may be older than a purge, which then comes
+    /// after it, or has it fail.
     ///
     /// The row before is looked for by an insert, which its place refuses: that goes by the key
     /// whatever the planner thinks of the table, and so whatever the session is set to.

@@ -146,12 +146,21 @@ impl PostgresTx<'_> {
     /// that were started in it. That of an activity is not its own to commit.
     ///
     /// An error of the kind [`Unavailable`](saga_store::ErrorKind::Unavailable) leaves open
-    /// whether it is committed: the session was lost before there was an answer.
+    /// whether it is committed: the session was lost before there was an answer. It is not if the
+    /// transaction was not begun, which has this kind too, and says so.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let (open, ended) = join(self.session.batch_execute(IS_OPEN), self.session.batch_execute("COMMIT")).await;
+        let (open, ended) = {
+            let both = pin!(join(self.session.batch_execute(IS_OPEN), self.session.batch_execute("COMMIT")));
+            self.session.answer(both).await
+        };
         if let Err(error) = open.and(ended) {
-            let failed = self.state().failed.take().unwrap_or_else(|| Abort::from(error).text());
-            let kind = if self.session.is_closed() { ErrorKind::Unavailable } else { ErrorKind::Invalid };
+            let not_begun = self.session.not_begun();
+            let lost = not_begun.is_some() || self.session.is_closed();
+            let kind = if lost { ErrorKind::Unavailable } else { ErrorKind::Invalid };
+            let failed = not_begun.or_else(|| self.state().failed.take()).unwrap_or_else(|| match error.code() {
+                Some(&SqlState::DIVISION_BY_ZERO) => "a statement in it has ended it before".to_owned(),
+                _ => Abort::from(error).text(),
+            });
             return Err(StoreError::new(kind, format!("the transaction is not committed: {failed}")));
         }
         self.tell();
@@ -222,7 +231,7 @@ impl PostgresTx<'_> {
     /// room once more wherever it is waited for.
     async fn watch<T>(&self, statement: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
         let underway = self.session.underway();
-        let answer = statement.await;
+        let answer = self.session.answer(statement).await;
         underway.ended();
         let mut state = self.state();
         if let Err(error) = &answer {

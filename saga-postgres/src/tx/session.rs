@@ -42,6 +42,7 @@ impl TxSession {
             return;
         }
         let Some(mut object) = self.object.take() else { return };
+        object.ends();
         if begun {
             object.has_begun();
             if !self.db.step_sessions_are_short() {
@@ -55,6 +56,7 @@ impl TxSession {
         if self.torn.load(Ordering::Relaxed) {
             return;
         }
+        self.ends();
         if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, self.batch_execute("ROLLBACK")).await {
             self.give_back(false).await;
         }
@@ -76,6 +78,7 @@ impl Drop for TxSession {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(StepObject::take(object)) };
+        object.ends();
         let (cancel, tls) = (object.cancel_token(), self.db.address.tls());
         let torn = self.torn.load(Ordering::Relaxed);
         runtime.spawn(async move {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_store::{ErrorKind, OpenTx, RunCommit, Seq, Then, Transacted, TxEnd, TxFuture, TxLimits, TxOutcome, TxStep};
-use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::ending::{self, Failed, Stage};
 use super::{Noted, PostgresTransactions, PostgresTx};
 use crate::db::{Db, For};
-use crate::error::{Abort, describe, unavailable};
+use crate::error::{Abort, unavailable};
 use crate::heads::Heads;
 use crate::hints::Hints;
 use crate::sql;
@@ -41,12 +40,9 @@ pub(crate) async fn transact(
     let limits = Limits { statement: limits.statement, idle: db.idle_limit() };
     let mut tx = PostgresTx::begin(db, hints, limits).await?;
     let wish = (code.0)(&mut tx).await;
-    if (wish == TxEnd::RollBack || tx.noted().is_some())
-        && let Some(error) = tx.session.not_begun()
-        && error.code().is_some()
-    {
+    if let Some(why) = tx.session.not_begun() {
         tx.give_up();
-        return Ok(Transacted::Conflict(not_begun(&error)));
+        return Err(unavailable(format!("{} took nothing from a step: {why}", db.address.place)).into());
     }
     match (tx.noted(), wish) {
         (Some(Noted::Conflict(why)), _) => {
@@ -103,10 +99,12 @@ impl Open {
         let lean = commit.shape() == Shape::Lean && self.heads.is_next(commit.execution, commit.owner, commit.seq);
         let ahead = self.tx.session.keeps_its_limits() && self.tx.db.step_sessions_are_short();
         let underway = self.tx.session.underway();
+        let session = &self.tx.session;
         let ended = if lean {
-            tokio::time::timeout(PATIENCE, pin!(ending::lean(&self.tx, &commit, ahead))).await
+            tokio::time::timeout(PATIENCE, session.answer(pin!(ending::lean(&self.tx, &commit, ahead)))).await
         } else {
-            tokio::time::timeout(PATIENCE, Box::pin(ending::full(&self.tx, &commit, ahead))).await
+            let full = Box::pin(ending::full(&self.tx, &commit, ahead));
+            tokio::time::timeout(PATIENCE, session.answer(pin!(full))).await
         };
         let Ok(ended) = ended else {
             let what = format!("{} did not answer the commit of a step in time", self.tx.db.address.place);
@@ -135,9 +133,10 @@ impl Open {
                 TxOutcome::Rejected(error.to_string())
             };
         };
-        if let Some(error) = tx.session.not_begun() {
+        if let Some(why) = tx.session.not_begun() {
+            let what = format!("{} took nothing from a step: {why}", tx.db.address.place);
             tx.give_up();
-            return TxOutcome::Conflict(not_begun(&error));
+            return TxOutcome::Unknown(unavailable(what));
         }
         let (db, failed) = (Arc::clone(&tx.db), tx.state().failed.clone());
         if code == SqlState::READ_ONLY_SQL_TRANSACTION {
@@ -145,7 +144,8 @@ impl Open {
                 TxOutcome::Unknown(db.call_error(error.into()))
             } else {
                 let why = "the activity has made its transaction read-only, or has ended the transaction itself, so that \
-                           its record cannot be written";
+                           its record cannot be written; leave the transaction to the engine: Ok commits it, an error \
+                           rolls it back";
                 TxOutcome::Rejected(why.to_owned())
             };
         }
@@ -169,10 +169,6 @@ impl Open {
             }
         }
     }
-}
-
-fn not_begun(error: &Error) -> String {
-    format!("its transaction was not begun: {}", describe(error))
 }
 
 fn swallowed(why: &str) -> String {

@@ -19,7 +19,8 @@ pub(super) fn refusal(sql: &str) -> Option<&'static str> {
 
 const ENDS: &str = "a step's transaction is not its own to begin, commit or roll back: return Ok to commit it, an \
      error to roll it back; savepoints are allowed";
-const OUTLIVES: &str = "this would outlive the transaction in a session that others use after it: write SET LOCAL";
+const OUTLIVES: &str = "this would outlive the transaction in a session that others use after it; a setting ends with it \
+     if you write SET LOCAL";
 
 /// The first three words of each statement of a text, in capitals. What is no word counts as one, by its first
 /// character.

@@ -396,7 +396,8 @@ fn refused(start: &AttemptStart, why: &str, class: Class) -> AttemptFailure {
 }
 
 fn too_many(start: &AttemptStart, why: &str) -> AttemptFailure {
-    let message = format!("it gave way to other transactions {MOST_CONFLICTS} times: {why}");
+    let message =
+        format!("its transaction was undone and made again {MOST_CONFLICTS} times, at last because of this: {why}");
     refused(start, &message, Class::Transient { no_effect: true, retry_after: None })
 }
 

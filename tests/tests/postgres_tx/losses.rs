@@ -1,9 +1,11 @@
 //! A step whose worker, server or answer is lost happens once.
 
+use std::time::Duration;
+
 use saga_runtime::prelude::*;
-use saga_store::Store;
 use saga_store::conformance::lab::Lab;
 use saga_store::wire::Entry;
+use saga_store::{ErrorKind, Store};
 use saga_test_server::shared;
 use saga_tests::Act;
 use saga_tests::steps::{SagaError, step};
@@ -139,6 +141,43 @@ async fn a_transaction_that_was_not_begun_writes_nothing_and_costs_no_attempt() 
     let only = engine.client().start(look("SELECT 'read'".to_owned())).await.unwrap();
     assert_eq!(only.result().await.unwrap(), "read");
     assert!(proxy.has_cut());
+}
+
+#[tokio::test]
+async fn a_programs_own_transaction_that_was_not_begun_says_so() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let store = bank.store_at(&proxy.url).await;
+    let pay = format!("UPDATE {} SET cents = 0", bank.table);
+    for statement in [Some(&pay), None] {
+        proxy.cut_next(Cut::Garbled);
+        let tx = store.begin().await.unwrap();
+        if let Some(statement) = statement {
+            tx.execute(statement, &[]).await.unwrap_err();
+        }
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("is not committed: its transaction was not begun: "), "{error}");
+    }
+    assert_eq!(bank.cents().await, 100);
+    let tx = store.begin().await.unwrap();
+    tx.execute(&pay, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(bank.cents().await, 0);
+}
+
+#[tokio::test]
+async fn answers_that_arrive_in_crumbs_hold_up_nothing() {
+    let bank = Bank::open().await;
+    let proxy = Proxy::open().await;
+    let engine = bank.engine_with(&bank.store_at(&proxy.url).await, |builder| builder).await;
+    proxy.cut_next(Cut::Crumbled);
+    for (number, left) in [70, 40, 10, -20].into_iter().enumerate() {
+        let run = bank.start(&engine, &format!("P-{number}")).await;
+        let result = tokio::time::timeout(Duration::from_secs(60), run.result()).await;
+        assert_eq!(result.expect("no answer waits for another to be taken").unwrap(), left);
+    }
+    assert_eq!(bank.world.attempts("debit").len(), 4);
 }
 
 #[tokio::test]

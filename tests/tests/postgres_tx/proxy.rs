@@ -18,8 +18,10 @@ pub(crate) enum Cut {
     After = 2,
     /// The same of a commit that begins another transaction.
     AfterBegin = 3,
-    /// None: the next `BEGIN` is one that the server does not understand.
+    /// Not at all: the next `BEGIN` is one that the server does not understand.
     Garbled = 4,
+    /// Not at all: all that the server says arrives in single bytes.
+    Crumbled = 5,
 }
 
 /// The proxy, and what it does next.
@@ -74,6 +76,7 @@ impl Proxy {
 async fn pass(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + Unpin, cut: &AtomicU8) {
     let (mut out, mut back) = (vec![0; 65_536], vec![0; 65_536]);
     let mut deaf = false;
+    client.set_nodelay(true).unwrap();
     loop {
         tokio::select! {
             read = client.read(&mut out) => {
@@ -110,8 +113,12 @@ async fn pass(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + U
                 if answer.is_empty() || (deaf && committed) {
                     return;
                 }
-                if !deaf && client.write_all(answer).await.is_err() {
-                    return;
+                let size = if cut.load(Ordering::Relaxed) == Cut::Crumbled as u8 { 1 } else { answer.len() };
+                for part in answer.chunks(size).filter(|_| !deaf) {
+                    if client.write_all(part).await.is_err() {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
                 }
             }
         }

@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use crate::diag::Diag;
-use crate::krate::{Krate, located};
+use crate::krate::Krate;
 
 /// Macros of ours that stand for others of the same name.
 const OURS: &[&str] = &["join", "try_join", "select"];
@@ -135,7 +135,8 @@ impl Rewrite<'_> {
         if !is_punct(at.checked_sub(1).and_then(|before| trees.get(before)), ':')
             && OURS.iter().any(|ours| name == ours)
         {
-            let span = located(name.span());
+            // Not `located`: lints that ask whether code was generated would be shown at the attribute.
+            let span = name.span();
             let krate = self.krate.at(span);
             out.extend(quote_spanned!(span=> #krate::#name));
         } else {

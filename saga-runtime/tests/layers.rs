@@ -269,6 +269,42 @@ async fn of_attempts_at_once_those_that_begin_after_the_breaker_opened_are_refus
     engine.shutdown().await;
 }
 
+/// A deaf one does not answer.
+static RINGS: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
+#[activity(retry(max_attempts = 1), circuit_breaker(failures = 1, cooldown = "1h"))]
+async fn call(deaf: bool) -> Result<()> {
+    if deaf {
+        RINGS.notify_one();
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+#[activity]
+async fn ring() -> Result<()> {
+    RINGS.notified().await;
+    Ok(())
+}
+
+#[workflow]
+async fn calls() -> Result<()> {
+    for _ in 0..3 {
+        select! {
+            answered = call(true) => answered?,
+            rang = ring() => rang?,
+        }
+    }
+    Ok(call(false).await?)
+}
+
+#[tokio::test]
+async fn an_attempt_whose_branch_has_lost_is_no_failure_to_a_breaker() {
+    let engine = Engine::builder(MemoryStore::new()).start().await.unwrap();
+    engine.client().start(calls()).id("calls-1").await.unwrap().result().await.unwrap();
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_layer_reads_the_input_by_the_parameters_names() {
     let log = Log::default();

@@ -102,6 +102,7 @@ impl Codec {
     }
 
     /// The bytes of a value as JSON.
+    #[cfg_attr(not(feature = "msgpack"), expect(clippy::unnecessary_wraps, reason = "another format may fail"))]
     pub(super) fn text(self, bytes: &[u8]) -> Result<String, String> {
         match self {
             Self::Json => Ok(String::from_utf8_lossy(bytes).into_owned()),

@@ -22,7 +22,8 @@ use crate::clock::Clock;
 /// So many failures in a row open it; after the cooldown one attempt is let through to try, and
 /// the others are refused until that has ended. A permanent error is an answer, so the service
 /// works. A refused attempt has had no effect; it is repeated after the cooldown if its policy has
-/// attempts left.
+/// attempts left. One that runs into the activity's timeout has failed. One that is given up, since its branch
+/// has lost or its worker stops, says nothing of the service; if it was the one to try, the next one does.
 ///
 /// With `key = region` there is one breaker for each value of the parameter `region`. Those that
 /// have had no failure since their last success are forgotten, so that keys cost memory only while
@@ -84,10 +85,13 @@ pub(super) fn breaking<F>(
     };
     let key = Key { activity: attempt.definition.name, value: key_of(&attempt, options) };
     let clock = Arc::clone(&attempt.context.scope().common.clock);
-    if let Err(wait) = breakers.admit(&key, options, clock.now()) {
-        return BreakingFuture { inner: Err(Some(Box::new(refusal(&key, options, wait)))), verdict: None };
-    }
-    let verdict = Verdict { breakers: Arc::clone(breakers), clock, key, options, healthy: false };
+    let tries = match breakers.admit(&key, options, clock.now()) {
+        Ok(tries) => tries,
+        Err(wait) => {
+            return BreakingFuture { inner: Err(Some(Box::new(refusal(&key, options, wait)))), verdict: None };
+        }
+    };
+    let verdict = Verdict { breakers: Arc::clone(breakers), clock, key, options, tries, healthy: None };
     BreakingFuture { inner: Ok(call(attempt)), verdict: Some(Box::new(verdict)) }
 }
 
@@ -124,7 +128,8 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
                 let polled = Pin::new(inner).poll(cx);
                 if let (Poll::Ready(end), Some(mut verdict)) = (&polled, this.verdict.take_if(|_| polled.is_ready())) {
                     // A permanent error is an answer: the service works.
-                    verdict.healthy = end.as_ref().err().is_none_or(|failure| failure.class == Class::Permanent);
+                    let failure = end.as_ref().err();
+                    verdict.healthy = Some(failure.is_none_or(|failure| failure.class == Class::Permanent));
                 }
                 polled
             }
@@ -133,19 +138,27 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
     }
 }
 
-/// Tells the breaker how an admitted attempt went; one that is dropped counts as failed, so that
-/// a breaker that let it through to try does not wait for its end for ever.
+/// Tells the breaker how an admitted attempt went, or that it was given up: one that let it through to try
+/// does not wait for its end.
 struct Verdict {
     breakers: Arc<Breakers>,
     clock: Arc<dyn Clock>,
     key: Key,
     options: BreakerOptions,
-    healthy: bool,
+    /// It is the one that was let through to try.
+    tries: bool,
+    /// Nothing is known of an attempt that has no end.
+    healthy: Option<bool>,
 }
 
 impl Drop for Verdict {
     fn drop(&mut self) {
-        self.breakers.ended(&self.key, self.options, self.healthy, self.clock.now());
+        let now = self.clock.now();
+        match self.healthy {
+            Some(healthy) => self.breakers.ended(&self.key, self.options, healthy, now),
+            None if self.tries => self.breakers.try_given_up(&self.key, now),
+            None => {}
+        }
     }
 }
 
@@ -172,15 +185,15 @@ pub(super) struct Breakers {
 }
 
 impl Breakers {
-    /// Asks for an attempt; a refusal says how long to wait.
-    fn admit(&self, key: &Key, options: BreakerOptions, now: Timestamp) -> Result<(), Duration> {
+    /// Asks for an attempt, and whether it is the one to try; a refusal says how long to wait.
+    fn admit(&self, key: &Key, options: BreakerOptions, now: Timestamp) -> Result<bool, Duration> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = states.get_mut(key) else { return Ok(()) };
+        let Some(state) = states.get_mut(key) else { return Ok(false) };
         match *state {
-            State::Closed(_) => Ok(()),
+            State::Closed(_) => Ok(false),
             State::Open(until) if now >= until => {
                 *state = State::HalfOpen;
-                Ok(())
+                Ok(true)
             }
             State::Open(until) => Err(until.since(now)),
             State::HalfOpen => Err(options.cooldown),
@@ -200,6 +213,14 @@ impl Breakers {
             State::Closed(_) | State::HalfOpen => State::Open(now.after(options.cooldown)),
             open @ State::Open(_) => open,
         };
+    }
+
+    /// The attempt that was to try will have no end.
+    fn try_given_up(&self, key: &Key, now: Timestamp) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state @ State::HalfOpen) = states.get_mut(key) {
+            *state = State::Open(now);
+        }
     }
 }
 
@@ -221,14 +242,14 @@ mod tests {
         breakers.ended(&PAY, OPTIONS, false, at(0));
         breakers.ended(&PAY, OPTIONS, true, at(0));
         breakers.ended(&PAY, OPTIONS, false, at(0));
-        assert_eq!(breakers.admit(&PAY, OPTIONS, at(0)), Ok(()), "a success in between starts the count anew");
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(0)), Ok(false), "a success in between starts the count anew");
         breakers.ended(&PAY, OPTIONS, false, at(0));
         assert_eq!(breakers.admit(&PAY, OPTIONS, at(10)), Err(Duration::from_secs(20)));
-        assert_eq!(breakers.admit(&SHIP, OPTIONS, at(10)), Ok(()), "each activity has its own");
-        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(()));
+        assert_eq!(breakers.admit(&SHIP, OPTIONS, at(10)), Ok(false), "each activity has its own");
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(true));
         assert!(breakers.admit(&PAY, OPTIONS, at(30)).is_err(), "one attempt tries, the others wait");
         breakers.ended(&PAY, OPTIONS, true, at(31));
-        assert_eq!(breakers.admit(&PAY, OPTIONS, at(31)), Ok(()));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(31)), Ok(false));
     }
 
     #[test]
@@ -237,8 +258,23 @@ mod tests {
         for _ in 0..2 {
             breakers.ended(&PAY, OPTIONS, false, at(0));
         }
-        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(()));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(true));
         breakers.ended(&PAY, OPTIONS, false, at(31));
         assert_eq!(breakers.admit(&PAY, OPTIONS, at(32)), Err(Duration::from_secs(29)));
+    }
+
+    #[test]
+    fn a_try_that_is_given_up_is_left_to_the_next() {
+        let breakers = Breakers::default();
+        for _ in 0..2 {
+            breakers.ended(&PAY, OPTIONS, false, at(0));
+        }
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(true));
+        breakers.try_given_up(&PAY, at(31));
+        assert_eq!(breakers.admit(&PAY, OPTIONS, at(31)), Ok(true));
+        assert!(breakers.admit(&PAY, OPTIONS, at(31)).is_err(), "the next one tries, and it alone");
+        breakers.ended(&PAY, OPTIONS, false, at(32));
+        breakers.try_given_up(&PAY, at(33));
+        assert!(breakers.admit(&PAY, OPTIONS, at(33)).is_err(), "what is open for a failure stays so");
     }
 }

@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// A client in a test's own time, with no worker.
-    #[cfg(feature = "test")]
+    #[cfg(any(test, feature = "test"))]
     pub(crate) fn within(store: impl Store, clock: Arc<dyn Clock>, spawner: Spawner, entropy: Arc<Entropy>) -> Self {
         Self::with(Parts {
             store: Arc::new(store),

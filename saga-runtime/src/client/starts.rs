@@ -1,5 +1,6 @@
 //! Starts gather as commits do: while calls of the store are under way the next starts wait, and
-//! go together. An idle store starts a run at once.
+//! go together. An idle store starts a run at once. After a call of a few, the next is put off for as long as that one
+//! took: a call costs the store much beside its starts, and then brings twice as many.
 //!
 //! Starts whose id the caller chose travel apart from those with fresh ids: such an id may be held
 //! by somebody's open transaction, and then its group is taken apart, so that only it waits.
@@ -20,6 +21,12 @@ const LANES: usize = 2;
 /// So many starts with fresh ids must wait for a second call beside the first: one call of all costs the
 /// store less than two of a half. An id that the caller chose may hold up its call, and the rest is to have another.
 const MANY: usize = 32;
+
+/// A call of so many costs the store little more by each start than one of more.
+const FEW: usize = 16;
+
+/// A store that is far away takes its time without being busy.
+const LONGEST_REST: Duration = Duration::from_millis(2);
 
 /// The most starts in one call.
 const GROUP_LIMIT: usize = 256;
@@ -78,8 +85,24 @@ struct Queue {
     apart: usize,
     bytes_apart: usize,
     lanes: usize,
+    /// How many of the lanes rest.
+    resting: usize,
     /// How long the last call took.
     took: Duration,
+}
+
+impl Queue {
+    /// Whether what has just come needs a lane more.
+    fn needs_a_lane(&self, named: bool) -> bool {
+        let may_be_held_up = named && self.resting == 0;
+        self.lanes == 0 || (self.lanes < LANES && (may_be_held_up || self.waiting.len() >= MANY))
+    }
+
+    /// How long a lane rests that has just sent so many.
+    fn rest_after(&self, sent: usize) -> Duration {
+        let few = (2..FEW).contains(&sent) && self.waiting.len() < FEW;
+        if few { self.took.min(LONGEST_REST) } else { Duration::ZERO }
+    }
 }
 
 fn bytes_of(new: &NewRun) -> usize {
@@ -111,7 +134,7 @@ pub(super) fn start(parts: &Arc<Parts>, order: Box<Order>, named: bool) -> onesh
         let mut queue = lock(parts, named);
         queue.bytes += bytes_of(&order.draft.new);
         queue.waiting.push(Job { order, answer });
-        let free = queue.lanes == 0 || (queue.lanes < LANES && (named || queue.waiting.len() >= MANY));
+        let free = queue.needs_a_lane(named);
         queue.lanes += usize::from(free);
         free
     };
@@ -136,10 +159,34 @@ struct Place {
     parts: Weak<Parts>,
     named: bool,
     taken: bool,
+    resting: bool,
+}
+
+impl Place {
+    /// Waits for so long, without keeping the client.
+    async fn rest(&mut self, parts: Arc<Parts>, rest: Duration) {
+        if rest.is_zero() {
+            return;
+        }
+        lock(&parts, self.named).resting += 1;
+        self.resting = true;
+        let rested = parts.clock.sleep_until(parts.clock.now().after(rest));
+        drop(parts);
+        rested.await;
+        self.end_rest();
+    }
+
+    fn end_rest(&mut self) {
+        if let Some(parts) = self.parts.upgrade().filter(|_| self.resting) {
+            lock(&parts, self.named).resting -= 1;
+        }
+        self.resting = false;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.end_rest();
         if let Some(parts) = self.parts.upgrade().filter(|_| self.taken) {
             lock(&parts, self.named).lanes -= 1;
         }
@@ -148,7 +195,7 @@ impl Drop for Place {
 
 /// Sends groups until nothing waits.
 async fn lane(parts: Weak<Parts>, named: bool) {
-    let mut place = Place { parts: parts.clone(), named, taken: true };
+    let mut place = Place { parts: parts.clone(), named, taken: true, resting: false };
     while let Some(parts) = parts.upgrade() {
         // What ends together is often followed by starts that come together: whoever is about to ask has
         // its turn before the group goes.
@@ -166,9 +213,14 @@ async fn lane(parts: Weak<Parts>, named: bool) {
             queue.bytes -= group.iter().map(|job| bytes_of(job.run())).sum::<usize>();
             group
         };
-        let begun = parts.clock.elapsed();
+        let (begun, sent) = (parts.clock.elapsed(), group.len());
         send(&parts, group, named).await;
-        lock(&parts, named).took = parts.clock.elapsed().saturating_sub(begun);
+        let rest = {
+            let mut queue = lock(&parts, named);
+            queue.took = parts.clock.elapsed().saturating_sub(begun);
+            queue.rest_after(sent)
+        };
+        place.rest(parts, rest).await;
     }
 }
 
@@ -268,12 +320,16 @@ impl Drop for Apart {
 #[cfg(test)]
 mod tests {
     use std::future::IntoFuture;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use futures_util::FutureExt;
     use saga_store::{NewRun, Started, Store, StoreError};
 
+    use super::{FEW, lock};
+    use crate::clock::{Clock, Still};
+    use crate::entropy::Entropy;
+    use crate::spawn::Spawner;
     use crate::{Client, ClientError, MemoryStore};
 
     #[crate::workflow]
@@ -349,6 +405,82 @@ mod tests {
         assert_eq!(called().await, 3);
         begin(Some("another"));
         assert_eq!(called().await, 4, "nobody waits for an id that somebody holds");
+    }
+
+    /// Takes a second for each call, and notes how many starts it brings.
+    struct Slow {
+        inner: MemoryStore,
+        clock: Arc<Still>,
+        calls: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Store for Slow {
+        async fn start(&self, runs: Vec<NewRun>) -> Result<Vec<Started>, StoreError> {
+            self.calls.lock().unwrap().push(runs.len());
+            self.clock.pass(1);
+            self.inner.start(runs).await
+        }
+
+        saga_store::forward! {
+            kind commit_lanes join beat leave commit transact start_within tell deliver claim adopt reconcile
+            next_wake load inbox outbox forget blobs hints get get_execution ended list purge purge_these
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_call_of_a_few_the_next_ones_gather_for_as_long_as_it_took() {
+        for named in [false, true] {
+            let (clock, calls) = (Still::new(), Arc::<Mutex<Vec<usize>>>::default());
+            let store = Slow { inner: MemoryStore::new(), clock: Arc::clone(&clock), calls: Arc::clone(&calls) };
+            let time: Arc<dyn Clock> = Arc::<Still>::clone(&clock);
+            let client = Client::within(store, time, Spawner::Tokio, Arc::new(Entropy::from_os()));
+            let mut starting = Vec::new();
+            let mut begin = |starts: usize| {
+                for _ in 0..starts {
+                    let call = client.start(nothing());
+                    let id = format!("named-{}", starting.len());
+                    let mut call = if named { call.id(id).into_future() } else { call.into_future() };
+                    assert!((&mut call).now_or_never().is_none());
+                    starting.push(call);
+                }
+            };
+            let called = async || {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                calls.lock().unwrap().clone()
+            };
+            begin(1);
+            assert_eq!(called().await, [1]);
+            begin(2);
+            assert_eq!(called().await, [1, 2], "nothing is waited for after one");
+            begin(1);
+            assert_eq!(called().await, [1, 2], "after a few the next ones gather");
+            begin(FEW + 1);
+            clock.pass(1);
+            assert_eq!(called().await, [1, 2, FEW + 2]);
+            begin(1);
+            assert_eq!(called().await, [1, 2, FEW + 2, 1], "nor after many");
+            for start in starting {
+                start.await.unwrap();
+            }
+            let queue = lock(&client.parts, named);
+            assert_eq!((queue.lanes, queue.resting), (0, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_dropped_while_a_lane_rests_is_gone() {
+        let (clock, calls) = (Still::new(), Arc::<Mutex<Vec<usize>>>::default());
+        let store = Slow { inner: MemoryStore::new(), clock: Arc::clone(&clock), calls };
+        let time: Arc<dyn Clock> = Arc::<Still>::clone(&clock);
+        let client = Client::within(store, time, Spawner::Tokio, Arc::new(Entropy::from_os()));
+        let (one, another) = tokio::join!(client.start(nothing()), client.start(nothing()));
+        drop((one.unwrap(), another.unwrap()));
+        assert_eq!(lock(&client.parts, false).resting, 1);
+        let parts = Arc::downgrade(&client.parts);
+        drop(client);
+        assert!(parts.upgrade().is_none(), "the lane does not keep it");
     }
 
     fn begin_named(client: &Client) -> Option<bool> {

@@ -1,6 +1,6 @@
 //! Starts gather as commits do: while calls of the store are under way the next starts wait, and
 //! go together. An idle store starts a run at once. After a call of a few, the next is put off for as long as that one
-//! took: a call costs the store much beside its starts, and then brings twice as many.
+//! took: a call costs the store much beside its starts, and then brings more of them.
 //!
 //! Starts whose id the caller chose travel apart from those with fresh ids: such an id may be held
 //! by somebody's open transaction, and then its group is taken apart, so that only it waits.
@@ -22,7 +22,7 @@ const LANES: usize = 2;
 /// store less than two of a half. An id that the caller chose may hold up its call, and the rest is to have another.
 const MANY: usize = 32;
 
-/// A call of so many costs the store little more by each start than one of more.
+/// A call of so many is not waited for: what it costs beside its starts is shared by enough.
 const FEW: usize = 16;
 
 /// A store that is far away takes its time without being busy.
@@ -159,43 +159,45 @@ struct Place {
     parts: Weak<Parts>,
     named: bool,
     taken: bool,
-    resting: bool,
-}
-
-impl Place {
-    /// Waits for so long, without keeping the client.
-    async fn rest(&mut self, parts: Arc<Parts>, rest: Duration) {
-        if rest.is_zero() {
-            return;
-        }
-        lock(&parts, self.named).resting += 1;
-        self.resting = true;
-        let rested = parts.clock.sleep_until(parts.clock.now().after(rest));
-        drop(parts);
-        rested.await;
-        self.end_rest();
-    }
-
-    fn end_rest(&mut self) {
-        if let Some(parts) = self.parts.upgrade().filter(|_| self.resting) {
-            lock(&parts, self.named).resting -= 1;
-        }
-        self.resting = false;
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.end_rest();
         if let Some(parts) = self.parts.upgrade().filter(|_| self.taken) {
             lock(&parts, self.named).lanes -= 1;
         }
     }
 }
 
+/// A lane's rest, over also if its task is dropped.
+struct Rest {
+    parts: Weak<Parts>,
+    named: bool,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.upgrade() {
+            lock(&parts, self.named).resting -= 1;
+        }
+    }
+}
+
+/// Waits for so long, without keeping the client.
+async fn rest(parts: Arc<Parts>, named: bool, time: Duration) {
+    if time.is_zero() {
+        return;
+    }
+    lock(&parts, named).resting += 1;
+    let _rest = Rest { parts: Arc::downgrade(&parts), named };
+    let rested = parts.clock.sleep_until(parts.clock.now().after(time));
+    drop(parts);
+    rested.await;
+}
+
 /// Sends groups until nothing waits.
 async fn lane(parts: Weak<Parts>, named: bool) {
-    let mut place = Place { parts: parts.clone(), named, taken: true, resting: false };
+    let mut place = Place { parts: parts.clone(), named, taken: true };
     while let Some(parts) = parts.upgrade() {
         // What ends together is often followed by starts that come together: whoever is about to ask has
         // its turn before the group goes.
@@ -215,12 +217,12 @@ async fn lane(parts: Weak<Parts>, named: bool) {
         };
         let (begun, sent) = (parts.clock.elapsed(), group.len());
         send(&parts, group, named).await;
-        let rest = {
+        let time = {
             let mut queue = lock(&parts, named);
             queue.took = parts.clock.elapsed().saturating_sub(begun);
             queue.rest_after(sent)
         };
-        place.rest(parts, rest).await;
+        rest(parts, named, time).await;
     }
 }
 

@@ -22,8 +22,9 @@ use crate::clock::Clock;
 /// So many failures in a row open it; after the cooldown one attempt is let through to try, and
 /// the others are refused until that has ended. A permanent error is an answer, so the service
 /// works. A refused attempt has had no effect; it is repeated after the cooldown if its policy has
-/// attempts left. One that runs into the activity's timeout has failed. One that is given up, since its branch
-/// has lost or its worker stops, says nothing of the service; if it was the one to try, the next one does.
+/// attempts left. One that runs into a [`Timeout`](super::Timeout) further in has failed. One that is given up, since its
+/// branch has lost or its worker stops, says nothing of the service, nor does one that a layer further out gives up; if it
+/// was the one to try, the next one does.
 ///
 /// With `key = region` there is one breaker for each value of the parameter `region`. Those that
 /// have had no failure since their last success are forgotten, so that keys cost memory only while
@@ -91,8 +92,11 @@ pub(super) fn breaking<F>(
             return BreakingFuture { inner: Err(Some(Box::new(refusal(&key, options, wait)))), verdict: None };
         }
     };
-    let verdict = Verdict { breakers: Arc::clone(breakers), clock, key, options, tries, healthy: None };
-    BreakingFuture { inner: Ok(call(attempt)), verdict: Some(Box::new(verdict)) }
+    let breakers = Arc::clone(breakers);
+    let mut verdict = Box::new(Verdict { breakers, clock, key, options, tries, healthy: UNLESS_IT_PANICS });
+    let inner = Ok(call(attempt));
+    verdict.healthy = None;
+    BreakingFuture { inner, verdict: Some(verdict) }
 }
 
 /// The value of the parameter that the breaker is kept by.
@@ -125,18 +129,26 @@ impl<F: Future<Output = AttemptEnd> + Unpin> Future for BreakingFuture<F> {
         let this = &mut *self;
         match &mut this.inner {
             Ok(inner) => {
+                let Some(verdict) = &mut this.verdict else { return Pin::new(inner).poll(cx) };
+                verdict.healthy = UNLESS_IT_PANICS;
                 let polled = Pin::new(inner).poll(cx);
-                if let (Poll::Ready(end), Some(mut verdict)) = (&polled, this.verdict.take_if(|_| polled.is_ready())) {
+                verdict.healthy = match &polled {
+                    Poll::Pending => None,
                     // A permanent error is an answer: the service works.
-                    let failure = end.as_ref().err();
-                    verdict.healthy = Some(failure.is_none_or(|failure| failure.class == Class::Permanent));
-                }
+                    Poll::Ready(end) => {
+                        Some(end.as_ref().err().is_none_or(|failure| failure.class == Class::Permanent))
+                    }
+                };
+                this.verdict.take_if(|_| polled.is_ready());
                 polled
             }
             Err(refused) => refused.take().map_or(Poll::Pending, |refused| Poll::Ready(Err(*refused))),
         }
     }
 }
+
+/// While what stands further in runs: a layer that panics has failed the attempt.
+const UNLESS_IT_PANICS: Option<bool> = Some(false);
 
 /// Tells the breaker how an admitted attempt went, or that it was given up: one that let it through to try
 /// does not wait for its end.
@@ -227,6 +239,7 @@ impl Breakers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Still;
 
     const OPTIONS: BreakerOptions = BreakerOptions { failures: 2, cooldown: Duration::from_secs(30), key: None };
     const PAY: Key = Key { activity: "pay", value: None };
@@ -261,6 +274,26 @@ mod tests {
         assert_eq!(breakers.admit(&PAY, OPTIONS, at(30)), Ok(true));
         breakers.ended(&PAY, OPTIONS, false, at(31));
         assert_eq!(breakers.admit(&PAY, OPTIONS, at(32)), Err(Duration::from_secs(29)));
+    }
+
+    /// What is left of the breaker by an attempt of such an end, polled once.
+    fn after(attempt: impl Future<Output = AttemptEnd> + Unpin) -> Option<State> {
+        let (breakers, clock) = (Arc::<Breakers>::default(), Still::new());
+        let verdict =
+            Verdict { breakers: Arc::clone(&breakers), clock, key: PAY, options: OPTIONS, tries: false, healthy: None };
+        let mut breaking = BreakingFuture { inner: Ok(attempt), verdict: Some(Box::new(verdict)) };
+        let poll = || Pin::new(&mut breaking).poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
+        drop(breaking);
+        let states = breakers.states.lock().unwrap();
+        states.get(&PAY).copied()
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_and_an_attempt_that_is_given_up_is_none() {
+        assert_eq!(after(std::future::poll_fn(|_| panic!("a layer further in"))), Some(State::Closed(1)));
+        assert_eq!(after(std::future::pending()), None);
+        assert_eq!(after(std::future::ready(Err(refusal(&PAY, OPTIONS, Duration::ZERO)))), Some(State::Closed(1)));
     }
 
     #[test]
